@@ -1,0 +1,2 @@
+//! Dunlin, an MQTT broker.
+fn main() {}
