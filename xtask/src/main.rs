@@ -1,2 +1,66 @@
-//! Developer commands.
-fn main() {}
+//! `cargo xtask`: the developer commands.
+//!
+//! Plain Rust instead of a script, so that they work wherever the broker builds. `check` is the loop beside an
+//! editor, `test` is all that must hold before a change is taken: on a machine that has only a Rust toolchain it
+//! first installs what the tests need. Every command prints the processes it starts, so that each can be repeated
+//! by hand.
+//!
+//! Look next at `check.rs` and `everything.rs` for the two lists of steps, and at `spec/` for the compliance report.
+
+mod certs;
+mod check;
+mod docs;
+mod everything;
+mod machine;
+mod process;
+mod spec;
+mod steps;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Developer commands of Dunlin")]
+enum Task {
+    /// The quick loop: format, lints, unit tests, packet vectors, in-memory conformance
+    Check,
+    /// Everything: installs what the tests need, then checks, builds and runs all of them
+    Test,
+    /// Writes docs/compliance.md: each statement of the specification with its code and its tests
+    Spec {
+        /// Write nothing; fail if the report is stale or a statement lacks code or test
+        #[arg(long)]
+        check: bool,
+    },
+    /// Writes the generated configuration reference and sample configuration
+    Docs {
+        /// Write nothing; fail if one of them is stale
+        #[arg(long)]
+        check: bool,
+    },
+    /// Makes development certificates: a CA, a server and a client
+    Certs {
+        /// Where the files go, relative to the project
+        #[arg(long, default_value = "certs")]
+        directory: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Check => check::run(),
+        Task::Test => everything::run(),
+        Task::Spec { check } => spec::run(check),
+        Task::Docs { check } => docs::run(check),
+        Task::Certs { directory } => certs::run(&process::root().join(directory)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

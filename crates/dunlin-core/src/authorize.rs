@@ -1,0 +1,28 @@
+//! The question "may this client do that?", asked where it decides.
+//!
+//! The core asks at CONNECT for the Will, at SUBSCRIBE, at PUBLISH (after a Topic Alias is resolved) and at each delivery. Who
+//! answers lives outside (`auth.acl_file` in the package `dunlin`). Answers must be quick and must not block.
+
+use crate::identity::Identity;
+use dunlin_codec::TopicFilter;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// The client identifier of the Session.
+    pub client_identifier: &'a str,
+    /// What authentication found out.
+    pub identity: &'a Identity,
+}
+
+/// Decides what clients may do. Without one, everything is allowed.
+pub trait Authorizer: Send + Sync {
+    /// May a message be published to this Topic Name?
+    fn may_publish(&self, who: Who<'_>, topic: &str, retain: bool) -> bool;
+
+    /// May this filter be subscribed to? For a shared subscription, the filter beneath `$share/name/`.
+    fn may_subscribe(&self, who: Who<'_>, filter: TopicFilter<'_>) -> bool;
+
+    /// May a message of this topic be delivered?
+    fn may_receive(&self, who: Who<'_>, topic: &str) -> bool;
+}

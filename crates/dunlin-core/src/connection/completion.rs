@@ -1,0 +1,60 @@
+//! Acknowledgements that may have to wait, in order.
+//!
+//! Every acknowledgement of a connection is a [`Completion`]: a packet and the [`Barrier`] it waits behind. Without a
+//! store and with one shard the barrier is open from the start and the packet leaves at once. Otherwise the connection's completions leave in the order in which
+//! their packets came ([MQTT-4.6.0-2] and its kin), each when its records are durable and its peers have applied it.
+
+use crate::identity::ShardId;
+use crate::journal::Position;
+use crate::router::Subscription;
+use dunlin_codec::{PacketIdentifier, ReasonCode};
+use smallvec::SmallVec;
+
+/// What has to happen first.
+#[derive(Clone, Debug, Default)]
+pub struct Barrier {
+    /// The records before it are durable.
+    pub position: Position,
+    /// These peers have applied so many messages.
+    pub peers: SmallVec<[(ShardId, u64); 1]>,
+    /// These joins of shared groups are answered.
+    pub joins: SmallVec<[u64; 1]>,
+}
+
+/// A packet that is owed.
+#[derive(Debug)]
+pub enum Owed {
+    /// CONNACK, already encoded.
+    ConnAck(Vec<u8>),
+    /// PUBACK.
+    PubAck(PacketIdentifier, ReasonCode),
+    /// PUBREC.
+    PubRec(PacketIdentifier, ReasonCode),
+    /// PUBCOMP.
+    PubComp(PacketIdentifier, ReasonCode),
+    /// SUBACK, and the Retained Messages that follow it.
+    SubAck {
+        /// Of SUBSCRIBE.
+        packet_identifier: PacketIdentifier,
+        /// One per filter.
+        reason_codes: SmallVec<[u8; 8]>,
+        /// Filters whose Retained Messages are owed, and the options.
+        retained: Vec<(Box<str>, Subscription)>,
+    },
+    /// UNSUBACK.
+    UnsubAck {
+        /// Of UNSUBSCRIBE.
+        packet_identifier: PacketIdentifier,
+        /// One per filter.
+        reason_codes: SmallVec<[u8; 8]>,
+    },
+}
+
+/// See the top of the file.
+#[derive(Debug)]
+pub struct Completion {
+    /// What it waits for.
+    pub barrier: Barrier,
+    /// What leaves then.
+    pub owed: Owed,
+}

@@ -1,0 +1,144 @@
+//! A Network Connection of an accepted client: what ends with it.
+//!
+//! An idle connection must cost little (issue of every fleet), so everything that only busy ones need is behind a pointer: the outbox
+//! comes from the shard's pool and goes back when it is empty.
+
+mod aliases;
+mod completion;
+mod outbox;
+
+pub use aliases::{Alias, ClientAliases, ServerAliases};
+pub use completion::{Barrier, Completion, Owed};
+pub use outbox::{Outbox, SHARED_PAYLOAD_MIN_BYTES};
+
+use crate::authenticate::Mechanism;
+use crate::identity::ShardId;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use dunlin_codec::{ProtocolVersion, ReasonCode};
+use std::collections::VecDeque;
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The client sent DISCONNECT with this code.
+    ClientDisconnected(ReasonCode),
+    /// The connection ended without DISCONNECT.
+    TransportLost,
+    /// The client broke the protocol.
+    Violation {
+        /// The code told to it.
+        reason_code: ReasonCode,
+        /// What was wrong.
+        detail: &'static str,
+        /// The statement or section that says so.
+        statement: &'static str,
+    },
+    /// Nothing came for one and a half times the Keep Alive.
+    KeepAliveTimeout,
+    /// Another connection took the Session over.
+    TakenOver,
+    /// The Server or its operator ended it.
+    Server {
+        /// The code told to the client.
+        reason_code: ReasonCode,
+        /// Why.
+        detail: &'static str,
+    },
+}
+
+impl Cause {
+    /// The code for a DISCONNECT from the Server; none when there is nobody to tell.
+    pub fn reason_code(&self) -> Option<ReasonCode> {
+        match self {
+            Self::ClientDisconnected(_) | Self::TransportLost => None,
+            Self::Violation { reason_code, .. } | Self::Server { reason_code, .. } => Some(*reason_code),
+            Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
+            Self::TakenOver => Some(ReasonCode::SessionTakenOver),
+        }
+    }
+
+    /// A sentence fragment for people.
+    pub fn detail(&self) -> &'static str {
+        match self {
+            Self::ClientDisconnected(ReasonCode::Success) => "the client disconnected",
+            Self::ClientDisconnected(_) => "the client disconnected and gave a reason",
+            Self::TransportLost => "the connection was lost",
+            Self::Violation { detail, .. } | Self::Server { detail, .. } => detail,
+            Self::KeepAliveTimeout => "nothing was received for one and a half times the Keep Alive",
+            Self::TakenOver => "another connection uses the same client identifier",
+        }
+    }
+}
+
+/// Who was made to wait by a slow consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slowed {
+    Connection(Key),
+    Peer(ShardId),
+}
+
+/// What only some connections need.
+#[derive(Default)]
+pub(crate) struct Extras {
+    /// Aliases the client set.
+    pub client_aliases: ClientAliases,
+    /// Aliases the Server sets, where the client allows them.
+    pub server_aliases: Option<ServerAliases>,
+    /// The Authentication Method of CONNECT, and an exchange under way.
+    pub method: Option<Box<str>>,
+    pub mechanism: Option<Box<dyn Mechanism>>,
+    /// Acknowledgements that wait.
+    pub completions: VecDeque<Completion>,
+    /// Publishers that wait until this consumer has read on.
+    pub slowed: Vec<Slowed>,
+}
+
+/// See the top of the file.
+pub(crate) struct Connection {
+    /// Its Session.
+    pub session: Key,
+    pub version: ProtocolVersion,
+    /// CONNACK has left.
+    pub is_established: bool,
+    /// Nothing is read any more; what is in the outbox is still written.
+    pub is_closing: bool,
+    /// It is in the list of connections to flush.
+    pub is_dirty: bool,
+    /// It had its grace and is still behind: its publishers no longer wait for it.
+    pub is_lagging: bool,
+    /// It is a publisher that waits for a slow consumer or peer.
+    pub is_paused: bool,
+    /// The client welcomes Reason Strings everywhere.
+    pub request_problem_information: bool,
+    pub keep_alive_s: u16,
+    /// QoS 1 and 2 publications of the client without their last acknowledgement.
+    pub inbound_outstanding: u16,
+    /// The client's Maximum Packet Size.
+    pub maximum_packet_size_bytes: u32,
+    /// Ours.
+    pub accepted_packet_size_bytes: u32,
+    pub last_packet_at: Timestamp,
+    pub outbox: Option<Box<Outbox>>,
+    pub extras: Option<Box<Extras>>,
+}
+
+impl Connection {
+    /// Bytes that wait to be written.
+    #[inline]
+    pub fn outbox_bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+    }
+
+    pub fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// When the client has been silent for too long; `None` without Keep Alive.
+    // spec(v5): [MQTT-3.1.2-22] [MQTT-3.2.2-22]
+    // spec(v3.1.1): [MQTT-3.1.2-24]
+    pub fn keep_alive_deadline(&self) -> Option<Timestamp> {
+        (self.keep_alive_s > 0)
+            .then(|| self.last_packet_at + std::time::Duration::from_millis(u64::from(self.keep_alive_s) * 1500))
+    }
+}

@@ -1,0 +1,143 @@
+//! A Session (5.0 section 4.1): what lasts between a client's connections.
+//!
+//! A Session lives on one shard for ever and is not a connection: the two find each other by key. It knows its
+//! subscriptions by name only; whom a message reaches is the router's business, and `shard` joins the two.
+
+mod inbound;
+mod outbound;
+
+pub use inbound::Inbound;
+pub use outbound::{Acknowledged, Delivery, Enqueued, Identifiers, Outbound, Resend};
+
+use crate::identity::{ClientIdentifier, Identity, ShardId};
+use crate::message::ApplicationMessage;
+use crate::retained::Cursor;
+use crate::router::Subscription;
+use crate::settings::SessionExpiryInterval;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A Will that belongs to a Session (5.0 section 3.1.2.5).
+#[derive(Clone, Debug)]
+pub struct Will {
+    /// The message. Its expiry is counted from the moment it is published.
+    pub message: Arc<ApplicationMessage>,
+    /// Its Message Expiry Interval in seconds.
+    pub expiry_s: Option<u32>,
+    /// How long it waits after the connection, in seconds.
+    pub delay_s: u32,
+}
+
+/// The membership of a Session in a shared group.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The whole filter, `$share/...` included.
+    pub name: Arc<str>,
+    /// The shard of the group.
+    pub owner: ShardId,
+    /// The options.
+    pub subscription: Subscription,
+}
+
+/// Retained Messages that a new subscription is owed, sent as fast as the client takes them.
+#[derive(Debug)]
+pub struct RetainedDelivery {
+    /// How far it has come.
+    pub cursor: Cursor,
+    /// The options of the subscription.
+    pub subscription: Subscription,
+}
+
+/// See the top of the file.
+#[derive(Debug)]
+pub struct Session {
+    /// Whose.
+    pub client_identifier: ClientIdentifier,
+    /// Its hash, for No Local.
+    pub identifier_hash: u64,
+    /// Who that client is, as its last connection found out. Deliveries to an absent client are judged by it.
+    pub identity: Arc<Identity>,
+    /// The connection, while there is one.
+    pub connection: Option<Key>,
+    /// How long it lasts without one.
+    pub expiry: SessionExpiryInterval,
+    /// When it ends, while there is none.
+    pub expires_at: Option<Timestamp>,
+    /// Non-shared subscriptions, sorted.
+    pub filters: Vec<Box<str>>,
+    /// Shared subscriptions.
+    pub memberships: Vec<Membership>,
+    /// Whether a group was told that this member is full, and waits to hear that it is not.
+    pub is_busy: bool,
+    /// What is sent to the client.
+    pub outbound: Outbound,
+    /// What was received from it.
+    pub inbound: Inbound,
+    /// Retained Messages it is owed.
+    pub retained: VecDeque<RetainedDelivery>,
+    /// Its Will.
+    pub will: Option<Box<Will>>,
+    /// When the Will is due, while the client is away.
+    pub will_due_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// A new Session.
+    pub fn new(client_identifier: ClientIdentifier) -> Self {
+        Self {
+            identifier_hash: client_identifier.hash(),
+            client_identifier,
+            identity: Arc::default(),
+            connection: None,
+            expiry: SessionExpiryInterval::WITH_CONNECTION,
+            expires_at: None,
+            filters: Vec::new(),
+            memberships: Vec::new(),
+            is_busy: false,
+            outbound: Outbound::default(),
+            inbound: Inbound::default(),
+            retained: VecDeque::new(),
+            will: None,
+            will_due_at: None,
+        }
+    }
+
+    /// Whether it outlives its connection, and so must survive a crash.
+    pub fn is_durable(&self) -> bool {
+        self.expiry != SessionExpiryInterval::WITH_CONNECTION
+    }
+
+    /// Subscriptions, shared ones included.
+    pub fn subscriptions_count(&self) -> usize {
+        self.filters.len() + self.memberships.len()
+    }
+
+    /// Whether there is this non-shared subscription.
+    pub fn has_filter(&self, filter: &str) -> bool {
+        self.filters.binary_search_by(|other| (**other).cmp(filter)).is_ok()
+    }
+
+    /// Notes a non-shared subscription; false if it was there.
+    pub fn add_filter(&mut self, filter: &str) -> bool {
+        match self.filters.binary_search_by(|other| (**other).cmp(filter)) {
+            Ok(_) => false,
+            Err(position) => {
+                self.filters.insert(position, filter.into());
+                true
+            }
+        }
+    }
+
+    /// Forgets a non-shared subscription; false if there was none.
+    pub fn remove_filter(&mut self, filter: &str) -> bool {
+        match self.filters.binary_search_by(|other| (**other).cmp(filter)) {
+            Ok(position) => {
+                self.filters.remove(position);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}

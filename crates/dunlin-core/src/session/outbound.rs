@@ -1,0 +1,394 @@
+//! The sending half of a Session: what is unacknowledged, and what waits behind it.
+//!
+//! ```text
+//!   enqueue ──> queue ──begin──> in flight ──> done
+//!                                    QoS 1: AwaitingPubAck ──PUBACK──┐
+//!                                    QoS 2: AwaitingPubRec ──PUBREC──> AwaitingPubComp ──PUBCOMP──> done
+//! ```
+//!
+//! Packet Identifiers are handed out in sequence (1 to 65,535, then again from 1), and the in-flight list is a window over that sequence: an identifier
+//! is found by arithmetic, and the order of sending, which is the order of any resending, is the order of the list. A
+//! delivery that is over leaves a hole, and holes at the front are dropped. An identifier is reused only after the window has passed it.
+//!
+//! Each Network Connection begins with a full quota and resends from the front ([MQTT-4.4.0-1]); nothing is
+//! resent at any other time.
+
+use crate::group::Ticket;
+use crate::message::ApplicationMessage;
+use crate::settings::{OverflowPolicy, Settings};
+use crate::time::Timestamp;
+use dunlin_codec::{PacketIdentifier, QoS};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Packet Identifiers there are, and so the widest window.
+const IDENTIFIERS: u64 = 65_535;
+
+/// The Subscription Identifiers of a delivery. Most have none or one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Identifiers {
+    /// None.
+    #[default]
+    None,
+    /// One.
+    One(u32),
+    /// Several: overlapping subscriptions.
+    Many(Box<[u32]>),
+}
+
+impl Identifiers {
+    /// From a list.
+    pub fn from_slice(identifiers: &[u32]) -> Self {
+        match identifiers {
+            [] => Self::None,
+            [one] => Self::One(*one),
+            many => Self::Many(many.into()),
+        }
+    }
+
+    /// As a list.
+    pub fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// A message for one Session: the shared body and what is particular to this delivery.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Arc<ApplicationMessage>,
+    /// At which QoS it is delivered: 1 or 2.
+    pub qos: QoS,
+    /// With which RETAIN flag.
+    pub retain: bool,
+    /// With which Subscription Identifiers.
+    pub identifiers: Identifiers,
+    /// Where it came from, if from a shared group.
+    pub ticket: Option<Box<Ticket>>,
+}
+
+/// How far an exchange has come. A PUBLISH is owed until its acknowledgement, a PUBREL until its own.
+#[derive(Debug)]
+enum Stage {
+    /// A hole: over, but something before it is not.
+    Done,
+    /// PUBLISH sent or owed.
+    Publish(Delivery),
+    /// PUBREC came; PUBREL sent or owed. The message itself is needed no longer.
+    PubRel { ticket: Option<Box<Ticket>> },
+}
+
+#[derive(Debug)]
+struct InFlight {
+    stage: Stage,
+    /// Whether it takes part of this connection's quota.
+    counts: bool,
+}
+
+/// What is to be sent next.
+#[derive(Debug)]
+pub enum Resend<'a> {
+    /// A PUBLISH with DUP set.
+    Publish(PacketIdentifier, &'a Delivery),
+    /// A PUBREL.
+    PubRel(PacketIdentifier),
+}
+
+/// What an acknowledgement did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// The exchange is over; its ticket goes back to the group.
+    Done(Option<Box<Ticket>>),
+    /// PUBREC for a message: PUBREL is to be sent.
+    Release,
+    /// No such exchange.
+    Unknown,
+    /// The exchange is of the other QoS: PUBACK for QoS 2, or the reverse.
+    WrongQoS,
+}
+
+/// What became of a message that was to wait.
+#[derive(Debug)]
+pub enum Enqueued {
+    /// It waits.
+    Accepted,
+    /// It waits, and these went to make room.
+    Displaced(Vec<Delivery>),
+    /// There is no room, and the policy says to drop the new one.
+    Refused(Delivery),
+    /// There is no room, and the policy says to disconnect a connected client.
+    Overflow(Delivery),
+}
+
+/// See the top of the file.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    in_flight: VecDeque<InFlight>,
+    /// Sequence number of the front of `in_flight`.
+    first: u64,
+    /// Sequence number from which resending goes on.
+    resend_from: u64,
+    /// PUBLISHes of this connection without their acknowledgement.
+    unacknowledged: u32,
+    /// What `unacknowledged` may reach; 0 without a connection.
+    quota: u32,
+    queue: VecDeque<Delivery>,
+    queued_bytes: usize,
+}
+
+fn identifier_of(sequence: u64) -> PacketIdentifier {
+    // 1 to 65,535 by construction; the fallback is never taken.
+    PacketIdentifier::new((sequence % IDENTIFIERS) as u16 + 1).unwrap_or_else(|| identifier_of(0))
+}
+
+impl Outbound {
+    /// A Network Connection begins with this quota: everything unacknowledged is owed again.
+    // spec(v5): [MQTT-4.9.0-1] [MQTT-4.4.0-1]
+    // spec(v3.1.1): [MQTT-4.4.0-1]
+    pub fn begin_connection(&mut self, quota: u16) {
+        self.quota = u32::from(quota);
+        self.unacknowledged = 0;
+        self.resend_from = self.first;
+        for entry in &mut self.in_flight {
+            entry.counts = false;
+        }
+    }
+
+    /// The Network Connection ended. QoS 1 messages of shared groups, sent or not, and unsent QoS 2 ones go back to their group and are returned here in
+    /// order; a QoS 2 exchange that has begun stays.
+    // spec(v5): [MQTT-4.8.2-4] [MQTT-4.8.2-5]
+    pub fn end_connection(&mut self) -> Vec<Delivery> {
+        self.quota = 0;
+        let mut returned = Vec::new();
+        for entry in &mut self.in_flight {
+            if matches!(&entry.stage, Stage::Publish(delivery) if delivery.ticket.is_some() && delivery.qos == QoS::AtLeastOnce)
+                && let Stage::Publish(delivery) = std::mem::replace(&mut entry.stage, Stage::Done)
+            {
+                returned.push(delivery);
+            }
+        }
+        self.drop_holes();
+        if self.queue.iter().any(|delivery| delivery.ticket.is_some()) {
+            let (shared, own): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(&mut self.queue).into_iter().partition(|delivery| delivery.ticket.is_some());
+            self.queue = own;
+            self.queued_bytes -= shared.iter().map(|delivery| delivery.message.size_bytes()).sum::<usize>();
+            returned.extend(shared);
+        }
+        returned
+    }
+
+    /// Whether a new message may be sent at once: quota left, nothing owed before it.
+    // spec(v5): [MQTT-4.9.0-2] [MQTT-3.3.4-9]
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.queue.is_empty() && self.may_begin()
+    }
+
+    #[inline]
+    fn may_begin(&self) -> bool {
+        self.unacknowledged < self.quota
+            && self.resend_from >= self.next_sequence()
+            && (self.in_flight.len() as u64) < IDENTIFIERS
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.first + self.in_flight.len() as u64
+    }
+
+    /// Lets a message wait, within the limits.
+    pub fn enqueue(&mut self, delivery: Delivery, settings: &Settings, now: Timestamp) -> Enqueued {
+        let size = delivery.message.size_bytes();
+        let mut displaced = Vec::new();
+        while self.queue.len() >= settings.queued_messages_max || self.queued_bytes + size > settings.queued_bytes_max {
+            let front_is_expired = self.queue.front().is_some_and(|front| front.message.is_expired(now));
+            let makes_room = front_is_expired || settings.overflow == OverflowPolicy::DropOldest;
+            match self.queue.pop_front() {
+                Some(front) if makes_room => {
+                    self.queued_bytes -= front.message.size_bytes();
+                    displaced.push(front);
+                }
+                Some(front) => {
+                    self.queue.push_front(front);
+                    break;
+                }
+                None => break,
+            }
+        }
+        if self.queue.len() >= settings.queued_messages_max || self.queued_bytes + size > settings.queued_bytes_max {
+            return match settings.overflow {
+                OverflowPolicy::Disconnect => Enqueued::Overflow(delivery),
+                OverflowPolicy::DropOldest | OverflowPolicy::DropNewest => Enqueued::Refused(delivery),
+            };
+        }
+        self.queued_bytes += size;
+        self.queue.push_back(delivery);
+        if displaced.is_empty() { Enqueued::Accepted } else { Enqueued::Displaced(displaced) }
+    }
+
+    /// Begins the exchange of a message for which there is room ([`Self::has_room`], or [`Self::next_queued`] gave it).
+    // spec(v5): [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]
+    // spec(v3.1.1): [MQTT-2.3.1-4]
+    #[inline]
+    pub fn begin(&mut self, delivery: Delivery) -> PacketIdentifier {
+        let sequence = self.next_sequence();
+        self.in_flight.push_back(InFlight { stage: Stage::Publish(delivery), counts: true });
+        self.unacknowledged += 1;
+        self.resend_from = sequence + 1;
+        identifier_of(sequence)
+    }
+
+    /// Takes the next message that waits, if it may be sent now.
+    pub fn next_queued(&mut self) -> Option<Delivery> {
+        if !self.may_begin() {
+            return None;
+        }
+        let delivery = self.queue.pop_front()?;
+        self.queued_bytes -= delivery.message.size_bytes();
+        Some(delivery)
+    }
+
+    /// Gives up what [`Self::begin`] began: the frame is larger than the client takes.
+    pub fn abandon(&mut self, packet_identifier: PacketIdentifier) -> Option<Box<Ticket>> {
+        match self.finish(packet_identifier) {
+            Some(Stage::Publish(delivery)) => delivery.ticket,
+            _ => None,
+        }
+    }
+
+    /// What is owed from an earlier connection, one at a time, in the order it was first sent. A PUBLISH needs quota, a PUBREL does not.
+    // spec(v5): [MQTT-4.4.0-1] [MQTT-3.3.1-1]
+    // spec(v3.1.1): [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.1-1]
+    pub fn next_resend(&mut self) -> Option<Resend<'_>> {
+        loop {
+            let offset = usize::try_from(self.resend_from.checked_sub(self.first)?).ok()?;
+            let entry = self.in_flight.get(offset)?;
+            match entry.stage {
+                Stage::Done => self.resend_from += 1,
+                Stage::Publish(_) if self.unacknowledged >= self.quota => return None,
+                Stage::Publish(_) | Stage::PubRel { .. } => {
+                    let packet_identifier = identifier_of(self.resend_from);
+                    self.resend_from += 1;
+                    let entry = self.in_flight.get_mut(offset)?;
+                    return match &entry.stage {
+                        Stage::Publish(delivery) => {
+                            entry.counts = true;
+                            self.unacknowledged += 1;
+                            Some(Resend::Publish(packet_identifier, delivery))
+                        }
+                        _ => Some(Resend::PubRel(packet_identifier)),
+                    };
+                }
+            }
+        }
+    }
+
+    /// PUBACK.
+    // spec(v5): [MQTT-4.3.2-3]
+    // spec(v3.1.1): [MQTT-4.3.2-1]
+    pub fn acknowledge(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {
+        match self.stage_of(packet_identifier) {
+            Some(Stage::Publish(delivery)) if delivery.qos == QoS::AtLeastOnce => self.over(packet_identifier),
+            Some(Stage::Publish(_) | Stage::PubRel { .. }) => Acknowledged::WrongQoS,
+            Some(Stage::Done) | None => Acknowledged::Unknown,
+        }
+    }
+
+    /// PUBREC. An error code ends the exchange.
+    // spec(v5): [MQTT-4.3.3-3] [MQTT-4.3.3-4] [MQTT-4.3.3-6] [MQTT-4.4.0-2] [MQTT-4.8.2-6]
+    // spec(v3.1.1): [MQTT-4.3.3-1]
+    pub fn receive(&mut self, packet_identifier: PacketIdentifier, is_error: bool) -> Acknowledged {
+        match self.stage_of(packet_identifier) {
+            Some(Stage::Publish(delivery)) if delivery.qos == QoS::ExactlyOnce => {
+                if is_error {
+                    return self.over(packet_identifier);
+                }
+                if let Some(entry) = self.entry_mut(packet_identifier)
+                    && let Stage::Publish(delivery) = std::mem::replace(&mut entry.stage, Stage::Done)
+                {
+                    entry.stage = Stage::PubRel { ticket: delivery.ticket };
+                }
+                Acknowledged::Release
+            }
+            Some(Stage::Publish(_)) => Acknowledged::WrongQoS,
+            // A PUBREC sent twice: the PUBREL is said again.
+            Some(Stage::PubRel { .. }) => Acknowledged::Release,
+            Some(Stage::Done) | None => Acknowledged::Unknown,
+        }
+    }
+
+    /// PUBCOMP.
+    // spec(v5): [MQTT-4.3.3-5]
+    pub fn complete(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {
+        match self.stage_of(packet_identifier) {
+            Some(Stage::PubRel { .. }) => self.over(packet_identifier),
+            Some(Stage::Publish(_)) => Acknowledged::WrongQoS,
+            Some(Stage::Done) | None => Acknowledged::Unknown,
+        }
+    }
+
+    /// Messages that wait.
+    pub fn queued_messages(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes that wait.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// Exchanges that are not over.
+    pub fn in_flight_messages(&self) -> usize {
+        self.in_flight.iter().filter(|entry| !matches!(entry.stage, Stage::Done)).count()
+    }
+
+    /// Whether anything of an earlier connection is still to be resent.
+    pub fn owes_resend(&self) -> bool {
+        self.resend_from < self.next_sequence()
+    }
+
+    fn over(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {
+        match self.finish(packet_identifier) {
+            Some(Stage::Publish(delivery)) => Acknowledged::Done(delivery.ticket),
+            Some(Stage::PubRel { ticket }) => Acknowledged::Done(ticket),
+            Some(Stage::Done) | None => Acknowledged::Unknown,
+        }
+    }
+
+    fn offset(&self, packet_identifier: PacketIdentifier) -> usize {
+        let wanted = u64::from(packet_identifier.get()) - 1;
+        let front = self.first % IDENTIFIERS;
+        ((wanted + IDENTIFIERS - front) % IDENTIFIERS) as usize
+    }
+
+    fn stage_of(&self, packet_identifier: PacketIdentifier) -> Option<&Stage> {
+        self.in_flight.get(self.offset(packet_identifier)).map(|entry| &entry.stage)
+    }
+
+    fn entry_mut(&mut self, packet_identifier: PacketIdentifier) -> Option<&mut InFlight> {
+        let offset = self.offset(packet_identifier);
+        self.in_flight.get_mut(offset)
+    }
+
+    fn finish(&mut self, packet_identifier: PacketIdentifier) -> Option<Stage> {
+        let entry = self.entry_mut(packet_identifier)?;
+        let stage = std::mem::replace(&mut entry.stage, Stage::Done);
+        if std::mem::take(&mut entry.counts) {
+            self.unacknowledged -= 1;
+        }
+        self.drop_holes();
+        Some(stage)
+    }
+
+    fn drop_holes(&mut self) {
+        while self.in_flight.front().is_some_and(|entry| matches!(entry.stage, Stage::Done)) {
+            self.in_flight.pop_front();
+            self.first += 1;
+        }
+        self.resend_from = self.resend_from.max(self.first);
+    }
+}

@@ -1,0 +1,103 @@
+//! PUBACK, PUBREC, PUBREL and PUBCOMP from a client.
+
+use super::{Shard, Violation};
+use crate::connection::Owed;
+use crate::journal::Record;
+use crate::session::{Acknowledged, Outbound};
+use crate::slots::Key;
+use crate::time::Timestamp;
+use dunlin_codec::{Acknowledgement, PacketIdentifier, PacketType, ReasonCode};
+
+const WRONG_QOS: Violation = Violation {
+    reason_code: ReasonCode::ProtocolError,
+    statement: "4.3",
+    detail: "the acknowledgement does not fit the QoS of the PUBLISH",
+};
+
+impl Shard {
+    pub(super) fn handle_puback(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        packet: Acknowledgement<'_>,
+    ) -> Result<(), Violation> {
+        self.finish_exchange(now, key, packet, |outbound, identifier| outbound.acknowledge(identifier))
+    }
+
+    pub(super) fn handle_pubcomp(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        packet: Acknowledgement<'_>,
+    ) -> Result<(), Violation> {
+        self.finish_exchange(now, key, packet, |outbound, identifier| outbound.complete(identifier))
+    }
+
+    fn finish_exchange(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        packet: Acknowledgement<'_>,
+        apply: impl FnOnce(&mut Outbound, PacketIdentifier) -> Acknowledged,
+    ) -> Result<(), Violation> {
+        let Some((session, value)) = self.clients.session_of(key) else {
+            return Ok(());
+        };
+        let result = apply(&mut value.outbound, packet.packet_identifier);
+        // An identifier nobody knows is not answered: the exchange may have ended with an earlier connection.
+        if self.clients.acknowledged(session, packet.packet_identifier, result).map_err(|_| WRONG_QOS)? {
+            self.pump(now, session);
+        }
+        Ok(())
+    }
+
+    // spec(v5): [MQTT-4.3.3-4] [MQTT-3.6.2-1]
+    // spec(v3.1.1): [MQTT-4.3.3-1]
+    pub(super) fn handle_pubrec(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        packet: Acknowledgement<'_>,
+    ) -> Result<(), Violation> {
+        let is_error = packet.reason_code.is_error();
+        let Some((session, value)) = self.clients.session_of(key) else {
+            return Ok(());
+        };
+        let result = value.outbound.receive(packet.packet_identifier, is_error);
+        let is_release = result == Acknowledged::Release;
+        let is_known =
+            self.clients.acknowledged(session, packet.packet_identifier, result).map_err(|_| WRONG_QOS)?;
+        if is_release {
+            self.clients.send_acknowledgement(key, PacketType::PubRel, packet.packet_identifier, ReasonCode::Success);
+        } else if !is_known && !is_error {
+            let reason_code = ReasonCode::PacketIdentifierNotFound;
+            self.clients.send_acknowledgement(key, PacketType::PubRel, packet.packet_identifier, reason_code);
+        } else {
+            self.pump(now, session);
+        }
+        Ok(())
+    }
+
+    // spec(v5): [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT-3.7.2-1]
+    // spec(v3.1.1): [MQTT-4.3.3-2]
+    pub(super) fn handle_pubrel(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        packet: Acknowledgement<'_>,
+    ) -> Result<(), Violation> {
+        let packet_identifier = packet.packet_identifier;
+        let Some((_, session)) = self.clients.session_of(key) else {
+            return Ok(());
+        };
+        let was_known = session.inbound.remove(packet_identifier);
+        if was_known && session.is_durable() {
+            let client = session.client_identifier.clone();
+            self.clients.journal.stage(|| Record::Completed { client, packet_identifier });
+        }
+        let reason_code = if was_known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let barrier = self.barrier_of_records();
+        self.owe(now, key, barrier, Owed::PubComp(packet_identifier, reason_code));
+        Ok(())
+    }
+}

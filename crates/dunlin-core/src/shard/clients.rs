@@ -1,0 +1,200 @@
+//! Sessions and their connections: everything a message passes between the router and a socket.
+//!
+//! [`Clients`] is the part of a shard that a delivery may touch while the router's match is still borrowed. It sends packets, keeps the
+//! list of connections to flush, and owns the timers and the journal.
+
+use super::frames::Frames;
+use super::{Counters, FollowUp, Output};
+use crate::authorize::{Authorizer, Who};
+use crate::connection::{Cause, Connection, Outbox};
+use crate::identity::ClientIdentifier;
+use crate::journal::Journal;
+use crate::message::MemoryGauge;
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::slots::{Key, Slots};
+use crate::timers::Timers;
+use dunlin_codec::{Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode, UserProperties};
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Empty outboxes kept for the next connection that needs one.
+const POOL_MAX: usize = 256;
+
+/// See the top of the file.
+pub(crate) struct Clients {
+    pub settings: Arc<Settings>,
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+    pub sessions: Slots<Session>,
+    pub by_identifier: HashMap<ClientIdentifier, Key, foldhash::fast::RandomState>,
+    pub connections: Slots<Connection>,
+    pub timers: Timers,
+    pub journal: Journal,
+    pub outputs: VecDeque<Output>,
+    /// What the shard does before it returns to its caller.
+    pub follow_ups: VecDeque<FollowUp>,
+    pub wire: Wire,
+    pub frames: Frames,
+    pub counters: Counters,
+    pub gauge: MemoryGauge,
+    /// A slow consumer that the publication being routed has run into.
+    pub slow_consumer: Option<Key>,
+}
+
+/// What is to be written at the end of the turn, and the outboxes nobody uses.
+#[derive(Default)]
+pub(crate) struct Wire {
+    pub dirty: Vec<Key>,
+    /// Bytes appended to outboxes since the runtime last flushed.
+    pub turn_bytes: usize,
+    pool: Vec<Box<Outbox>>,
+}
+
+impl Wire {
+    /// Appends to the outbox of `connection`, whose key is `key`.
+    #[inline]
+    pub fn append(&mut self, key: Key, connection: &mut Connection, write: impl FnOnce(&mut Outbox)) {
+        let outbox = connection.outbox.get_or_insert_with(|| self.pool.pop().unwrap_or_default());
+        let before = outbox.len();
+        write(outbox);
+        self.turn_bytes += outbox.len() - before;
+        if !connection.is_dirty {
+            connection.is_dirty = true;
+            self.dirty.push(key);
+        }
+    }
+}
+
+impl Clients {
+    pub fn new(settings: Arc<Settings>, authorizer: Option<Arc<dyn Authorizer>>) -> Self {
+        Self {
+            journal: Journal::new(settings.durable),
+            settings,
+            authorizer,
+            sessions: Slots::default(),
+            by_identifier: HashMap::default(),
+            connections: Slots::default(),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            follow_ups: VecDeque::new(),
+            wire: Wire::default(),
+            frames: Frames::default(),
+            counters: Counters::default(),
+            gauge: MemoryGauge::default(),
+            slow_consumer: None,
+        }
+    }
+
+    /// The Session of a connection.
+    pub fn session_of(&mut self, connection: Key) -> Option<(Key, &mut Session)> {
+        let session = self.connections.get(connection)?.session;
+        self.sessions.get_mut(session).map(|value| (session, value))
+    }
+
+    /// The Session in a slot of the router, and the hash of its client identifier.
+    #[inline]
+    pub fn session_at(&self, index: u32) -> Option<(Key, u64)> {
+        let key = self.sessions.key_at(index)?;
+        self.sessions.at(index).map(|session| (key, session.identifier_hash))
+    }
+
+    /// The connection of a Session, if CONNACK has left and it is not closing.
+    pub fn live_connection(&self, session: Key) -> Option<Key> {
+        let key = self.sessions.get(session)?.connection?;
+        self.connections.get(key).filter(|connection| connection.is_established && !connection.is_closing)?;
+        Some(key)
+    }
+
+    /// Whether anything lets the Session's client do this.
+    pub fn is_allowed(&self, session: Key, question: impl FnOnce(&dyn Authorizer, Who<'_>) -> bool) -> bool {
+        let Some(authorizer) = &self.authorizer else {
+            return true;
+        };
+        self.sessions.get(session).is_some_and(|session| {
+            let who = Who { client_identifier: session.client_identifier.as_str(), identity: &session.identity };
+            question(&**authorizer, who)
+        })
+    }
+
+    /// Appends to a connection's outbox and has it flushed at the end of the turn.
+    #[inline]
+    pub fn write(&mut self, key: Key, write: impl FnOnce(&mut Outbox)) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            self.wire.append(key, connection, write);
+        }
+    }
+
+    /// Takes back an empty outbox: an idle connection owns no buffer.
+    pub fn recycle(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if let Some(outbox) = connection.outbox.take_if(|outbox| outbox.is_empty())
+            && outbox.is_poolable()
+            && self.wire.pool.len() < POOL_MAX
+        {
+            self.wire.pool.push(outbox);
+        }
+    }
+
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP.
+    // spec(v5): [MQTT-2.2.1-5]
+    // spec(v3.1.1): [MQTT-2.3.1-6]
+    pub fn send_acknowledgement(
+        &mut self,
+        key: Key,
+        packet_type: PacketType,
+        packet_identifier: PacketIdentifier,
+        reason_code: ReasonCode,
+    ) {
+        let Some(version) = self.connections.get(key).map(|connection| connection.version) else {
+            return;
+        };
+        let acknowledgement = Acknowledgement {
+            packet_identifier,
+            reason_code,
+            reason_string: None,
+            user_properties: UserProperties::default(),
+        };
+        self.write(key, |outbox| outbox.encode(|bytes| acknowledgement.encode(packet_type, version, bytes)));
+    }
+
+    /// Tells the client why, where the version has words for it, and asks the runtime to close after the last byte. What becomes of
+    /// the Session is decided by the caller.
+    // spec(v5): [MQTT-3.14.0-1] [MQTT-3.14.2-2] [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-4.13.2-1]
+    // spec(v3.1.1): [MQTT-4.8.0-1]
+    pub fn begin_close(&mut self, key: Key, cause: Cause) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut connection.is_closing, true) {
+            return;
+        }
+        let may_tell = connection.version == ProtocolVersion::V5 && connection.is_established;
+        let maximum = connection.maximum_packet_size_bytes as usize;
+        if let Some(reason_code) = cause.reason_code().filter(|_| may_tell) {
+            let bytes = disconnect_bytes(reason_code, cause.detail(), maximum);
+            self.write(key, |outbox| outbox.push(&bytes));
+        }
+        if cause == Cause::TransportLost
+            && let Some(connection) = self.connections.get_mut(key)
+        {
+            connection.outbox = None;
+        }
+        self.outputs.push_back(Output::Close { connection: key, cause });
+    }
+}
+
+/// A DISCONNECT with a Reason String, unless it would be too large for the client; without both, nothing.
+// spec(v5): [MQTT-3.14.2-1] [MQTT-3.14.2-3] [MQTT-3.1.2-24]
+fn disconnect_bytes(reason_code: ReasonCode, detail: &str, maximum_packet_size_bytes: usize) -> Vec<u8> {
+    for reason_string in [Some(detail), None] {
+        let mut bytes = Vec::new();
+        Disconnect { reason_string, ..Disconnect::new(reason_code) }.encode(ProtocolVersion::V5, &mut bytes);
+        if bytes.len() <= maximum_packet_size_bytes {
+            return bytes;
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,161 @@
+//! Acknowledgements leave here: at once when nothing is in their way, otherwise in order when it is gone.
+//!
+//! Persist before acknowledge, and apply before acknowledge, are one rule: [`Shard::owe`] is the only way to send CONNACK, PUBACK,
+//! PUBREC, PUBCOMP, SUBACK and UNSUBACK to a client.
+
+use super::Shard;
+use crate::connection::{Barrier, Completion, Owed};
+use crate::identity::ShardId;
+use crate::journal::Position;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use dunlin_codec::{PacketType, ReasonCode, SubAck, UnsubAck, UserProperties};
+
+/// An answer owed to a peer shard once its barrier is open.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub barrier: Barrier,
+    pub to: ShardId,
+    pub token: u64,
+}
+
+impl Shard {
+    /// The barrier of everything this shard has staged so far.
+    pub(super) fn barrier_of_all(&mut self) -> Barrier {
+        let mut barrier = self.barrier_of_records();
+        for peer in self.peers.others() {
+            if let Some(link) = self.peers.link(peer)
+                && !link.has_applied(link.sent())
+            {
+                barrier.peers.push((peer, link.sent()));
+            }
+        }
+        barrier
+    }
+
+    /// The barrier of what this shard has staged for the store so far.
+    pub(super) fn barrier_of_records(&self) -> Barrier {
+        Barrier { position: self.clients.journal.position(), ..Barrier::default() }
+    }
+
+    /// Sends an acknowledgement as soon as its barrier opens and those before it have left.
+    // spec(v5): [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+    // spec(v3.1.1): [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+    pub(super) fn owe(&mut self, now: Timestamp, key: Key, barrier: Barrier, owed: Owed) {
+        let is_open =
+            barrier.peers.is_empty() && barrier.joins.is_empty() && self.clients.journal.is_durable(barrier.position);
+        let Some(connection) = self.clients.connections.get_mut(key) else {
+            return;
+        };
+        let nothing_before = connection.extras.as_ref().is_none_or(|extras| extras.completions.is_empty());
+        if is_open && nothing_before {
+            return self.send_owed(now, key, owed);
+        }
+        if !self.clients.journal.is_durable(barrier.position) {
+            self.waiting_durable.push_back((barrier.position, key));
+        }
+        for (peer, sequence) in &barrier.peers {
+            if let Some(link) = self.peers.link(*peer) {
+                link.wait(*sequence, key);
+            }
+        }
+        for token in &barrier.joins {
+            self.waiting_joins.insert(*token, key);
+        }
+        connection.extras_mut().completions.push_back(Completion { barrier, owed });
+    }
+
+    /// The store has made everything before `position` durable.
+    pub fn handle_durable(&mut self, now: Timestamp, position: Position) {
+        self.clients.journal.set_durable(position);
+        while let Some((position, key)) = self.waiting_durable.front().copied() {
+            if !self.clients.journal.is_durable(position) {
+                break;
+            }
+            self.waiting_durable.pop_front();
+            self.release(now, key);
+        }
+        self.run_follow_ups(now);
+    }
+
+    /// Sends the connection's acknowledgements whose turn has come.
+    pub(super) fn release(&mut self, now: Timestamp, key: Key) {
+        while self.first_is_open(key) {
+            let completions =
+                self.clients.connections.get_mut(key).and_then(|c| c.extras.as_mut()).map(|e| &mut e.completions);
+            let Some(completion) = completions.and_then(|completions| completions.pop_front()) else {
+                return;
+            };
+            self.send_owed(now, key, completion.owed);
+        }
+    }
+
+    fn first_is_open(&mut self, key: Key) -> bool {
+        let extras = self.clients.connections.get(key).and_then(|connection| connection.extras.as_ref());
+        let Some(completion) = extras.and_then(|extras| extras.completions.front()) else {
+            return false;
+        };
+        let barrier = &completion.barrier;
+        barrier.joins.iter().all(|token| !self.waiting_joins.contains_key(token))
+            && self.clients.journal.is_durable(barrier.position)
+            && barrier.peers.iter().all(|(peer, sequence)| {
+                self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence))
+            })
+    }
+
+    /// A group has answered: one thing less in the way of a SUBACK.
+    pub(super) fn join_answered(&mut self, now: Timestamp, token: u64) {
+        if let Some(key) = self.waiting_joins.remove(&token) {
+            self.release(now, key);
+        }
+    }
+
+    fn send_owed(&mut self, now: Timestamp, key: Key, owed: Owed) {
+        let Some(connection) = self.clients.connections.get_mut(key).filter(|connection| !connection.is_closing) else {
+            return;
+        };
+        let version = connection.version;
+        match owed {
+            Owed::ConnAck(bytes) => {
+                connection.is_established = true;
+                let session = connection.session;
+                self.clients.write(key, |outbox| outbox.push(&bytes));
+                self.resume(now, session);
+            }
+            Owed::PubAck(packet_identifier, reason_code) => {
+                connection.inbound_outstanding = connection.inbound_outstanding.saturating_sub(1);
+                self.clients.send_acknowledgement(key, PacketType::PubAck, packet_identifier, reason_code);
+            }
+            Owed::PubRec(packet_identifier, reason_code) => {
+                if reason_code.is_error() {
+                    connection.inbound_outstanding = connection.inbound_outstanding.saturating_sub(1);
+                }
+                self.clients.send_acknowledgement(key, PacketType::PubRec, packet_identifier, reason_code);
+            }
+            Owed::PubComp(packet_identifier, reason_code) => {
+                if reason_code == ReasonCode::Success {
+                    connection.inbound_outstanding = connection.inbound_outstanding.saturating_sub(1);
+                }
+                self.clients.send_acknowledgement(key, PacketType::PubComp, packet_identifier, reason_code);
+            }
+            // spec(v5): [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-2.2.1-6]
+            // spec(v3.1.1): [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-2.3.1-7]
+            Owed::SubAck { packet_identifier, reason_codes, retained } => {
+                let session = connection.session;
+                let reason_codes = &reason_codes[..];
+                let user_properties = UserProperties::default();
+                let suback = SubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
+                self.clients.write(key, |outbox| outbox.encode(|bytes| suback.encode(version, bytes)));
+                self.owe_retained(now, session, retained);
+            }
+            // spec(v5): [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+            // spec(v3.1.1): [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+            Owed::UnsubAck { packet_identifier, reason_codes } => {
+                let reason_codes = &reason_codes[..];
+                let user_properties = UserProperties::default();
+                let unsuback = UnsubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
+                self.clients.write(key, |outbox| outbox.encode(|bytes| unsuback.encode(version, bytes)));
+            }
+        }
+    }
+}

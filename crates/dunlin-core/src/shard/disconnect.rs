@@ -1,0 +1,211 @@
+//! The ends: of a connection, of a Will, of a Session.
+//!
+//! ```text
+//!   DISCONNECT, violation, silence, takeover, loss ──> end_connection ──> Will: deleted (0x00), sent, or delayed
+//!                                                           │
+//!                                                           ├── expiry 0 ──────────────> end_session
+//!                                                           └── later: its timer, or Clean Start ──> end_session
+//! ```
+
+use super::{Shard, Violation, protocol_error};
+use crate::connection::{Cause, Slowed};
+use crate::journal::Record;
+use crate::message::Publication;
+use crate::peer::PeerMessage;
+use crate::settings::SessionExpiryInterval;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use crate::timers::Timer;
+use dunlin_codec::{Disconnect, ReasonCode};
+
+impl Shard {
+    pub(super) fn handle_disconnect(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        disconnect: Disconnect<'_>,
+    ) -> Result<(), Violation> {
+        let session_expiry_max = self.clients.settings.session_expiry_max;
+        let Some((_, session)) = self.clients.session_of(key) else {
+            return Ok(());
+        };
+        if let Some(seconds) = disconnect.session_expiry_interval_s {
+            if session.expiry == SessionExpiryInterval::WITH_CONNECTION && seconds != 0 {
+                return Err(protocol_error("3.14.2.2.2", "a Session Expiry Interval of 0 cannot be raised at DISCONNECT"));
+            }
+            session.expiry = SessionExpiryInterval::from_seconds(seconds).min(session_expiry_max);
+        }
+        // spec(v5): [MQTT-3.14.4-3] [MQTT-3.1.2-10]
+        // spec(v3.1.1): [MQTT-3.14.4-3] [MQTT-3.1.2-10]
+        if disconnect.reason_code == ReasonCode::Success {
+            self.delete_will(key);
+        }
+        self.end_connection(now, key, Cause::ClientDisconnected(disconnect.reason_code));
+        Ok(())
+    }
+
+    fn delete_will(&mut self, key: Key) {
+        if let Some((_, session)) = self.clients.session_of(key)
+            && session.will.take().is_some()
+            && session.is_durable()
+        {
+            let client = session.client_identifier.clone();
+            self.clients.journal.stage(|| Record::WillRemoved { client });
+        }
+    }
+
+    /// The transport ended, or failed.
+    pub fn handle_lost(&mut self, now: Timestamp, connection: Key) {
+        self.end_connection(now, connection, Cause::TransportLost);
+        self.run_follow_ups(now);
+    }
+
+    /// Ends a connection for a reason of the Server or its operator.
+    pub fn disconnect(&mut self, now: Timestamp, connection: Key, reason_code: ReasonCode, detail: &'static str) {
+        self.end_connection(now, connection, Cause::Server { reason_code, detail });
+        self.run_follow_ups(now);
+    }
+
+    /// Ends all connections: the Server is shutting down.
+    pub fn disconnect_all(&mut self, now: Timestamp, reason_code: ReasonCode, detail: &'static str) {
+        let keys: Vec<Key> = self.clients.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.disconnect(now, key, reason_code, detail);
+        }
+    }
+
+    /// Ends a connection once, whatever the cause; what the client is told is in its outbox.
+    pub(super) fn end_connection(&mut self, now: Timestamp, key: Key, cause: Cause) {
+        let Some(connection) = self.clients.connections.get(key).filter(|connection| !connection.is_closing) else {
+            return;
+        };
+        let session = connection.session;
+        self.clients.begin_close(key, cause);
+        self.caught_up(key);
+        self.leave(now, session, key);
+    }
+
+    /// The Session loses its connection.
+    // spec(v5): [MQTT-3.1.2-23] [MQTT-4.1.0-1]
+    // spec(v3.1.1): [MQTT-3.1.2-4] [MQTT-4.1.0-1] [MQTT-4.1.0-2]
+    fn leave(&mut self, now: Timestamp, session: Key, key: Key) {
+        let Some(value) = self.clients.sessions.get_mut(session).filter(|value| value.connection == Some(key)) else {
+            return;
+        };
+        value.connection = None;
+        value.is_busy = false;
+        let returned = value.outbound.end_connection();
+        let memberships = value.memberships.clone();
+        for membership in memberships {
+            self.tell(now, membership.owner, PeerMessage::GroupAway { name: membership.name, session });
+        }
+        for delivery in returned {
+            if let Some(ticket) = delivery.ticket {
+                let message = delivery.message;
+                let returned = PeerMessage::GroupReturn { ticket: *ticket, session, message, is_busy: false };
+                self.tell(now, ticket.group.owner, returned);
+            }
+        }
+        self.start_absence(now, session);
+    }
+
+    /// Decides about the Will and the end of a Session whose client has just left.
+    // spec(v5): [MQTT-3.1.2-8] [MQTT-4.1.0-2]
+    // spec(v3.1.1): [MQTT-3.1.2-8] [MQTT-3.1.2-12]
+    fn start_absence(&mut self, now: Timestamp, session: Key) {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        if value.is_durable() {
+            let client = &value.client_identifier;
+            self.clients.journal.stage(|| Record::SessionAway { client: client.clone(), since: now });
+        }
+        match value.expiry {
+            SessionExpiryInterval::WITH_CONNECTION => return self.end_session(now, session),
+            SessionExpiryInterval::After(seconds) => {
+                let at = now.after_s(seconds);
+                value.expires_at = Some(at);
+                self.clients.timers.arm(at, Timer::SessionExpiry(session));
+            }
+            SessionExpiryInterval::Never => {}
+        }
+        match value.will.as_ref().map(|will| will.delay_s) {
+            None => {}
+            Some(0) => self.publish_will(now, session),
+            Some(delay_s) => {
+                let at = now.after_s(delay_s);
+                value.will_due_at = Some(at);
+                self.clients.timers.arm(at, Timer::WillDelay(session));
+            }
+        }
+    }
+
+    /// Sends the Session's Will, if it still has one.
+    // spec(v5): [MQTT-3.1.2-10] [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.3-10]
+    // spec(v3.1.1): [MQTT-3.1.2-9] [MQTT-3.1.2-10] [MQTT-3.1.2-16] [MQTT-3.1.2-17]
+    pub(super) fn publish_will(&mut self, now: Timestamp, session: Key) {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        value.will_due_at = None;
+        let Some(will) = value.will.take() else {
+            return;
+        };
+        let client = value.is_durable().then(|| value.client_identifier.clone());
+        let id = self.next_message_id(now);
+        let gauge = self.clients.gauge.clone();
+        let message = &will.message;
+        let mut publication = Publication::new(id, message.topic(), message.qos, message.retain, &gauge);
+        publication.publisher = message.publisher;
+        publication.expires_at = will.expiry_s.map(|seconds| now.after_s(seconds));
+        publication.forwarded = message.forwarded();
+        publication.payload = message.payload();
+        self.publish_own(now, &mut publication);
+        if let Some(client) = client {
+            self.clients.journal.stage(|| Record::WillRemoved { client });
+        }
+    }
+
+    /// A Session ends: its Will is sent, its subscriptions go, its messages go.
+    // spec(v5): [MQTT-3.1.2-4] [MQTT-4.1.0-2]
+    // spec(v3.1.1): [MQTT-3.1.2-6]
+    pub(super) fn end_session(&mut self, now: Timestamp, session: Key) {
+        self.publish_will(now, session);
+        self.remove_subscriptions(now, session);
+        if let Some(value) = self.clients.sessions.remove(session) {
+            self.clients.by_identifier.remove(&value.client_identifier);
+            if value.is_durable() {
+                let client = value.client_identifier;
+                self.clients.journal.stage(|| Record::SessionEnded { client });
+            }
+        }
+    }
+
+    /// A consumer reads again, or is gone: whoever waited for it goes on.
+    pub(super) fn caught_up(&mut self, key: Key) {
+        let Some(connection) = self.clients.connections.get_mut(key) else {
+            return;
+        };
+        connection.is_lagging = false;
+        self.release_slowed(key);
+    }
+
+    /// Lets go whoever waited for this consumer.
+    pub(super) fn release_slowed(&mut self, key: Key) {
+        let slowed = self.clients.connections.get_mut(key).and_then(|connection| connection.extras.as_mut());
+        for slowed in slowed.map(|extras| std::mem::take(&mut extras.slowed)).unwrap_or_default() {
+            match slowed {
+                Slowed::Connection(publisher) => self.resume_publisher(publisher),
+                Slowed::Peer(peer) => self.stop_withholding(peer),
+            }
+        }
+    }
+
+    pub(super) fn resume_publisher(&mut self, publisher: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(publisher)
+            && std::mem::take(&mut connection.is_paused)
+        {
+            self.clients.outputs.push_back(super::Output::Resume { connection: publisher });
+        }
+    }
+}

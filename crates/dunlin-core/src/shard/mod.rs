@@ -1,0 +1,432 @@
+//! A shard: one partition of the broker, and the one place where Sessions, connections and the router meet.
+//!
+//! # Driving it
+//!
+//! The runtime owns a shard from one thread and repeats a *turn*:
+//!
+//! 1. feed inputs: [`handle_connect`](Shard::handle_connect) for an accepted CONNECT, [`handle_input`](Shard::handle_input) for bytes read,
+//!    [`handle_lost`](Shard::handle_lost) for a connection that ended, [`handle_peer`](Shard::handle_peer) for what another shard said,
+//!    [`handle_timeout`](Shard::handle_timeout) when [`poll_timeout`](Shard::poll_timeout) has passed,
+//!    [`handle_durable`](Shard::handle_durable) when the store has advanced;
+//! 2. then take the outputs until there are none: [`poll_record`](Shard::poll_record) for the store, [`poll_peer`](Shard::poll_peer) for the other shards,
+//!    [`poll_flush`](Shard::poll_flush) for connections with bytes to write, [`poll_output`](Shard::poll_output) for the rest.
+//!
+//! Nothing is written while inputs are handled: many messages for one client become one write.
+//!
+//! # One file per packet
+//!
+//! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what several of them share is
+//! in `clients`, `deliver`, `complete`, `retain`, `shared` and `peers`.
+
+mod clients;
+mod frames;
+mod deliver;
+mod complete;
+mod connect;
+mod publish;
+mod acknowledge;
+mod subscribe;
+mod retain;
+mod shared;
+mod peers;
+mod disconnect;
+mod reauthenticate;
+mod timeouts;
+
+use crate::authenticate::{Mechanisms, NoMechanisms};
+use crate::authorize::Authorizer;
+use crate::connection::{Cause, Connection, Outbox};
+use crate::group::{Group, Ticket};
+use crate::identity::{ClientIdentifier, ShardId};
+use crate::journal::{Position, Record};
+use crate::message::{ApplicationMessage, MemoryGauge, MessageId};
+use crate::peer::{PeerMessage, Peers};
+use crate::retained::RetainedTree;
+use crate::router::Router;
+use crate::settings::Settings;
+use crate::slots::{Key, Slots};
+use crate::time::Timestamp;
+use clients::Clients;
+use complete::Answer;
+use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
+use hashbrown::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+/// Topics whose routes are remembered.
+const MATCH_CACHE_TOPICS: usize = 16 * 1024;
+
+/// Bytes routed in one turn after which input waits for the flush, so that a large fan-out stays bounded.
+const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a shard is made of.
+pub struct ShardConfig {
+    /// Its number.
+    pub id: ShardId,
+    /// How many shards the broker has.
+    pub shards: u16,
+    /// Limits and choices.
+    pub settings: Arc<Settings>,
+    /// Who may do what; none allows everything.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Enhanced authentication.
+    pub mechanisms: Arc<dyn Mechanisms>,
+    /// Seeds hashes.
+    pub seed: u64,
+    /// Distinguishes the lives of the process.
+    pub boot_epoch: u32,
+}
+
+impl ShardConfig {
+    /// A broker of one shard that allows everything.
+    pub fn single(settings: Settings) -> Self {
+        Self {
+            id: 0,
+            shards: 1,
+            settings: Arc::new(settings),
+            authorizer: None,
+            mechanisms: Arc::new(NoMechanisms),
+            seed: 0,
+            boot_epoch: 0,
+        }
+    }
+}
+
+/// How far [`Shard::handle_input`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes used up; the caller keeps the rest and hands it in again with more.
+    pub consumed: usize,
+    /// How to go on.
+    pub next: NextInput,
+}
+
+/// How the caller goes on after [`Shard::handle_input`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextInput {
+    /// Read more. Once the fixed header is there, the length of the whole packet is known.
+    Read {
+        /// Of the packet that is incomplete.
+        packet_length: Option<usize>,
+    },
+    /// Flush, then hand in the rest.
+    Yield,
+    /// Wait for [`Output::Resume`], then hand in the rest.
+    Pause,
+    /// Nothing more is read from this connection.
+    Close,
+}
+
+/// What the runtime is asked to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Write what is in the outbox, close, then call [`Shard::remove`].
+    Close {
+        /// Which.
+        connection: Key,
+        /// Why, for the log.
+        cause: Cause,
+    },
+    /// A paused publisher may go on.
+    Resume {
+        /// Which.
+        connection: Key,
+    },
+}
+
+/// What the shard itself still has to do, decided while something was borrowed.
+#[derive(Debug)]
+pub(crate) enum FollowUp {
+    /// A message of a shared group is finished with.
+    TicketDone { session: Key, ticket: Ticket },
+    /// A policy wants this connection closed.
+    Disconnect { connection: Key, cause: Cause },
+}
+
+/// Why a message did not reach somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// QoS 0 for a client that is away.
+    Away,
+    /// QoS 0 for a client that reads too slowly.
+    SlowConsumer,
+    /// The queue was full.
+    QueueFull,
+    /// The Message Expiry Interval passed.
+    Expired,
+    /// The client takes no packets of that size.
+    TooLargeForClient,
+    /// The authorizer said no.
+    NotAuthorized,
+    /// QoS 0 for a shared group without a connected member, or a group that ended.
+    NoMember,
+    /// The publication was refused: quota, topic, payload format.
+    Refused,
+}
+
+/// What happened so far, for metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// PUBLISH packets from clients.
+    pub messages_received: u64,
+    /// PUBLISH packets to clients.
+    pub messages_sent: u64,
+    /// Messages that did not reach somebody, by [`Drop`].
+    pub dropped: [u64; 8],
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn drop(&mut self, reason: Drop) {
+        if let Some(counter) = self.dropped.get_mut(reason as usize) {
+            *counter += 1;
+        }
+    }
+
+    /// Messages dropped for a reason.
+    pub fn dropped_for(&self, reason: Drop) -> u64 {
+        self.dropped.get(reason as usize).copied().unwrap_or(0)
+    }
+}
+
+/// A packet that must not be: what to tell the client, and the statement that says so.
+pub(crate) type Violation = MalformedPacket;
+
+/// See the module.
+pub struct Shard {
+    clients: Clients,
+    router: Router,
+    retained: RetainedTree<Arc<ApplicationMessage>>,
+    retained_bytes: usize,
+    /// Topics cleared lately, so that an older message from another shard does not come back.
+    cleared: HashMap<Box<str>, MessageId, foldhash::fast::RandomState>,
+    /// When Retained Messages expire.
+    retained_expiries: BinaryHeap<Reverse<(Timestamp, Box<str>)>>,
+    /// Sessions whose Retained Messages go on in the next turn.
+    retained_continues: VecDeque<Key>,
+    groups: Slots<Group>,
+    groups_by_name: HashMap<Arc<str>, Key, foldhash::fast::RandomState>,
+    peers: Peers,
+    mechanisms: Arc<dyn Mechanisms>,
+    boot_epoch: u32,
+    last_message_at: Timestamp,
+    /// Connections whose acknowledgements wait for the store, by position.
+    waiting_durable: VecDeque<(Position, Key)>,
+    /// Connections whose SUBACK waits for a group.
+    waiting_joins: HashMap<u64, Key, foldhash::fast::RandomState>,
+    next_token: u64,
+    /// Answers owed to peers.
+    answers: Vec<Answer>,
+    /// Forwarded properties of the publication being routed.
+    forwarded: Vec<u8>,
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(config: ShardConfig) -> Self {
+        Self {
+            clients: Clients::new(config.settings, config.authorizer),
+            router: Router::new(config.seed, MATCH_CACHE_TOPICS),
+            retained: RetainedTree::new(),
+            retained_bytes: 0,
+            cleared: HashMap::default(),
+            retained_expiries: BinaryHeap::new(),
+            retained_continues: VecDeque::new(),
+            groups: Slots::default(),
+            groups_by_name: HashMap::default(),
+            peers: Peers::new(config.id, config.shards),
+            mechanisms: config.mechanisms,
+            boot_epoch: config.boot_epoch,
+            last_message_at: Timestamp::ZERO,
+            waiting_durable: VecDeque::new(),
+            waiting_joins: HashMap::default(),
+            next_token: 0,
+            answers: Vec::new(),
+            forwarded: Vec::new(),
+        }
+    }
+
+    /// Takes bytes that were read from a connection.
+    pub fn handle_input(&mut self, now: Timestamp, connection: Key, input: &[u8]) -> Progress {
+        let mut consumed = 0;
+        if let Some(value) = self.clients.connections.get_mut(connection) {
+            value.last_packet_at = now;
+        }
+        let next = loop {
+            let Some(value) = self.clients.connections.get(connection).filter(|value| !value.is_closing) else {
+                consumed = input.len();
+                break NextInput::Close;
+            };
+            if value.is_paused {
+                break NextInput::Pause;
+            }
+            if self.clients.wire.turn_bytes > TURN_BYTES_MAX {
+                break NextInput::Yield;
+            }
+            let (version, size_max) = (value.version, value.accepted_packet_size_bytes);
+            let result = match split(input.get(consumed..).unwrap_or_default(), size_max) {
+                Ok(Split::Incomplete { packet_length }) => break NextInput::Read { packet_length },
+                Ok(Split::Packet { frame, length }) => {
+                    consumed += length;
+                    decode(frame, version).and_then(|packet| self.handle_packet(now, connection, packet))
+                }
+                Err(error) => Err(error),
+            };
+            // spec(v5): [MQTT-4.13.1-1]
+            // spec(v3.1.1): [MQTT-4.8.0-1]
+            if let Err(Violation { reason_code, statement, detail }) = result {
+                self.end_connection(now, connection, Cause::Violation { reason_code, detail, statement });
+            }
+            self.run_follow_ups(now);
+        };
+        Progress { consumed, next }
+    }
+
+    fn handle_packet(&mut self, now: Timestamp, connection: Key, packet: Packet<'_>) -> Result<(), Violation> {
+        match packet {
+            Packet::Publish(publish) => self.handle_publish(now, connection, publish),
+            Packet::PubAck(packet) => self.handle_puback(now, connection, packet),
+            Packet::PubRec(packet) => self.handle_pubrec(now, connection, packet),
+            Packet::PubRel(packet) => self.handle_pubrel(now, connection, packet),
+            Packet::PubComp(packet) => self.handle_pubcomp(now, connection, packet),
+            Packet::Subscribe(subscribe) => self.handle_subscribe(now, connection, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(now, connection, unsubscribe),
+            // spec(v5): [MQTT-3.12.4-1]
+            // spec(v3.1.1): [MQTT-3.12.4-1]
+            Packet::PingReq => {
+                self.clients.write(connection, |outbox| outbox.push(&[0xD0, 0]));
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => self.handle_disconnect(now, connection, disconnect),
+            Packet::Auth(auth) => self.handle_auth(connection, auth),
+            // spec(v5): [MQTT-3.1.0-2]
+            // spec(v3.1.1): [MQTT-3.1.0-2]
+            Packet::Connect(_) => Err(protocol_error("MQTT-3.1.0-2", "a second CONNECT")),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                Err(protocol_error("4.13", "a packet that only a Server sends"))
+            }
+        }
+    }
+
+    fn run_follow_ups(&mut self, now: Timestamp) {
+        while let Some(follow_up) = self.clients.follow_ups.pop_front() {
+            match follow_up {
+                FollowUp::TicketDone { session, ticket } => self.ticket_done(now, session, ticket),
+                FollowUp::Disconnect { connection, cause } => self.end_connection(now, connection, cause),
+            }
+        }
+    }
+
+    /// A connection with bytes to write; each once per turn.
+    pub fn poll_flush(&mut self) -> Option<Key> {
+        loop {
+            let Some(key) = self.clients.wire.dirty.pop() else {
+                self.clients.wire.turn_bytes = 0;
+                return None;
+            };
+            if let Some(connection) = self.clients.connections.get_mut(key) {
+                connection.is_dirty = false;
+                return Some(key);
+            }
+        }
+    }
+
+    /// Whether [`Self::poll_flush`] has anything.
+    pub fn has_flush(&self) -> bool {
+        !self.clients.wire.dirty.is_empty()
+    }
+
+    /// The bytes that wait for a connection; none when there are none.
+    pub fn outbox(&mut self, connection: Key) -> Option<&mut Outbox> {
+        self.clients.connections.get_mut(connection)?.outbox.as_deref_mut()
+    }
+
+    /// Something was written to the connection: what waited for that goes on.
+    pub fn handle_flushed(&mut self, now: Timestamp, connection: Key) {
+        self.clients.recycle(connection);
+        if self.clients.has_caught_up(connection) {
+            self.caught_up(connection);
+            if let Some((session, value)) = self.clients.session_of(connection)
+                && (value.outbound.queued_messages() > 0 || value.outbound.owes_resend() || value.is_busy || !value.retained.is_empty())
+            {
+                self.pump(now, session);
+                self.run_follow_ups(now);
+            }
+        }
+    }
+
+    /// What the runtime is asked to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.clients.outputs.pop_front()
+    }
+
+    /// The next message for a peer.
+    pub fn poll_peer(&mut self, peer: ShardId) -> Option<PeerMessage> {
+        self.peers.link(peer)?.poll()
+    }
+
+    /// The next record for the store.
+    pub fn poll_record(&mut self) -> Option<Record> {
+        self.clients.journal.poll()
+    }
+
+    /// The position after all records taken so far.
+    pub fn staged_position(&self) -> Position {
+        self.clients.journal.position()
+    }
+
+    /// Forgets a connection whose last byte is written, or cannot be.
+    pub fn remove(&mut self, connection: Key) {
+        if let Some(value) = self.clients.connections.remove(connection)
+            && value.keep_alive_s > 0
+        {
+            self.clients.timers.forget();
+        }
+    }
+
+    /// The client identifier behind a connection.
+    pub fn client_identifier(&self, connection: Key) -> Option<&ClientIdentifier> {
+        let session = self.clients.connections.get(connection)?.session;
+        self.clients.sessions.get(session).map(|session| &session.client_identifier)
+    }
+
+    /// Sessions, connected or not.
+    pub fn sessions_count(&self) -> usize {
+        self.clients.sessions.len()
+    }
+
+    /// Connections, those about to close included.
+    pub fn connections_count(&self) -> usize {
+        self.clients.connections.len()
+    }
+
+    /// Subscriptions, the interest of peers included.
+    pub fn subscriptions_count(&self) -> usize {
+        self.router.subscriptions_count()
+    }
+
+    /// Retained Messages.
+    pub fn retained_count(&self) -> usize {
+        self.retained.len()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.clients.counters
+    }
+
+    /// Counts the bytes of messages that this shard took in and somebody keeps.
+    pub fn memory_gauge(&self) -> &MemoryGauge {
+        &self.clients.gauge
+    }
+
+    fn connection(&self, key: Key) -> Option<&Connection> {
+        self.clients.connections.get(key)
+    }
+}
+
+/// A Protocol Error (0x82).
+pub(crate) fn protocol_error(statement: &'static str, detail: &'static str) -> Violation {
+    Violation { reason_code: ReasonCode::ProtocolError, statement, detail }
+}

@@ -1,0 +1,153 @@
+//! What other shards say, and how they are answered.
+
+use super::complete::Answer;
+use super::Shard;
+use crate::connection::{Barrier, Slowed};
+use crate::group::MemberId;
+use crate::identity::ShardId;
+use crate::message::Publication;
+use crate::peer::PeerMessage;
+use super::shared::ROUTE_ONLY;
+use crate::router::Target;
+use crate::slots::Key;
+use crate::time::Timestamp;
+
+impl Shard {
+    /// Takes a message from another shard. Messages from one shard must come in the order in which it sent them.
+    pub fn handle_peer(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
+        if let PeerMessage::Applied(sequence) = message {
+            self.peer_applied(now, from, sequence);
+        } else {
+            if let Some(link) = self.peers.link(from) {
+                link.count_received();
+            }
+            self.apply(now, from, message);
+        }
+        self.run_follow_ups(now);
+    }
+
+    /// The end of a batch from a shard: tells it how much is applied.
+    pub fn handle_peer_batch_end(&mut self, from: ShardId) {
+        if let Some(link) = self.peers.link(from)
+            && let Some(applied) = link.applied_to_tell()
+        {
+            link.stage(PeerMessage::Applied(applied));
+        }
+    }
+
+    /// Sends a message to a shard, or applies it here if this is the one.
+    pub(super) fn tell(&mut self, now: Timestamp, to: ShardId, message: PeerMessage) {
+        if to == self.peers.own {
+            self.apply(now, to, message);
+        } else if let Some(link) = self.peers.link(to) {
+            link.stage(message);
+        }
+    }
+
+    fn apply(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
+        let member = |session| MemberId { shard: from, session };
+        match message {
+            PeerMessage::Publish(message) => {
+                self.route(now, &mut Publication::of(&message), Some(from));
+                self.withhold(now, from);
+            }
+            PeerMessage::Interest { filter, is_added: true } => {
+                self.router.insert(&filter, Target::Peer(from), ROUTE_ONLY);
+            }
+            PeerMessage::Interest { filter, is_added: false } => {
+                self.router.remove(&filter, Target::Peer(from));
+            }
+            PeerMessage::GroupJoin { name, session, subscription, is_online, token } => {
+                self.group_join(now, name, member(session), subscription, is_online, token);
+            }
+            PeerMessage::GroupJoined { token } => self.join_answered(now, token),
+            PeerMessage::GroupLeave { name, session } => self.group_leave(&name, member(session)),
+            PeerMessage::GroupReady { name, session } => self.group_ready(now, &name, member(session)),
+            PeerMessage::GroupAway { name, session } => self.group_away(&name, member(session)),
+            PeerMessage::GroupDeliver { session, ticket, subscription, message } => {
+                self.deliver_for_group(now, session, ticket, subscription, message);
+            }
+            PeerMessage::GroupDone { ticket, session } => self.group_done(now, ticket, member(session)),
+            PeerMessage::GroupReturn { ticket, session, message, is_busy } => {
+                self.group_returned(now, ticket, member(session), message, is_busy);
+            }
+            PeerMessage::Applied(sequence) => self.peer_applied(now, from, sequence),
+        }
+    }
+
+    /// A publication of a peer has run into a slow consumer here: the peer hears nothing until that is over, and slows its publishers.
+    fn withhold(&mut self, now: Timestamp, from: ShardId) {
+        let Some(consumer) = self.clients.slow_consumer.take() else {
+            return;
+        };
+        let is_waiting = self
+            .clients
+            .connections
+            .get(consumer)
+            .and_then(|connection| connection.extras.as_ref())
+            .is_some_and(|extras| extras.slowed.contains(&Slowed::Peer(from)));
+        if !is_waiting
+            && self.slow_down(now, consumer, Slowed::Peer(from))
+            && let Some(link) = self.peers.link(from)
+        {
+            link.withheld += 1;
+        }
+    }
+
+    /// A slow consumer no longer holds a peer up.
+    pub(super) fn stop_withholding(&mut self, peer: ShardId) {
+        if let Some(link) = self.peers.link(peer) {
+            link.withheld = link.withheld.saturating_sub(1);
+        }
+        self.handle_peer_batch_end(peer);
+    }
+
+    fn peer_applied(&mut self, now: Timestamp, from: ShardId, sequence: u64) {
+        let Some(link) = self.peers.link(from) else {
+            return;
+        };
+        link.set_applied(sequence);
+        if link.has_caught_up() {
+            for publisher in std::mem::take(&mut link.slowed) {
+                self.resume_publisher(publisher);
+            }
+        }
+        while let Some(key) = self.peers.link(from).and_then(|link| link.pop_waiting()) {
+            self.release(now, key);
+        }
+        self.send_answers(now);
+    }
+
+    /// Answers a shard about a group it joined, when the barrier opens.
+    pub(super) fn answer(&mut self, now: Timestamp, barrier: Barrier, to: ShardId, token: u64) {
+        self.answers.push(Answer { barrier, to, token });
+        self.send_answers(now);
+    }
+
+    fn send_answers(&mut self, now: Timestamp) {
+        let mut position = 0;
+        while let Some(answer) = self.answers.get(position) {
+            let peers = answer.barrier.peers.clone();
+            let is_open = peers
+                .iter()
+                .all(|(peer, sequence)| self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence)));
+            if is_open {
+                let Answer { to, token, .. } = self.answers.remove(position);
+                self.tell(now, to, PeerMessage::GroupJoined { token });
+            } else {
+                position += 1;
+            }
+        }
+    }
+
+    /// A token for a join whose answer a SUBACK waits for.
+    pub(super) fn expect_join(&mut self, session: Key) -> u64 {
+        self.next_token += 1;
+        self.waiting_joins.insert(self.next_token, session);
+        self.next_token
+    }
+
+    pub(super) fn is_join_pending(&self, token: u64) -> bool {
+        self.waiting_joins.contains_key(&token)
+    }
+}

@@ -1,0 +1,308 @@
+//! PUBLISH from a client: judged, acknowledged, routed.
+//!
+//! The order is fixed. The packet is judged whole; then the message is routed, which stages whatever must be durable or applied
+//! elsewhere; then the acknowledgement is owed behind exactly that.
+
+use super::deliver::Wanted;
+use super::{Drop, Shard, Violation, protocol_error};
+use crate::connection::{Barrier, Owed, Slowed};
+use crate::handshake::check_topic;
+use crate::identity::ShardId;
+use crate::journal::Record;
+use crate::message::{MessageId, Publication};
+use crate::peer::PeerMessage;
+use crate::router::Target;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use dunlin_codec::{PacketIdentifier, ProtocolVersion, Publish, QoS, ReasonCode};
+use smallvec::SmallVec;
+
+/// Where a publication was routed to.
+#[derive(Default)]
+pub(super) struct Routed {
+    /// Somebody wants it.
+    pub has_subscribers: bool,
+    /// What an acknowledgement waits for.
+    pub barrier: Barrier,
+}
+
+impl Shard {
+    pub(super) fn handle_publish(&mut self, now: Timestamp, key: Key, publish: Publish<'_>) -> Result<(), Violation> {
+        self.clients.counters.messages_received += 1;
+        // spec(v5): [MQTT-3.3.4-6]
+        if !publish.subscription_identifiers.is_empty() {
+            return Err(protocol_error("MQTT-3.3.4-6", "a Client must not send Subscription Identifiers"));
+        }
+        let alias_topic = self.resolve_alias(key, &publish)?;
+        let topic = alias_topic.as_deref().unwrap_or(publish.topic);
+        let Some((session, value)) = self.clients.session_of(key) else {
+            return Ok(());
+        };
+        let publisher = value.identifier_hash;
+        if let (QoS::ExactlyOnce, Some(packet_identifier)) = (publish.qos, publish.packet_identifier)
+            && value.inbound.contains(packet_identifier)
+        {
+            // The message was taken in already: only the acknowledgement is repeated.
+            // spec(v5): [MQTT-4.3.3-10]
+            // spec(v3.1.1): [MQTT-4.3.3-2]
+            let barrier = self.barrier_of_all();
+            self.owe(now, key, barrier, Owed::PubRec(packet_identifier, ReasonCode::Success));
+            return Ok(());
+        }
+        self.count_outstanding(key, publish.qos)?;
+        if let Some(refusal) = self.judge(session, topic, &publish) {
+            return self.refuse(now, key, &publish, refusal);
+        }
+        let id = self.next_message_id(now);
+        let mut forwarded = std::mem::take(&mut self.forwarded);
+        forwarded.clear();
+        publish.properties.write_forwarded(&mut forwarded);
+        let gauge = self.clients.gauge.clone();
+        let mut publication = Publication::new(id, topic, publish.qos, publish.retain, &gauge);
+        publication.publisher = publisher;
+        publication.expires_at = publish.properties.message_expiry_interval_s.map(|seconds| now.after_s(seconds));
+        publication.forwarded = &forwarded;
+        publication.payload = publish.payload;
+        let routed = self.route(now, &mut publication, None);
+        self.pause_publisher(now, key, &routed.barrier);
+        if let Some(packet_identifier) = publish.packet_identifier {
+            self.acknowledge_publish(now, key, publish.qos, packet_identifier, routed);
+        }
+        self.forwarded = forwarded;
+        Ok(())
+    }
+
+    /// The topic that an alias stands for; `None` when the packet names its topic.
+    // spec(v5): [MQTT-3.3.2-7] [MQTT-3.3.2-8] [MQTT-3.3.2-12]
+    fn resolve_alias(&mut self, key: Key, publish: &Publish<'_>) -> Result<Option<Box<str>>, Violation> {
+        let Some(alias) = publish.topic_alias else {
+            return Ok(None);
+        };
+        if alias.get() > self.clients.settings.topic_alias_maximum {
+            let detail = "the Topic Alias is greater than Topic Alias Maximum";
+            return Err(Violation { reason_code: ReasonCode::TopicAliasInvalid, statement: "MQTT-3.3.2-9", detail });
+        }
+        let Some(connection) = self.clients.connections.get_mut(key) else {
+            return Ok(None);
+        };
+        let aliases = &mut connection.extras_mut().client_aliases;
+        if publish.topic.is_empty() {
+            match aliases.get(alias) {
+                Some(topic) => Ok(Some(topic.into())),
+                None => Err(protocol_error("3.3.2.3.4", "the Topic Alias was never set")),
+            }
+        } else {
+            aliases.set(alias, publish.topic);
+            Ok(None)
+        }
+    }
+
+    /// Counts a new QoS 1 or 2 publication against Receive Maximum.
+    // spec(v5): [MQTT-3.3.4-7]
+    fn count_outstanding(&mut self, key: Key, qos: QoS) -> Result<(), Violation> {
+        let receive_maximum = self.clients.settings.receive_maximum;
+        if qos == QoS::AtMostOnce {
+            return Ok(());
+        }
+        let Some(connection) = self.clients.connections.get_mut(key) else {
+            return Ok(());
+        };
+        if connection.version == ProtocolVersion::V5 && connection.inbound_outstanding >= receive_maximum {
+            let detail = "more than Receive Maximum publications are unacknowledged";
+            return Err(Violation { reason_code: ReasonCode::ReceiveMaximumExceeded, statement: "MQTT-3.3.4-7", detail });
+        }
+        connection.inbound_outstanding = connection.inbound_outstanding.saturating_add(1);
+        Ok(())
+    }
+
+    /// Why a publication is not accepted, if it is not.
+    fn judge(&self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
+        let settings = &self.clients.settings;
+        if check_topic(topic, settings).is_err() {
+            return Some(ReasonCode::TopicNameInvalid);
+        }
+        // The topics under $SYS are the Server's own (5.0 section 4.7.2).
+        let is_reserved = topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let may_publish = |retain| self.clients.is_allowed(session, |authorizer, who| authorizer.may_publish(who, topic, retain));
+        if is_reserved || !may_publish(publish.retain) {
+            return Some(ReasonCode::NotAuthorized);
+        }
+        let is_utf8 = publish.properties.payload_format_is_utf8 == Some(true);
+        if is_utf8 && std::str::from_utf8(publish.payload).is_err() {
+            return Some(ReasonCode::PayloadFormatInvalid);
+        }
+        let is_over_memory = publish.qos > QoS::AtMostOnce && self.clients.gauge.bytes() > settings.memory_bytes_max;
+        if is_over_memory || (publish.retain && !self.may_retain(topic, publish.payload.len())) {
+            return Some(ReasonCode::QuotaExceeded);
+        }
+        None
+    }
+
+    /// Tells the client that its publication was not accepted, in the words its version has.
+    // spec(v5): [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-4.3.3-9]
+    fn refuse(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        publish: &Publish<'_>,
+        reason_code: ReasonCode,
+    ) -> Result<(), Violation> {
+        self.clients.counters.drop(Drop::Refused);
+        let is_v5 = self.connection(key).is_some_and(|connection| connection.version == ProtocolVersion::V5);
+        match (publish.packet_identifier, reason_code) {
+            (None, ReasonCode::PayloadFormatInvalid) => {
+                Err(Violation { reason_code, statement: "3.3.2.3.2", detail: "the payload is not UTF-8 as it says" })
+            }
+            (None, _) => Ok(()),
+            // 3.x has no negative acknowledgement. Without room the connection is closed unacknowledged, so that the client sends again later; what can never succeed
+            // is acknowledged and dropped.
+            // spec(v3.1.1): [MQTT-4.8.0-2] [MQTT-3.3.5-2]
+            (Some(_), ReasonCode::QuotaExceeded) if !is_v5 => {
+                Err(Violation { reason_code, statement: "MQTT-4.8.0-2", detail: "there is no room for the message" })
+            }
+            (Some(packet_identifier), _) => {
+                let barrier = Barrier::default();
+                let owed = match publish.qos {
+                    QoS::ExactlyOnce if is_v5 => Owed::PubRec(packet_identifier, reason_code),
+                    QoS::ExactlyOnce => Owed::PubRec(packet_identifier, ReasonCode::Success),
+                    _ => Owed::PubAck(packet_identifier, reason_code),
+                };
+                self.owe(now, key, barrier, owed);
+                Ok(())
+            }
+        }
+    }
+
+    // spec(v5): [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]
+    // spec(v3.1.1): [MQTT-3.3.4-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
+    fn acknowledge_publish(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        qos: QoS,
+        packet_identifier: PacketIdentifier,
+        routed: Routed,
+    ) {
+        let Routed { has_subscribers, mut barrier } = routed;
+        let reason_code = if has_subscribers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
+        let owed = if qos == QoS::ExactlyOnce {
+            if let Some((_, session)) = self.clients.session_of(key) {
+                session.inbound.insert(packet_identifier);
+                if session.is_durable() {
+                    let client = session.client_identifier.clone();
+                    self.clients.journal.stage(|| Record::Received { client, packet_identifier });
+                }
+            }
+            Owed::PubRec(packet_identifier, reason_code)
+        } else {
+            Owed::PubAck(packet_identifier, reason_code)
+        };
+        barrier.position = self.clients.journal.position();
+        self.owe(now, key, barrier, owed);
+    }
+
+    /// Sends a publication to everybody it concerns on this shard and, if it did not come from one, on the others.
+    // spec(v5): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
+    // spec(v3.1.1): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
+    pub(super) fn route(&mut self, now: Timestamp, publication: &mut Publication<'_>, from: Option<ShardId>) -> Routed {
+        let mut routed = Routed::default();
+        let mut groups = SmallVec::<[u32; 4]>::new();
+        let mut peers = SmallVec::<[ShardId; 4]>::new();
+        self.clients.frames.reset();
+        self.clients.slow_consumer = None;
+        for found in self.router.matches(publication.topic) {
+            match found.target() {
+                Target::Session(index) => {
+                    let Some((session, hash)) = self.clients.session_at(index) else {
+                        continue;
+                    };
+                    // spec(v5): [MQTT-3.8.3-3]
+                    let delivery = if hash == publication.publisher {
+                        match found.delivery_to_publisher() {
+                            Some(delivery) => delivery,
+                            None => continue,
+                        }
+                    } else {
+                        found.delivery()
+                    };
+                    routed.has_subscribers = true;
+                    let identifiers: SmallVec<[u32; 4]> = delivery.identifiers.collect();
+                    let wanted = Wanted {
+                        maximum_qos: QoS::from_bits(delivery.maximum_qos).unwrap_or_default(),
+                        // spec(v5): [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+                        // spec(v3.1.1): [MQTT-3.3.1-9]
+                        retain: publication.retain && delivery.retain_as_published,
+                        identifiers: &identifiers,
+                    };
+                    self.clients.deliver(now, session, publication, wanted, None);
+                }
+                Target::Group(index) => groups.push(index),
+                Target::Peer(peer) => peers.push(peer),
+            }
+        }
+        routed.has_subscribers |= !groups.is_empty();
+        for index in groups {
+            self.route_to_group(now, index, publication, &mut routed.barrier);
+        }
+        if publication.retain {
+            self.retain(now, publication, from.is_none());
+        }
+        if from.is_none() {
+            routed.has_subscribers |= !peers.is_empty();
+            if publication.retain {
+                // Every shard keeps every Retained Message.
+                peers = self.peers.others().collect();
+            }
+            for peer in peers {
+                let message = publication.keep();
+                if let Some(link) = self.peers.link(peer) {
+                    let sequence = link.stage(PeerMessage::Publish(message));
+                    routed.barrier.peers.push((peer, sequence));
+                }
+            }
+        }
+        routed
+    }
+
+    /// Lets a publisher wait for the slow consumer, or the slow peer, that its message has run into.
+    fn pause_publisher(&mut self, now: Timestamp, publisher: Key, barrier: &Barrier) {
+        if let Some(consumer) = self.clients.slow_consumer.take()
+            && self.slow_down(now, consumer, Slowed::Connection(publisher))
+            && let Some(connection) = self.clients.connections.get_mut(publisher)
+        {
+            connection.is_paused = true;
+        }
+        for (peer, _) in &barrier.peers {
+            if let Some(link) = self.peers.link(*peer)
+                && link.is_behind()
+                && let Some(connection) = self.clients.connections.get_mut(publisher)
+            {
+                connection.is_paused = true;
+                link.slowed.push(publisher);
+            }
+        }
+    }
+
+    /// Notes who waits for a slow consumer. False if it is lagging already, and nobody waits for it any more.
+    pub(super) fn slow_down(&mut self, now: Timestamp, consumer: Key, slowed: Slowed) -> bool {
+        let Some(connection) = self.clients.connections.get_mut(consumer).filter(|connection| !connection.is_lagging) else {
+            return false;
+        };
+        let waiting = &mut connection.extras_mut().slowed;
+        let is_first = waiting.is_empty();
+        if waiting.contains(&slowed) {
+            return true;
+        }
+        waiting.push(slowed);
+        if is_first {
+            self.clients.arm_grace(now, consumer);
+        }
+        true
+    }
+
+    /// Names the next message this shard takes in.
+    pub(super) fn next_message_id(&mut self, now: Timestamp) -> MessageId {
+        self.last_message_at = now.max(self.last_message_at.next());
+        MessageId { received_at: self.last_message_at, boot_epoch: self.boot_epoch, origin: self.peers.own }
+    }
+}

@@ -1,0 +1,162 @@
+//! Retained Messages: kept, replaced, cleared, expired, and sent to new subscriptions.
+//!
+//! Every shard keeps all of them (bodies are shared), so that a subscriber's own shard answers, in the same order as live messages. Where two
+//! shards publish to one topic at once, the greater message id wins everywhere; what was cleared is remembered for a moment, so that an
+//! older message on its way does not bring it back.
+//!
+//! A new subscription gets its Retained Messages in slices, as fast as the client takes them: a `#` over a hundred thousand
+//! topics stalls neither the shard nor the client's queue.
+
+use super::Shard;
+use super::deliver::Wanted;
+use crate::connection::Barrier;
+use crate::journal::Record;
+use crate::message::Publication;
+use crate::retained::Progress;
+use crate::router::Subscription;
+use crate::session::RetainedDelivery;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use crate::timers::Timer;
+use dunlin_codec::QoS;
+use std::sync::Arc;
+
+/// Tree nodes visited for one subscription before others have their turn.
+const SLICE_NODES: usize = 1024;
+
+/// Cleared topics remembered; far more than can be on their way between shards.
+const CLEARED_MAX: usize = 16 * 1024;
+
+impl Shard {
+    /// Whether a Retained Message of this size may be kept.
+    pub(super) fn may_retain(&self, topic: &str, payload_length: usize) -> bool {
+        let settings = &self.clients.settings;
+        let replaced = self.retained.get(topic).map_or(0, |message| message.size_bytes());
+        let is_known = replaced > 0;
+        payload_length == 0
+            || ((is_known || self.retained.len() < settings.retained_messages_max)
+                && (self.retained_bytes - replaced).saturating_add(topic.len() + payload_length)
+                    <= settings.retained_bytes_max)
+    }
+
+    /// Keeps, replaces or clears the Retained Message of a topic.
+    // spec(v5): [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT-3.3.1-8]
+    // spec(v3.1.1): [MQTT-3.3.1-5] [MQTT-3.3.1-7] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.3.1-12] [MQTT-3.1.2-7]
+    pub(super) fn retain(&mut self, now: Timestamp, publication: &mut Publication<'_>, is_ours: bool) {
+        let topic = publication.topic;
+        let newest = self.retained.get(topic).map(|message| message.id).max(self.cleared.get(topic).copied());
+        if newest.is_some_and(|newest| newest > publication.id) {
+            return;
+        }
+        if is_ours {
+            let message = publication.keep();
+            self.clients.journal.stage(|| Record::Retained { message });
+        }
+        if publication.payload.is_empty() {
+            self.forget_retained(topic);
+            if self.peers.count() > 1 {
+                if self.cleared.len() >= CLEARED_MAX {
+                    self.cleared.clear();
+                }
+                self.cleared.insert(topic.into(), publication.id);
+            }
+            return;
+        }
+        self.cleared.remove(topic);
+        if let Some(at) = publication.expires_at.filter(|at| *at > now) {
+            self.clients.timers.arm(at, Timer::RetainedExpiry);
+        }
+        let message = publication.keep();
+        self.retained_bytes += message.size_bytes();
+        if let Some(at) = message.expires_at {
+            self.retained_expiries.push(std::cmp::Reverse((at, topic.into())));
+        }
+        if let Some(replaced) = self.retained.insert(topic, message) {
+            self.retained_bytes -= replaced.size_bytes();
+        }
+    }
+
+    fn forget_retained(&mut self, topic: &str) {
+        if let Some(message) = self.retained.remove(topic) {
+            self.retained_bytes -= message.size_bytes();
+        }
+    }
+
+    /// Drops what has expired.
+    pub(super) fn expire_retained(&mut self, now: Timestamp) {
+        while let Some(std::cmp::Reverse((at, _))) = self.retained_expiries.peek() {
+            if *at > now {
+                break;
+            }
+            if let Some(std::cmp::Reverse((_, topic))) = self.retained_expiries.pop()
+                && self.retained.get(&topic).is_some_and(|message| message.is_expired(now))
+            {
+                self.forget_retained(&topic);
+            }
+        }
+    }
+
+    /// SUBACK has left: its subscriptions are owed their Retained Messages.
+    pub(super) fn owe_retained(&mut self, now: Timestamp, session: Key, filters: Vec<(Box<str>, Subscription)>) {
+        if filters.is_empty() || self.retained.is_empty() {
+            return;
+        }
+        if let Some(value) = self.clients.sessions.get_mut(session) {
+            value.retained.extend(filters.into_iter().map(|(filter, subscription)| RetainedDelivery {
+                cursor: self.retained.cursor(&filter),
+                subscription,
+            }));
+        }
+        self.pump_retained(now, session);
+    }
+
+    /// Sends Retained Messages while the client takes them, one slice at the most.
+    // spec(v5): [MQTT-3.3.1-9]
+    // spec(v3.1.1): [MQTT-3.3.1-6] [MQTT-3.3.1-8]
+    pub(super) fn pump_retained(&mut self, now: Timestamp, session: Key) {
+        let mut budget = SLICE_NODES;
+        loop {
+            if !self.clients.can_take(session) {
+                return;
+            }
+            let Some(value) = self.clients.sessions.get_mut(session) else {
+                return;
+            };
+            let Some(delivery) = value.retained.front_mut() else {
+                return;
+            };
+            let subscription = delivery.subscription;
+            let publisher = value.identifier_hash;
+            let message = match self.retained.next(&mut delivery.cursor, &mut budget) {
+                Progress::Found(_, message) => Arc::clone(message),
+                Progress::Pending => {
+                    self.retained_continues.push_back(session);
+                    return;
+                }
+                Progress::Done => {
+                    value.retained.pop_front();
+                    continue;
+                }
+            };
+            if message.is_expired(now) || (subscription.no_local && message.publisher == publisher) {
+                continue;
+            }
+            let identifier = [subscription.identifier];
+            let wanted = Wanted {
+                maximum_qos: QoS::from_bits(subscription.maximum_qos).unwrap_or_default(),
+                retain: true,
+                identifiers: if subscription.identifier == 0 { &[] } else { &identifier },
+            };
+            self.clients.frames.reset();
+            self.clients.deliver(now, session, &mut Publication::of(&message), wanted, None);
+        }
+    }
+
+    /// Publishes a Will, or anything else that no connection waits for.
+    pub(super) fn publish_own(&mut self, now: Timestamp, publication: &mut Publication<'_>) -> Barrier {
+        if publication.retain && !self.may_retain(publication.topic, publication.payload.len()) {
+            publication.retain = false;
+        }
+        self.route(now, publication, None).barrier
+    }
+}

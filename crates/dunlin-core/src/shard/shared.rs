@@ -1,0 +1,302 @@
+//! Shared Subscriptions: who gets the next message of a group, and what happens when members come, go or are full.
+//!
+//! All of it is spoken in [`PeerMessage`]s: a member on this shard is told directly, one on another shard through its link, and
+//! the code is the same ([`Shard::tell`]).
+
+use super::deliver::Wanted;
+use super::{Drop, Shard};
+use crate::connection::Barrier;
+use crate::group::{Group, GroupId, Member, MemberId, Ticket, Waiting};
+use crate::identity::ShardId;
+use crate::journal::Record;
+use crate::message::{ApplicationMessage, Publication};
+use crate::peer::PeerMessage;
+use crate::router::{Subscription, Target};
+use crate::settings::OverflowPolicy;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use dunlin_codec::QoS;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A route to a group or to a peer: the options are applied where the subscriber is.
+pub(super) const ROUTE_ONLY: Subscription =
+    Subscription { maximum_qos: 2, no_local: false, retain_as_published: true, identifier: 0 };
+
+/// What a member's options make of a message.
+fn wanted<'a>(subscription: &Subscription, identifier: &'a [u32; 1], is_retain: bool) -> Wanted<'a> {
+    Wanted {
+        maximum_qos: QoS::from_bits(subscription.maximum_qos).unwrap_or_default(),
+        retain: is_retain && subscription.retain_as_published,
+        identifiers: if subscription.identifier == 0 { &[] } else { identifier },
+    }
+}
+
+impl Shard {
+    /// Gives a new message to a member, or lets it wait.
+    // spec(v5): [MQTT-4.8.2-3]
+    pub(super) fn route_to_group(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        publication: &mut Publication<'_>,
+        barrier: &mut Barrier,
+    ) {
+        let (Some(key), Some(group)) = (self.groups.key_at(index), self.groups.at_mut(index)) else {
+            return;
+        };
+        let needs_quota = publication.qos != QoS::AtMostOnce;
+        let sequence = group.take_sequence();
+        let is_first = !needs_quota || group.queued_messages() == 0;
+        if is_first && self.assign(now, key, publication, sequence, barrier) {
+            return;
+        }
+        if needs_quota {
+            self.let_wait(now, key, Waiting { sequence, message: publication.keep() });
+        } else {
+            self.clients.counters.drop(Drop::NoMember);
+        }
+    }
+
+    /// Finds a member that can take the message now.
+    fn assign(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        publication: &mut Publication<'_>,
+        sequence: u64,
+        barrier: &mut Barrier,
+    ) -> bool {
+        let own = self.peers.own;
+        let ticket = Ticket { group: GroupId { owner: own, key }, sequence };
+        while let Some(member) = self.groups.get_mut(key).and_then(|group| group.pick(publication.qos != QoS::AtMostOnce)) {
+            let Member { id, subscription, .. } = member;
+            let is_counted = publication.qos != QoS::AtMostOnce && subscription.maximum_qos > 0;
+            if id.shard == own && is_counted && !self.clients.can_take(id.session) {
+                self.member_is_busy(key, id);
+                continue;
+            }
+            if is_counted && let Some(member) = self.groups.get_mut(key).and_then(|group| group.member_mut(id)) {
+                member.outstanding += 1;
+            }
+            if id.shard == own {
+                let identifier = [subscription.identifier];
+                let wanted = wanted(&subscription, &identifier, publication.retain);
+                self.clients.deliver(now, id.session, publication, wanted, is_counted.then_some(ticket));
+            } else if let Some(link) = self.peers.link(id.shard) {
+                let message = publication.keep();
+                let deliver = PeerMessage::GroupDeliver { session: id.session, ticket, subscription, message };
+                barrier.peers.push((id.shard, link.stage(deliver)));
+            }
+            return true;
+        }
+        false
+    }
+
+    /// A member is full: it says so when it is not.
+    fn member_is_busy(&mut self, key: Key, id: MemberId) {
+        if let Some(member) = self.groups.get_mut(key).and_then(|group| group.member_mut(id)) {
+            member.is_ready = false;
+        }
+        if let Some(session) = self.clients.sessions.get_mut(id.session) {
+            session.is_busy = true;
+        }
+    }
+
+    fn let_wait(&mut self, now: Timestamp, key: Key, waiting: Waiting) {
+        let settings = Arc::clone(&self.clients.settings);
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let (name, sequence, message) = (group.name.clone(), waiting.sequence, waiting.message.clone());
+        self.clients.journal.stage(|| Record::GroupQueued { group: name, message, sequence });
+        group.enqueue(waiting);
+        while group.queued_messages() > settings.queued_messages_max || group.queued_bytes() > settings.queued_bytes_max {
+            let dropped = match settings.overflow {
+                OverflowPolicy::DropOldest => group.dequeue(),
+                OverflowPolicy::DropNewest | OverflowPolicy::Disconnect => group.dequeue_newest(),
+            };
+            let Some(dropped) = dropped else {
+                return;
+            };
+            let is_expired = dropped.message.is_expired(now);
+            self.clients.counters.drop(if is_expired { Drop::Expired } else { Drop::QueueFull });
+            let (name, sequence) = (group.name.clone(), dropped.sequence);
+            self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
+        }
+    }
+
+    /// Hands out what waits, in order, while somebody can take it.
+    fn drain(&mut self, now: Timestamp, key: Key) {
+        while let Some(group) = self.groups.get_mut(key) {
+            let name = group.name.clone();
+            let Some(waiting) = group.dequeue() else {
+                return;
+            };
+            let sequence = waiting.sequence;
+            if waiting.message.is_expired(now) {
+                self.clients.counters.drop(Drop::Expired);
+            } else {
+                let message = waiting.message.clone();
+                self.clients.frames.reset();
+                let mut publication = Publication::of(&message);
+                if !self.assign(now, key, &mut publication, sequence, &mut Barrier::default()) {
+                    if let Some(group) = self.groups.get_mut(key) {
+                        group.enqueue(waiting);
+                    }
+                    return;
+                }
+            }
+            self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
+        }
+    }
+
+    /// A Session of this shard has finished with a message of a group.
+    pub(super) fn ticket_done(&mut self, now: Timestamp, session: Key, ticket: Ticket) {
+        self.tell(now, ticket.group.owner, PeerMessage::GroupDone { ticket, session });
+    }
+
+    /// A member of this shard can take messages again.
+    pub(super) fn tell_ready(&mut self, now: Timestamp, session: Key) {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        value.is_busy = false;
+        let memberships: SmallVec<[(Arc<str>, ShardId); 2]> =
+            value.memberships.iter().map(|membership| (membership.name.clone(), membership.owner)).collect();
+        for (name, owner) in memberships {
+            self.tell(now, owner, PeerMessage::GroupReady { name, session });
+        }
+    }
+
+    pub(super) fn group_done(&mut self, now: Timestamp, ticket: Ticket, id: MemberId) {
+        let Some(group) = self.groups.get_mut(ticket.group.key) else {
+            return;
+        };
+        if let Some(member) = group.member_mut(id) {
+            member.outstanding = member.outstanding.saturating_sub(1);
+            member.is_ready = true;
+        }
+        if group.queued_messages() > 0 {
+            self.drain(now, ticket.group.key);
+        }
+    }
+
+    /// A message comes back: the member is full, or left without acknowledging it. It goes to its old place.
+    pub(super) fn group_returned(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        id: MemberId,
+        message: Arc<ApplicationMessage>,
+        is_busy: bool,
+    ) {
+        let Some(group) = self.groups.get_mut(ticket.group.key) else {
+            return self.clients.counters.drop(Drop::NoMember);
+        };
+        if let Some(member) = group.member_mut(id) {
+            member.outstanding = member.outstanding.saturating_sub(1);
+            if is_busy {
+                member.is_ready = false;
+            }
+        }
+        self.let_wait(now, ticket.group.key, Waiting { sequence: ticket.sequence, message });
+        self.drain(now, ticket.group.key);
+    }
+
+    /// A message of a group on another shard, for a Session here. If it cannot be taken this moment, it goes back.
+    pub(super) fn deliver_for_group(
+        &mut self,
+        now: Timestamp,
+        session: Key,
+        ticket: Ticket,
+        subscription: Subscription,
+        message: Arc<ApplicationMessage>,
+    ) {
+        let is_counted = message.qos != QoS::AtMostOnce && subscription.maximum_qos > 0;
+        if is_counted && !self.clients.can_take(session) {
+            let is_busy = self.clients.live_connection(session).is_some();
+            if let Some(value) = self.clients.sessions.get_mut(session) {
+                value.is_busy |= is_busy;
+            }
+            let returned = PeerMessage::GroupReturn { ticket, session, message, is_busy };
+            return self.tell(now, ticket.group.owner, returned);
+        }
+        self.clients.frames.reset();
+        let identifier = [subscription.identifier];
+        let wanted = wanted(&subscription, &identifier, message.retain);
+        self.clients.deliver(now, session, &mut Publication::of(&message), wanted, is_counted.then_some(ticket));
+    }
+
+    /// A Session joins, or changes its options. The group exists from here on; the answer waits until every shard knows.
+    pub(super) fn group_join(
+        &mut self,
+        now: Timestamp,
+        name: Arc<str>,
+        id: MemberId,
+        subscription: Subscription,
+        is_online: bool,
+        token: u64,
+    ) {
+        let key = match self.groups_by_name.get(&name) {
+            Some(key) => *key,
+            None => {
+                let key = self.groups.insert(Group::new(name.clone()));
+                self.groups_by_name.insert(name.clone(), key);
+                key
+            }
+        };
+        if let Some(group) = self.groups.get_mut(key) {
+            group.join(id, subscription);
+            let filter = Box::<str>::from(group.topic_filter());
+            if self.router.insert(&filter, Target::Group(key.index), ROUTE_ONLY).is_first_local {
+                self.announce(&filter, true);
+            }
+        }
+        let barrier = self.barrier_of_all();
+        self.answer(now, barrier, id.shard, token);
+        if is_online {
+            self.group_ready(now, &name, id);
+        }
+    }
+
+    pub(super) fn group_ready(&mut self, now: Timestamp, name: &str, id: MemberId) {
+        let Some(key) = self.groups_by_name.get(name).copied() else {
+            return;
+        };
+        if let Some(member) = self.groups.get_mut(key).and_then(|group| group.member_mut(id)) {
+            (member.is_online, member.is_ready) = (true, true);
+            self.drain(now, key);
+        }
+    }
+
+    pub(super) fn group_away(&mut self, name: &str, id: MemberId) {
+        if let Some(key) = self.groups_by_name.get(name).copied()
+            && let Some(member) = self.groups.get_mut(key).and_then(|group| group.member_mut(id))
+        {
+            (member.is_online, member.is_ready) = (false, false);
+        }
+    }
+
+    /// A member leaves for good; with the last one the group ends, and what waits in it.
+    pub(super) fn group_leave(&mut self, name: &str, id: MemberId) {
+        let Some(key) = self.groups_by_name.get(name).copied() else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        if !group.leave(id) || !group.members().is_empty() {
+            return;
+        }
+        while let Some(waiting) = group.dequeue() {
+            self.clients.counters.drop(Drop::NoMember);
+            let (name, sequence) = (group.name.clone(), waiting.sequence);
+            self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
+        }
+        let filter = Box::<str>::from(group.topic_filter());
+        self.groups_by_name.remove(name);
+        self.groups.remove(key);
+        self.remove_route(&filter, Target::Group(key.index));
+    }
+}

@@ -1,0 +1,257 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+//!
+//! Each filter is judged and answered on its own ([MQTT-3.8.4-5]). SUBACK leaves when every shard knows of the interest, so
+//! that a message published after SUBACK, wherever, arrives; Retained Messages follow it.
+
+use super::{Shard, Violation};
+use crate::connection::{Barrier, Owed};
+use crate::identity::partition;
+use crate::journal::Record;
+use crate::peer::PeerMessage;
+use crate::router::{Subscription, Target};
+use crate::session::Membership;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use dunlin_codec::{
+    ProtocolVersion, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions, Unsubscribe,
+};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+impl Shard {
+    // spec(v5): [MQTT-3.8.4-1] [MQTT-3.8.4-5] [MQTT-3.8.4-7] [MQTT-3.9.3-1] [MQTT-3.9.3-2]
+    // spec(v3.1.1): [MQTT-3.8.4-4] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-3.9.3-2]
+    pub(super) fn handle_subscribe(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        subscribe: Subscribe<'_>,
+    ) -> Result<(), Violation> {
+        let Some(connection) = self.connection(key) else {
+            return Ok(());
+        };
+        let (session, version) = (connection.session, connection.version);
+        let mut reason_codes = SmallVec::new();
+        let mut retained = Vec::new();
+        let mut joins = SmallVec::<[u64; 1]>::new();
+        for (filter, options) in subscribe.filters.iter() {
+            let reason_code = match self.judge_filter(session, filter) {
+                Err(reason_code) => reason_code,
+                Ok(()) => {
+                    let identifier = subscribe.subscription_identifier;
+                    let subscription = Subscription {
+                        maximum_qos: options.maximum_qos.bits(),
+                        no_local: options.no_local,
+                        retain_as_published: options.retain_as_published,
+                        identifier: identifier.unwrap_or(0),
+                    };
+                    let is_new = if filter.share_name.is_some() {
+                        joins.push(self.subscribe_shared(now, session, filter, subscription));
+                        false
+                    } else {
+                        self.subscribe_own(session, filter, subscription)
+                    };
+                    self.record_subscription(session, filter, options, identifier);
+                    // spec(v5): [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4]
+                    // spec(v3.1.1): [MQTT-3.3.1-6] [MQTT-3.8.4-3]
+                    let wants_retained = match options.retain_handling {
+                        RetainHandling::SendAtSubscribe => true,
+                        RetainHandling::SendIfNew => is_new,
+                        RetainHandling::DoNotSend => false,
+                    };
+                    if wants_retained && filter.share_name.is_none() {
+                        retained.push((Box::from(filter.as_str()), subscription));
+                    }
+                    granted(options)
+                }
+            };
+            reason_codes.push(wire_code(reason_code, version));
+        }
+        let mut barrier = self.barrier_of_all();
+        barrier.joins = joins.into_iter().filter(|token| self.is_join_pending(*token)).collect();
+        let packet_identifier = subscribe.packet_identifier;
+        self.owe(now, key, barrier, Owed::SubAck { packet_identifier, reason_codes, retained });
+        Ok(())
+    }
+
+    fn judge_filter(&self, session: Key, filter: SubscriptionFilter<'_>) -> Result<(), ReasonCode> {
+        let settings = &self.clients.settings;
+        let text = filter.topic_filter.as_str();
+        if crate::handshake::check_topic(text, settings).is_err() {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        if !self.clients.is_allowed(session, |authorizer, who| authorizer.may_subscribe(who, filter.topic_filter)) {
+            return Err(ReasonCode::NotAuthorized);
+        }
+        let value = self.clients.sessions.get(session).ok_or(ReasonCode::UnspecifiedError)?;
+        let is_known = match filter.share_name {
+            Some(_) => value.memberships.iter().any(|membership| *membership.name == *filter.as_str()),
+            None => value.has_filter(text),
+        };
+        if !is_known && value.subscriptions_count() >= settings.subscriptions_max {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    /// Adds or replaces a subscription of the Session's own; true if it is new.
+    // spec(v5): [MQTT-3.8.4-3]
+    // spec(v3.1.1): [MQTT-3.8.4-3]
+    fn subscribe_own(&mut self, session: Key, filter: SubscriptionFilter<'_>, subscription: Subscription) -> bool {
+        let text = filter.as_str();
+        let inserted = self.router.insert(text, Target::Session(session.index), subscription);
+        if inserted.is_first_local {
+            self.announce(text, true);
+        }
+        if let Some(value) = self.clients.sessions.get_mut(session) {
+            value.add_filter(text);
+        }
+        inserted.replaced.is_none()
+    }
+
+    fn subscribe_shared(
+        &mut self,
+        now: Timestamp,
+        session: Key,
+        filter: SubscriptionFilter<'_>,
+        subscription: Subscription,
+    ) -> u64 {
+        let name: Arc<str> = Arc::from(filter.as_str());
+        let owner = partition(&name, self.peers.count());
+        let mut is_online = false;
+        if let Some(value) = self.clients.sessions.get_mut(session) {
+            is_online = value.connection.is_some();
+            match value.memberships.iter_mut().find(|membership| membership.name == name) {
+                Some(membership) => membership.subscription = subscription,
+                None => value.memberships.push(Membership { name: name.clone(), owner, subscription }),
+            }
+        }
+        let token = self.expect_join(session);
+        self.tell(now, owner, PeerMessage::GroupJoin { name, session, subscription, is_online, token });
+        token
+    }
+
+    fn record_subscription(
+        &mut self,
+        session: Key,
+        filter: SubscriptionFilter<'_>,
+        options: SubscriptionOptions,
+        identifier: Option<u32>,
+    ) {
+        if let Some(value) = self.clients.sessions.get(session).filter(|value| value.is_durable()) {
+            let client = &value.client_identifier;
+            self.clients.journal.stage(|| Record::Subscribed {
+                client: client.clone(),
+                filter: filter.as_str().into(),
+                options,
+                identifier,
+            });
+        }
+    }
+
+    // spec(v5): [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-3] [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2]
+    // spec(v3.1.1): [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-3] [MQTT-3.10.4-6]
+    pub(super) fn handle_unsubscribe(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        unsubscribe: Unsubscribe<'_>,
+    ) -> Result<(), Violation> {
+        let Some(session) = self.connection(key).map(|connection| connection.session) else {
+            return Ok(());
+        };
+        let mut reason_codes = SmallVec::new();
+        for filter in unsubscribe.filters.iter() {
+            let existed = match filter.share_name {
+                Some(_) => self.unsubscribe_shared(now, session, filter.as_str()),
+                None => self.unsubscribe_own(session, filter.as_str()),
+            };
+            let reason_code = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            reason_codes.push(reason_code.code());
+            if existed && let Some(value) = self.clients.sessions.get(session).filter(|value| value.is_durable()) {
+                let client = &value.client_identifier;
+                self.clients.journal.stage(|| Record::Unsubscribed {
+                    client: client.clone(),
+                    filter: filter.as_str().into(),
+                });
+            }
+        }
+        let packet_identifier = unsubscribe.packet_identifier;
+        let barrier: Barrier = self.barrier_of_records();
+        self.owe(now, key, barrier, Owed::UnsubAck { packet_identifier, reason_codes });
+        Ok(())
+    }
+
+    fn unsubscribe_own(&mut self, session: Key, filter: &str) -> bool {
+        let existed = self.clients.sessions.get_mut(session).is_some_and(|value| value.remove_filter(filter));
+        if existed {
+            self.remove_route(filter, Target::Session(session.index));
+        }
+        existed
+    }
+
+    fn unsubscribe_shared(&mut self, now: Timestamp, session: Key, name: &str) -> bool {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return false;
+        };
+        let Some(position) = value.memberships.iter().position(|membership| *membership.name == *name) else {
+            return false;
+        };
+        let membership = value.memberships.swap_remove(position);
+        self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
+        true
+    }
+
+    /// Removes all subscriptions of a Session that ends.
+    pub(super) fn remove_subscriptions(&mut self, now: Timestamp, session: Key) {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        let filters = std::mem::take(&mut value.filters);
+        let memberships = std::mem::take(&mut value.memberships);
+        for filter in filters {
+            self.remove_route(&filter, Target::Session(session.index));
+        }
+        for membership in memberships {
+            self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
+        }
+    }
+
+    pub(super) fn remove_route(&mut self, filter: &str, target: Target) {
+        self.router.remove(filter, target);
+        if self.peers.count() > 1 && !self.router.has_local(filter) {
+            self.announce(filter, false);
+        }
+    }
+
+    /// Tells all peers that this shard wants a filter's messages, or no longer does.
+    pub(super) fn announce(&mut self, filter: &str, is_added: bool) {
+        if self.peers.count() == 1 {
+            return;
+        }
+        let filter: Arc<str> = Arc::from(filter);
+        for peer in self.peers.others() {
+            if let Some(link) = self.peers.link(peer) {
+                link.stage(PeerMessage::Interest { filter: filter.clone(), is_added });
+            }
+        }
+    }
+}
+
+fn granted(options: SubscriptionOptions) -> ReasonCode {
+    match options.maximum_qos {
+        dunlin_codec::QoS::AtMostOnce => ReasonCode::Success,
+        dunlin_codec::QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        dunlin_codec::QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}
+
+/// In 3.x every failure is 0x80.
+// spec(v3.1.1): [MQTT-3.9.3-2]
+fn wire_code(reason_code: ReasonCode, version: ProtocolVersion) -> u8 {
+    match version {
+        ProtocolVersion::V5 => reason_code.code(),
+        _ if reason_code.is_error() => ReasonCode::UnspecifiedError.code(),
+        _ => reason_code.code(),
+    }
+}

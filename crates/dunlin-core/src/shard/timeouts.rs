@@ -1,0 +1,83 @@
+//! What happens by itself: Keep Alive, Will Delay, Session Expiry, the grace of slow consumers, and work that goes on in slices.
+
+use super::Shard;
+use crate::connection::{Cause, Connection};
+use crate::slots::Key;
+use crate::time::Timestamp;
+use crate::timers::Timer;
+
+impl Shard {
+    /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.retained_continues.is_empty() { self.clients.timers.next_deadline() } else { Some(Timestamp::ZERO) }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        for _ in 0..self.retained_continues.len() {
+            if let Some(session) = self.retained_continues.pop_front() {
+                self.pump_retained(now, session);
+            }
+        }
+        while let Some(timer) = self.clients.timers.pop_due(now) {
+            match timer {
+                Timer::KeepAlive(key) => self.check_keep_alive(now, key),
+                Timer::SlowConsumer(key) => self.end_grace(key),
+                Timer::WillDelay(session) => {
+                    if self.clients.sessions.get(session).is_some_and(|value| value.will_due_at.is_some_and(|at| at <= now)) {
+                        self.publish_will(now, session);
+                    }
+                }
+                Timer::SessionExpiry(session) => {
+                    if self.clients.sessions.get(session).is_some_and(|value| value.expires_at.is_some_and(|at| at <= now)) {
+                        self.end_session(now, session);
+                    }
+                }
+                Timer::RetainedExpiry => self.expire_retained(now),
+            }
+        }
+        self.run_follow_ups(now);
+        let clients = &mut self.clients;
+        clients.timers.sweep(|timer| match timer {
+            Timer::KeepAlive(key) | Timer::SlowConsumer(key) => clients.connections.get(key).is_some(),
+            Timer::WillDelay(key) | Timer::SessionExpiry(key) => clients.sessions.get(key).is_some(),
+            Timer::RetainedExpiry => true,
+        });
+    }
+
+    // spec(v5): [MQTT-3.1.2-22]
+    // spec(v3.1.1): [MQTT-3.1.2-24]
+    fn check_keep_alive(&mut self, now: Timestamp, key: Key) {
+        let Some(deadline) = self.connection(key).filter(|connection| !connection.is_closing).and_then(Connection::keep_alive_deadline)
+        else {
+            return;
+        };
+        if deadline <= now {
+            self.end_connection(now, key, Cause::KeepAliveTimeout);
+        } else {
+            self.clients.timers.arm(deadline, Timer::KeepAlive(key));
+        }
+    }
+
+    /// The grace of a slow consumer is over: if it is still behind, it is left behind.
+    fn end_grace(&mut self, key: Key) {
+        if self.clients.has_caught_up(key) {
+            return self.caught_up(key);
+        }
+        if let Some(connection) = self.clients.connections.get_mut(key) {
+            connection.is_lagging = true;
+        }
+        self.release_slowed(key);
+    }
+
+    /// Sends what the Session is owed, as far as its client takes it now.
+    pub(super) fn pump(&mut self, now: Timestamp, session: Key) {
+        self.clients.pump(now, session);
+        if self.clients.sessions.get(session).is_some_and(|value| !value.retained.is_empty()) {
+            self.pump_retained(now, session);
+        }
+        if self.clients.sessions.get(session).is_some_and(|value| value.is_busy) && self.clients.can_take(session) {
+            self.tell_ready(now, session);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Several authenticators asked in order, and the one that lets strangers in.
+//!
+//! The first [`Authenticator`] that says yes or no decides. When all say "not mine" the Client is refused: a
+//! chain fails closed, and an empty chain lets nobody in. The reason then depends on the Client alone: one
+//! that presented credentials learns that they are bad, one that presented none learns that it needs some.
+//!
+//! [`Anonymous`] is an authenticator like any other, so that "may strangers connect here?" is a property of a
+//! listener's chain and not a special case of the connection. A Client it lets in has no user name, even if
+//! the CONNECT packet carried one: a name nobody checked must not select a `user` section of an ACL.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::authenticator::{Authenticator, Credentials, Decision, Identity, RefuseReason};
+use super::password_file::PasswordFile;
+
+/// The authenticators of a listener, in the order in which they are asked. Cheap to clone.
+#[derive(Clone)]
+pub struct AuthenticatorChain {
+    authenticators: Arc<[Arc<dyn Authenticator>]>,
+}
+
+impl AuthenticatorChain {
+    /// Asks `authenticators` from first to last.
+    pub fn new(authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>) -> Self {
+        Self { authenticators: authenticators.into_iter().collect() }
+    }
+
+    /// The chain that `auth.password_file` and a listener's permission for anonymous Clients describe.
+    ///
+    /// Where nothing checks credentials but strangers are welcome, a Client that sends a User Name all the
+    /// same is welcome too, as a stranger. Where a password file exists, credentials that it refuses are
+    /// never downgraded to an anonymous connection.
+    pub fn for_listener(password_file: Option<Arc<PasswordFile>>, anonymous_allowed: bool) -> Self {
+        let anonymous = anonymous_allowed.then(|| match password_file {
+            Some(_) => Anonymous::without_credentials(),
+            None => Anonymous::whatever_is_presented(),
+        });
+        let password_file = password_file.map(|file| file as Arc<dyn Authenticator>);
+        let anonymous = anonymous.map(|anonymous| Arc::new(anonymous) as Arc<dyn Authenticator>);
+        Self::new(password_file.into_iter().chain(anonymous))
+    }
+
+    /// Says who the Client is, or why it is refused. May block for as long as hashing a password takes,
+    /// unless [`is_cheap`](Self::is_cheap).
+    pub fn authenticate(&self, request: &Credentials<'_>) -> Result<Identity, RefuseReason> {
+        for authenticator in self.authenticators.iter() {
+            match authenticator.authenticate(request) {
+                Decision::Allow(identity) => return Ok(identity),
+                Decision::Refuse(reason) => return Err(reason),
+                Decision::NotMine => {}
+            }
+        }
+        Err(if request.is_empty() {
+            RefuseReason::NotAuthorized
+        } else {
+            RefuseReason::BadUserNameOrPassword
+        })
+    }
+
+    /// Whether this request can be decided on the thread that serves connections.
+    pub fn is_cheap(&self, request: &Credentials<'_>) -> bool {
+        self.authenticators.iter().all(|authenticator| authenticator.is_cheap(request))
+    }
+}
+
+impl fmt::Debug for AuthenticatorChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthenticatorChain({} authenticators)", self.authenticators.len())
+    }
+}
+
+/// Lets Clients in without knowing who they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Anonymous {
+    ignores_credentials: bool,
+}
+
+impl Anonymous {
+    /// Lets in Clients that present no credentials; those that present some are for another authenticator.
+    pub fn without_credentials() -> Self {
+        Self { ignores_credentials: false }
+    }
+
+    /// Lets in every Client that gets this far, as an anonymous one. Right only as the last of a chain in
+    /// which nothing else checks credentials.
+    pub fn whatever_is_presented() -> Self {
+        Self { ignores_credentials: true }
+    }
+}
+
+impl Authenticator for Anonymous {
+    fn authenticate(&self, request: &Credentials<'_>) -> Decision {
+        if request.is_empty() || self.ignores_credentials {
+            Decision::Allow(Identity::anonymous())
+        } else {
+            Decision::NotMine
+        }
+    }
+
+    fn is_cheap(&self, _request: &Credentials<'_>) -> bool {
+        true
+    }
+}

@@ -1,0 +1,145 @@
+//! The command line: `dunlin serve` and `dunlin check`; `dunlin` alone is `dunlin serve`.
+//!
+//! Flags are the last layer of the configuration, so both commands take the same ones and `check` judges exactly what
+//! `serve` would run with. Results go to standard output, problems to standard error. A wrong configuration, like a wrong
+//! flag, ends with exit status 2; problems that come later end with 1.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::auth::{Acl, PasswordFile};
+use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
+use crate::tls;
+
+/// The exit status for a configuration that cannot be used.
+pub const EXIT_BAD_CONFIGURATION: u8 = 2;
+
+/// The arguments of the program.
+#[derive(Debug, Parser)]
+#[command(name = "dunlin", version, about = "An MQTT 3.1, 3.1.1 and 5.0 broker")]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ConfigArgs,
+}
+
+/// What the program shall do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the broker (what `dunlin` alone does)
+    Serve(ConfigArgs),
+    /// Check the configuration and the files it names, without starting anything
+    Check(ConfigArgs),
+}
+
+/// The flags of the configuration.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML); docs/configuration.md lists its options
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// Where clients connect: mqtt://, mqtts://, ws://, wss:// or unix://; repeat for several
+    #[arg(long, value_name = "URL")]
+    listen: Vec<String>,
+    /// Data directory; "" for none [default: dunlin-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Address of the operations port; "" for none [default: 127.0.0.1:18083]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
+}
+
+impl Cli {
+    /// The command to carry out.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+impl ConfigArgs {
+    /// Where the configuration comes from: these flags, the file they name and the environment of the process.
+    pub fn sources(self) -> Sources {
+        let environment = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+            .filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX))
+            .collect();
+        let flags = Flags { listen: self.listen, data_dir: self.data_dir, http: self.http };
+        Sources { file: self.config, environment, flags }
+    }
+}
+
+/// Carries out `dunlin check`.
+pub fn check(sources: &Sources) -> ExitCode {
+    let checked = sources.load().and_then(|config| check_files(&config).map(|()| config));
+    match checked {
+        Ok(config) => {
+            let listeners: Vec<_> = config.listeners().iter().map(describe).collect();
+            println!("configuration ok: {}", listeners.join(", "));
+            ExitCode::SUCCESS
+        }
+        Err(errors) => bad_configuration(&errors),
+    }
+}
+
+/// Reports a configuration that cannot be used; the exit status is for `main` to return.
+pub fn bad_configuration(errors: &ConfigErrors) -> ExitCode {
+    eprintln!("{errors}");
+    ExitCode::from(EXIT_BAD_CONFIGURATION)
+}
+
+/// Opens every file that the configuration names.
+pub fn check_files(config: &Config) -> Result<(), ConfigErrors> {
+    let mut errors =
+        tls::endpoints(config, &config.listeners()).err().map(|errors| errors.0).unwrap_or_default();
+    if let Some(Err(error)) = config.auth.password_file.as_ref().map(PasswordFile::load) {
+        errors.push(config.error("auth.password_file", None, error.to_string()));
+    }
+    if let Some(Err(error)) = config.auth.acl_file.as_ref().map(Acl::load) {
+        errors.push(config.error("auth.acl_file", None, error.to_string()));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+}
+
+fn describe(listener: &Listener) -> String {
+    let admits = if listener.allow_anonymous { "anonymous clients too" } else { "no anonymous clients" };
+    format!("{} ({admits})", listener.url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Command {
+        Cli::try_parse_from([&["dunlin"], arguments].concat()).unwrap().command()
+    }
+
+    #[test]
+    fn the_program_alone_serves() {
+        assert!(matches!(parse(&[]), Command::Serve(_)));
+        assert!(matches!(parse(&["--listen", "mqtt://0.0.0.0:1883"]), Command::Serve(_)));
+    }
+
+    #[test]
+    fn serve_and_check_take_the_same_flags() {
+        let flags =
+            ["--config", "a.toml", "--listen", "ws://[::1]", "--listen", "unix:///s", "--data-dir", "d"];
+        for command in ["serve", "check"] {
+            let (Command::Serve(arguments) | Command::Check(arguments)) =
+                parse(&[&[command][..], &flags[..], &["--http", "127.0.0.1:0"][..]].concat());
+            let sources = arguments.sources();
+            assert_eq!(sources.file, Some("a.toml".into()));
+            assert_eq!(sources.flags.listen, ["ws://[::1]", "unix:///s"]);
+            assert_eq!(sources.flags.data_dir.as_deref(), Some("d"));
+            assert_eq!(sources.flags.http.as_deref(), Some("127.0.0.1:0"));
+        }
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+}

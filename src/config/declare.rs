@@ -1,0 +1,173 @@
+//! `options!`: the one place where an option comes into being.
+//!
+//! A declaration gives an option its name, type, default, range, unit, sentence and whether a reload applies it. The
+//! macro turns it into a field of a struct, into that struct's `Default`, into the code that reads and judges a value,
+//! and into an [`OptionDoc`]; the sample file, the reference documentation and every error message come from the same
+//! line. So an option cannot exist without a default, a range cannot differ from what the documentation says, and
+//! adding an option is one edit in [`super::options`].
+//!
+//! Ranges are written in the option's measure: a count for numbers, bytes for sizes, milliseconds for durations. Each
+//! type says how its measure is shown ([`super::value::OptionValue::show_measure`]).
+
+use super::reader::Reader;
+
+/// One option as the reference shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionDoc {
+    /// The key inside its section, such as `max_inflight`.
+    pub name: &'static str,
+    /// What the option decides, in a sentence or two.
+    pub doc: String,
+    /// What a user writes: `whole number`, `size`, `duration`, ...
+    pub kind: String,
+    /// The default as TOML, or `None` when the option is unset by default.
+    pub default: Option<String>,
+    /// Whether it must be set.
+    pub required: bool,
+    /// A TOML value to show where there is no default.
+    pub example: Option<String>,
+    /// The accepted range, such as `1 to 65535`.
+    pub range: Option<String>,
+    /// What a number counts.
+    pub unit: Option<&'static str>,
+    /// Whether a reload (SIGHUP) applies a change; otherwise it takes a restart.
+    pub reloads: bool,
+}
+
+/// One table of the configuration as the reference shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionDoc {
+    /// The table's name, such as `session`.
+    pub name: &'static str,
+    /// What the section is about.
+    pub doc: String,
+    /// Its options, in the order of declaration.
+    pub options: Vec<OptionDoc>,
+    /// Tables nested inside it.
+    pub tables: Vec<SectionDoc>,
+}
+
+/// A struct made by `options!`.
+pub(super) trait Section: Default {
+    /// The table's name.
+    const NAME: &'static str;
+    /// Reads every option of the section; what is wrong is noted in the reader and the default stands in.
+    fn read(reader: &mut Reader<'_>) -> Self;
+    /// What the reference says.
+    fn doc() -> SectionDoc;
+}
+
+/// Declares sections of the configuration; see the file comment.
+macro_rules! options {
+    ($(
+        $(#[doc = $section_doc:literal])*
+        [$section:literal] $Struct:ident {
+            $(
+                $(#[doc = $doc:literal])*
+                $field:ident : $ty:ty = $default:expr
+                    $(, range $range:expr)?
+                    $(, unit $unit:literal)?
+                    $(, example $example:literal)?
+                    $(, reloads $reloads:literal)?
+                    ;
+            )*
+            $([tables] {
+                $(
+                    $(#[doc = $table_doc:literal])*
+                    $table:ident : $Table:ty;
+                )*
+            })?
+        }
+    )*) => { $(
+        $(#[doc = $section_doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $Struct {
+            $( $(#[doc = $doc])* pub $field: $ty, )*
+            $($( $(#[doc = $table_doc])* pub $table: Option<$Table>, )*)?
+        }
+
+        impl Default for $Struct {
+            fn default() -> Self {
+                Self {
+                    $( $field: $default, )*
+                    $($( $table: None, )*)?
+                }
+            }
+        }
+
+        impl $crate::config::declare::Section for $Struct {
+            const NAME: &'static str = $section;
+
+            fn read(reader: &mut $crate::config::reader::Reader<'_>) -> Self {
+                let defaults = Self::default();
+                Self {
+                    $( $field: reader.option(
+                        stringify!($field),
+                        defaults.$field,
+                        None::<std::ops::RangeInclusive<u64>>$(.or(Some($range)))?,
+                    ), )*
+                    $($( $table: reader.table(stringify!($table)), )*)?
+                }
+            }
+
+            fn doc() -> $crate::config::declare::SectionDoc {
+                let defaults = Self::default();
+                $crate::config::declare::SectionDoc {
+                    name: $section,
+                    doc: $crate::config::declare::paragraph(&[$($section_doc),*]),
+                    options: vec![ $( $crate::config::declare::describe(
+                        stringify!($field),
+                        &[$($doc),*],
+                        &defaults.$field,
+                        None::<std::ops::RangeInclusive<u64>>$(.or(Some($range)))?,
+                        None::<&'static str>$(.or(Some($unit)))?,
+                        None::<&'static str>$(.or(Some($example)))?,
+                        false $(|| $reloads)?,
+                    ), )* ],
+                    tables: vec![ $($(
+                        $crate::config::declare::nested::<$Table>(stringify!($table), &[$($table_doc),*]),
+                    )*)? ],
+                }
+            }
+        }
+    )* };
+}
+pub(super) use options;
+
+/// Builds the description of one option for `options!`.
+pub(super) fn describe<T: super::value::OptionValue>(
+    name: &'static str,
+    doc: &[&str],
+    default: &T,
+    range: Option<std::ops::RangeInclusive<u64>>,
+    unit: Option<&'static str>,
+    example: Option<&'static str>,
+    reloads: bool,
+) -> OptionDoc {
+    OptionDoc {
+        name,
+        doc: paragraph(doc),
+        kind: T::kind(),
+        default: default.to_toml().filter(|_| !T::REQUIRED),
+        required: T::REQUIRED,
+        example: example.map(str::to_owned).or_else(|| default.to_toml().filter(|_| T::REQUIRED)),
+        range: range.map(|range| range_text::<T>(&range)),
+        unit,
+        reloads,
+    }
+}
+
+/// Builds the description of a nested table for `options!`.
+pub(super) fn nested<S: Section>(name: &'static str, doc: &[&str]) -> SectionDoc {
+    SectionDoc { name, doc: paragraph(doc), ..S::doc() }
+}
+
+/// Joins the lines of a documentation comment.
+pub(super) fn paragraph(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+/// A range as a reader sees it: `1 to 65535`, `1s to 10m`.
+pub(super) fn range_text<T: super::value::OptionValue>(range: &std::ops::RangeInclusive<u64>) -> String {
+    format!("{} to {}", T::show_measure(*range.start()), T::show_measure(*range.end()))
+}

@@ -1,0 +1,88 @@
+//! What the options come to for each listener, and what a user should know about it.
+//!
+//! The rule that keeps strangers out is here and nowhere else: clients without a user name are admitted where the
+//! listener says so, else where `[auth]` says so, else only where nobody but this machine can connect. The advice goes to
+//! the log at start, one line each, and is true for whoever types what it says.
+
+use super::{ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Sources, TlsOptions};
+
+/// One listener with everything that applies to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Its transport and address.
+    pub url: ListenerUrl,
+    /// Whether clients without a user name may connect.
+    pub allow_anonymous: bool,
+    /// Its own bound on connections, beside `limits.max_connections`.
+    pub max_connections: Option<u32>,
+    /// The largest packet a client may send here.
+    pub max_packet_size: ByteSize,
+    /// Its certificates, when it speaks TLS.
+    pub tls: Option<TlsOptions>,
+    /// The section its certificates are in: `tls` or `listener.0.tls`.
+    pub tls_section: String,
+}
+
+impl Config {
+    /// The listeners to open: those configured, or this machine only.
+    pub fn listeners(&self) -> Vec<Listener> {
+        if self.listener.is_empty() {
+            return vec![self.effective(0, &ListenerOptions::default())];
+        }
+        self.listener.iter().enumerate().map(|(index, options)| self.effective(index, options)).collect()
+    }
+
+    fn effective(&self, index: usize, options: &ListenerOptions) -> Listener {
+        let url = options.url.clone();
+        let admits_anonymous = options.allow_anonymous.or(self.auth.allow_anonymous);
+        let tls_section =
+            if options.tls.is_some() { format!("listener.{index}.tls") } else { "tls".to_owned() };
+        let tls = options.tls.as_ref().unwrap_or(&self.tls);
+        Listener {
+            allow_anonymous: admits_anonymous.unwrap_or(url.is_loopback()),
+            max_connections: options.max_connections,
+            max_packet_size: options.max_packet_size.unwrap_or(self.limits.max_packet_size),
+            tls: url.is_tls().then(|| tls.clone()),
+            tls_section,
+            url,
+        }
+    }
+
+    /// What the log should tell at start about who can connect: one line each, none when there is nothing to tell.
+    pub fn advice(&self, sources: &Sources) -> Vec<String> {
+        let listeners = self.listeners();
+        let mut lines = Vec::new();
+        if listeners.iter().all(|listener| listener.url.is_loopback()) {
+            lines.push(self.how_to_open(sources));
+        }
+        let closed = listeners.iter().find(|listener| !listener.allow_anonymous);
+        if let (Some(listener), None) = (closed, &self.auth.password_file) {
+            lines.push(format!(
+                "{} refuses everyone, because there are no users: set auth.password_file to admit users, or \
+                 auth.allow_anonymous = true to admit everyone (docs/configuration.md)",
+                listener.url
+            ));
+        }
+        lines
+    }
+
+    /// The line that says how others can connect when only this machine can.
+    fn how_to_open(&self, sources: &Sources) -> String {
+        let port = self.listener.iter().find_map(|listener| match &listener.url {
+            ListenerUrl::Mqtt(HostPort { port, .. }) if *port != 0 => Some(*port),
+            _ => None,
+        });
+        let url = ListenerUrl::Mqtt(HostPort::new("0.0.0.0", port.unwrap_or(1883)));
+        let file =
+            sources.file.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default();
+        let command = format!("dunlin serve{file} --listen {url}");
+        if self.auth.password_file.is_some() || self.auth.allow_anonymous == Some(true) {
+            format!("only this machine can connect; to open it: {command}")
+        } else {
+            format!(
+                "only this machine can connect; to open it to everyone: DUNLIN__AUTH__ALLOW_ANONYMOUS=true {command} \
+                 (or only to users: DUNLIN__AUTH__PASSWORD_FILE=FILE)"
+            )
+        }
+    }
+}

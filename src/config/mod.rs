@@ -1,0 +1,154 @@
+//! The configuration: one value, [`Config`], made of defaults, a TOML file, the environment and flags, in this order.
+//!
+//! Every option is declared once, in `options.rs`; its field, default, range, error messages, the sample file
+//! `config/dunlin.toml` and the reference `docs/configuration.md` come from that declaration. Unknown keys are errors, and
+//! every error names the place, the option, the value and what would be right ([`ConfigError`]).
+//!
+//! A [`Sources`] remembers where a configuration came from and can be loaded again: that is how a reload works. What must
+//! stay true: loading has no effect but reading, so a wrong configuration never disturbs a running broker.
+//!
+//! Read next: `options.rs` (what there is), `layers.rs` (where values come from), `reader.rs` (how they are judged),
+//! `listeners.rs` and `settings.rs` (what the options come to for a listener and for the core).
+
+mod options;
+
+mod declare;
+mod value;
+
+mod host_port;
+mod listener_url;
+mod units;
+
+mod error;
+mod layers;
+mod reader;
+mod validate;
+
+mod listeners;
+pub mod machine;
+pub mod reference;
+mod settings;
+
+use std::path::PathBuf;
+
+pub use declare::{OptionDoc, SectionDoc};
+pub use error::{ConfigError, ConfigErrors, Place};
+pub use host_port::HostPort;
+pub use layers::{ENVIRONMENT_PREFIX, Flags, Places};
+pub use listener_url::{ListenerUrl, WEBSOCKET_PATH};
+pub use listeners::Listener;
+pub use options::{
+    AuthOptions, HttpOptions, LimitOptions, ListenerOptions, LogOptions, ServerOptions, SessionOptions,
+    StoreOptions, TlsOptions,
+};
+pub use units::{ByteSize, Seconds};
+pub use value::{LogFilter, LogFormat};
+
+use declare::Section;
+use layers::Layer;
+use reader::Reader;
+
+/// A whole, valid configuration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerOptions,
+    /// `[[listener]]` as written; [`Config::listeners`] gives what they come to.
+    pub listener: Vec<ListenerOptions>,
+    /// `[tls]`
+    pub tls: TlsOptions,
+    /// `[auth]`
+    pub auth: AuthOptions,
+    /// `[session]`
+    pub session: SessionOptions,
+    /// `[limits]`
+    pub limits: LimitOptions,
+    /// `[store]`
+    pub store: StoreOptions,
+    /// `[log]`
+    pub log: LogOptions,
+    /// `[http]`
+    pub http: HttpOptions,
+    /// Where the values above were written.
+    pub places: Places,
+}
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// `--config`: the file.
+    pub file: Option<PathBuf>,
+    /// The variables of the environment, names and values; those without [`ENVIRONMENT_PREFIX`] are ignored.
+    pub environment: Vec<(String, String)>,
+    /// The flags.
+    pub flags: Flags,
+}
+
+impl Sources {
+    /// Reads and judges everything; the error holds all that is wrong.
+    pub fn load(&self) -> Result<Config, ConfigErrors> {
+        let file = self.file.as_deref().map(Layer::from_file).transpose()?.unwrap_or_default();
+        let environment = Layer::from_environment(&self.environment)?;
+        Config::from_layers(vec![file, environment, Layer::from_flags(&self.flags)])
+    }
+}
+
+impl Config {
+    /// Reads a configuration from text alone, as if it were a file of this name.
+    pub fn from_toml(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        Self::from_layers(vec![Layer::from_toml(name.as_ref(), text)?])
+    }
+
+    /// Whether an option such as `http.address` was set rather than left to its default.
+    pub fn is_set(&self, option: &str) -> bool {
+        self.places.contains(option)
+    }
+
+    /// An error about an option's value that shows only when it is used, such as a file that cannot be opened.
+    pub fn error(&self, option: &str, value: Option<String>, problem: String) -> ConfigError {
+        ConfigError { place: self.places.of(option), option: option.to_owned(), value, problem }
+    }
+
+    fn from_layers(layers: Vec<Layer>) -> Result<Self, ConfigErrors> {
+        let (tree, places) = layers::merge(layers).map_err(|error| {
+            let (option, problem) = (String::new(), error.to_string());
+            ConfigErrors(vec![ConfigError { place: Place::Default, option, value: None, problem }])
+        })?;
+        let mut errors = Vec::new();
+        let mut reader = Reader::new(tree, &places, &mut errors);
+        let mut config = Self {
+            server: reader.section(),
+            listener: reader.tables(),
+            tls: reader.section(),
+            auth: reader.section(),
+            session: reader.section(),
+            limits: reader.section(),
+            store: reader.section(),
+            log: reader.section(),
+            http: reader.section(),
+            places: Places::default(),
+        };
+        reader.finish();
+        config.places = places;
+        if errors.is_empty() {
+            errors = validate::contradictions(&config);
+        }
+        errors.sort_by_key(|error| error.place.line());
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+}
+
+/// Every section, in the order of the sample file and the reference.
+pub fn sections() -> Vec<SectionDoc> {
+    vec![
+        ServerOptions::doc(),
+        ListenerOptions::doc(),
+        TlsOptions::doc(),
+        AuthOptions::doc(),
+        SessionOptions::doc(),
+        LimitOptions::doc(),
+        StoreOptions::doc(),
+        LogOptions::doc(),
+        HttpOptions::doc(),
+    ]
+}

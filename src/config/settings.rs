@@ -1,0 +1,81 @@
+//! From the options of users to the settings of the core.
+//!
+//! The core knows numbers, not files or machines: what an unset option or a 0 stands for is decided here.
+
+use dunlin_core::settings::Settings;
+
+use super::{Config, machine};
+
+impl Config {
+    /// What the core is told.
+    pub fn settings(&self) -> Settings {
+        let (session, limits) = (&self.session, &self.limits);
+        Settings {
+            maximum_packet_size_bytes: u32::try_from(limits.max_packet_size.0).unwrap_or(u32::MAX),
+            receive_maximum: session.receive_maximum,
+            topic_alias_maximum: session.topic_alias_maximum,
+            server_topic_aliases: session.server_topic_aliases,
+            inflight_max: session.max_inflight,
+            queued_messages_max: to_usize(session.max_queued_messages.into()),
+            queued_bytes_max: to_usize(session.max_queued_bytes.0),
+            overflow: session.overflow,
+            session_expiry_max: session.max_expiry,
+            subscriptions_max: to_usize(session.max_subscriptions.into()),
+            // The range of the option is that of the Keep Alive.
+            keep_alive_max_s: session
+                .max_keep_alive
+                .map_or(0, |limit| u16::try_from(limit.0).unwrap_or(u16::MAX)),
+            topic_length_max: limits.max_topic_length.into(),
+            topic_levels_max: limits.max_topic_levels.into(),
+            retained_messages_max: to_usize(limits.max_retained_messages.into()),
+            retained_bytes_max: to_usize(limits.max_retained_bytes.0),
+            memory_bytes_max: to_usize(self.memory_bytes_max()),
+            outbox_bytes_max: to_usize(limits.max_outbox_bytes.0),
+            slow_consumer_grace: limits.slow_consumer_grace,
+            response_information: session.response_information.clone(),
+            ..Settings::default()
+        }
+    }
+
+    /// The memory for message bodies in all.
+    fn memory_bytes_max(&self) -> u64 {
+        match self.limits.max_memory.0 {
+            0 => machine::memory_bytes().map_or(u64::MAX, |bytes| bytes / 2),
+            bytes => bytes,
+        }
+    }
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_configuration_the_core_has_its_own_defaults_except_for_the_memory_of_this_machine() {
+        let settings = Config::default().settings();
+        let expected = Settings { memory_bytes_max: settings.memory_bytes_max, ..Settings::default() };
+        assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
+        assert!(settings.memory_bytes_max < usize::MAX);
+    }
+
+    #[test]
+    fn what_is_configured_reaches_the_core() {
+        let config = Config::from_toml(
+            "dunlin.toml",
+            "[session]\nmax_keep_alive = '10m'\nmax_expiry = '1h'\nresponse_information = 'r/%c'\n\
+             [limits]\nmax_memory = '1GB'\nmax_packet_size = 1000\nslow_consumer_grace = '0s'",
+        )
+        .unwrap();
+        let settings = config.settings();
+        assert_eq!(settings.keep_alive_max_s, 600);
+        assert_eq!(settings.session_expiry_max.as_seconds(), 3600);
+        assert_eq!(settings.response_information.as_deref(), Some("r/%c"));
+        assert_eq!(settings.memory_bytes_max, 1 << 30);
+        assert_eq!(settings.maximum_packet_size_bytes, 1000);
+        assert!(settings.slow_consumer_grace.is_zero());
+    }
+}

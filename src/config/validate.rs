@@ -1,0 +1,66 @@
+//! What no single option shows: combinations that cannot work.
+//!
+//! Files are not opened here: whoever uses a file reports what is wrong with it ([`Config::error`]), at start and in
+//! `dunlin check` alike.
+
+use super::{Config, ConfigError, ListenerOptions, TlsOptions};
+
+/// Everything that contradicts itself in a configuration whose options are all valid.
+pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
+    let mut errors = tls_contradictions(config, "tls", "tls", &config.tls);
+    for (index, listener) in config.listener.iter().enumerate() {
+        errors.extend(listener_contradictions(config, index, listener));
+    }
+    errors
+}
+
+fn listener_contradictions(config: &Config, index: usize, listener: &ListenerOptions) -> Vec<ConfigError> {
+    let section = format!("listener.{index}");
+    let about_url = |problem: &str| ConfigError {
+        place: config.places.of(&format!("{section}.url")),
+        option: "listener.url".to_owned(),
+        value: Some(format!("\"{}\"", listener.url)),
+        problem: problem.to_owned(),
+    };
+    let mut errors = Vec::new();
+    let has_own_port = listener.url.host_port().is_none_or(|address| address.port != 0);
+    if has_own_port && config.listener[..index].iter().any(|earlier| earlier.url == listener.url) {
+        errors.push(about_url("is the URL of an earlier listener too; each needs its own"));
+    }
+    let tls = listener.tls.as_ref().unwrap_or(&config.tls);
+    if listener.url.is_tls() && (tls.cert.is_none() || tls.key.is_none()) {
+        errors.push(about_url(
+            "needs a certificate: set cert and key in [tls] or in this listener's tls table (for development, cargo \
+             xtask certs makes some)",
+        ));
+    } else if let Some(tls) = &listener.tls {
+        if !listener.url.is_tls() {
+            errors.push(about_url(
+                "speaks no TLS but has a tls table: use mqtts:// or wss://, or remove the table",
+            ));
+        }
+        errors.extend(tls_contradictions(config, "listener.tls", &format!("{section}.tls"), tls));
+    }
+    errors
+}
+
+/// `name` is the section in messages, `path` in the places.
+fn tls_contradictions(config: &Config, name: &str, path: &str, tls: &TlsOptions) -> Vec<ConfigError> {
+    let about = |key: &str, problem: &str| ConfigError {
+        place: config.places.of(&format!("{path}.{key}")),
+        option: format!("{name}.{key}"),
+        value: None,
+        problem: problem.to_owned(),
+    };
+    let mut errors = Vec::new();
+    if tls.cert.is_some() && tls.key.is_none() {
+        errors.push(about("cert", "needs the private key beside it: set key"));
+    }
+    if tls.key.is_some() && tls.cert.is_none() {
+        errors.push(about("key", "needs the certificate beside it: set cert"));
+    }
+    if tls.require_client_cert && tls.client_ca.is_none() {
+        errors.push(about("require_client_cert", "needs the authorities to trust: set client_ca"));
+    }
+    errors
+}

@@ -1,0 +1,264 @@
+//! The types an option can have, each with one way to read it and one way to write it as TOML.
+//!
+//! What must stay true: `parse(to_toml(x)) == x` for every value, because the sample file is made of defaults and is
+//! itself a valid configuration. Values from the environment and from flags are always text, so each type also reads
+//! itself from text. A parse error is not a message: the reader builds that from [`OptionValue::expected`], the range
+//! and the default, so that every error has the same shape.
+//!
+//! An empty text unsets an option that may be unset. Sizes and durations are in `units.rs`, addresses in `host_port.rs` and
+//! `listener_url.rs`.
+
+use std::path::PathBuf;
+
+use config::{Value, ValueKind};
+use dunlin_core::settings::OverflowPolicy;
+
+/// A type that an option can have.
+pub(super) trait OptionValue: Sized {
+    /// Whether the option must be set, so that its default is only an example.
+    const REQUIRED: bool = false;
+
+    /// What a user writes, for the reference: `whole number`.
+    fn kind() -> String;
+
+    /// The same in the middle of a sentence: `a whole number`.
+    fn expected() -> String {
+        format!("a {}", Self::kind())
+    }
+
+    /// Reads a value; `None` when it is none of this type.
+    fn parse(value: &Value) -> Option<Self>;
+
+    /// What is wrong with a value that `parse` refuses; `bounds` is the range as text.
+    fn problem(_value: &Value, bounds: Option<&str>) -> String {
+        match bounds {
+            Some(bounds) => format!("must be {}, {bounds}", Self::expected()),
+            None => format!("must be {}", Self::expected()),
+        }
+    }
+
+    /// The value as TOML; `None` when it is unset.
+    fn to_toml(&self) -> Option<String>;
+
+    /// What a range bounds, if this value has it: a count, bytes or milliseconds.
+    fn measure(&self) -> Option<u64> {
+        None
+    }
+
+    /// How a bound of a range is shown.
+    fn show_measure(measure: u64) -> String {
+        show_count(measure)
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Directives that say which log events are written; valid by construction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The level `info`.
+    pub fn info() -> Self {
+        Self("info".to_owned())
+    }
+
+    /// Reads directives. A single word must be a level: `tracing` would take a misspelt one for the name of a module.
+    pub fn parse(text: &str) -> Option<Self> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let words_are_levels = text
+            .split(',')
+            .filter(|directive| !directive.contains(['=', '[']))
+            .all(|directive| LEVELS.contains(&directive.trim().to_ascii_lowercase().as_str()));
+        let valid = words_are_levels && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The directives.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+macro_rules! whole_number {
+    ($($int:ty),*) => { $(
+        impl OptionValue for $int {
+            fn kind() -> String {
+                "whole number".to_owned()
+            }
+            fn parse(value: &Value) -> Option<Self> {
+                whole_number(value)?.try_into().ok()
+            }
+            fn to_toml(&self) -> Option<String> {
+                Some(show_count(u64::from(*self)))
+            }
+            fn measure(&self) -> Option<u64> {
+                Some(u64::from(*self))
+            }
+        }
+    )* };
+}
+whole_number!(u16, u32);
+
+/// Enums that are written as one of a few words.
+macro_rules! words {
+    ($($Enum:ident { $($Variant:ident = $word:literal),* })*) => { $(
+        impl OptionValue for $Enum {
+            fn kind() -> String {
+                one_of(&[$($word),*])
+            }
+            fn expected() -> String {
+                Self::kind()
+            }
+            fn parse(value: &Value) -> Option<Self> {
+                match text(value)? { $( $word => Some(Self::$Variant), )* _ => None }
+            }
+            fn to_toml(&self) -> Option<String> {
+                Some(quoted(match self { $( Self::$Variant => $word, )* }))
+            }
+        }
+    )* };
+}
+words! {
+    OverflowPolicy { DropOldest = "drop-oldest", DropNewest = "drop-newest", Disconnect = "disconnect" }
+    LogFormat { Text = "text", Json = "json" }
+}
+
+impl OptionValue for bool {
+    fn kind() -> String {
+        "true or false".to_owned()
+    }
+    fn expected() -> String {
+        Self::kind()
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        match &value.kind {
+            ValueKind::Boolean(flag) => Some(*flag),
+            ValueKind::String(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+    fn to_toml(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl OptionValue for String {
+    fn kind() -> String {
+        "text".to_owned()
+    }
+    fn expected() -> String {
+        Self::kind()
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        text(value).map(str::to_owned)
+    }
+    fn to_toml(&self) -> Option<String> {
+        Some(quoted(self))
+    }
+}
+
+impl OptionValue for LogFilter {
+    fn kind() -> String {
+        "log level".to_owned()
+    }
+    fn expected() -> String {
+        "off, error, warn, info, debug, trace, or directives such as \"info,dunlin::auth=debug\"".to_owned()
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        Self::parse(text(value)?)
+    }
+    fn to_toml(&self) -> Option<String> {
+        Some(quoted(&self.0))
+    }
+}
+
+impl OptionValue for PathBuf {
+    fn kind() -> String {
+        "path".to_owned()
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        text(value).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+    fn to_toml(&self) -> Option<String> {
+        Some(quoted(&self.to_string_lossy()))
+    }
+}
+
+impl<T: OptionValue> OptionValue for Option<T> {
+    fn kind() -> String {
+        T::kind()
+    }
+    fn expected() -> String {
+        T::expected()
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        if text(value) == Some("") { Some(None) } else { T::parse(value).map(Some) }
+    }
+    fn problem(value: &Value, bounds: Option<&str>) -> String {
+        T::problem(value, bounds)
+    }
+    fn to_toml(&self) -> Option<String> {
+        self.as_ref().and_then(T::to_toml)
+    }
+    fn measure(&self) -> Option<u64> {
+        self.as_ref().and_then(T::measure)
+    }
+    fn show_measure(measure: u64) -> String {
+        T::show_measure(measure)
+    }
+}
+
+/// The text of a value that is text.
+pub(super) fn text(value: &Value) -> Option<&str> {
+    match &value.kind {
+        ValueKind::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// A text as TOML.
+pub(super) fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// A count as TOML, with its thousands apart once it is long.
+fn show_count(count: u64) -> String {
+    let digits = count.to_string();
+    if digits.len() < 6 {
+        return digits;
+    }
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push('_');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A number, or text of digits alone (the environment has only text).
+pub(super) fn whole_number(value: &Value) -> Option<u64> {
+    match &value.kind {
+        ValueKind::I64(number) => u64::try_from(*number).ok(),
+        ValueKind::U64(number) => Some(*number),
+        ValueKind::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}

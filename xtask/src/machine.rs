@@ -1,0 +1,165 @@
+//! What the tests need beside a Rust toolchain, and its installation.
+//!
+//! System packages come from apt, Python and npm packages from their registries into `.venv/` and
+//! `tests/end_to_end/node_modules/`, cargo-deny into cargo's own folder. What is there already is left alone, so a
+//! second run costs about a second and needs no network. Where there is no apt the packages are named instead.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::process::{self, cargo, command, is_installed, root};
+use crate::steps::{Ended, Steps};
+
+/// MQTT.js 5 needs at least this Node.js.
+const NODE_MAJOR_MIN: u32 = 16;
+
+/// The version of cargo-deny that is installed where there is none.
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
+/// Installs whatever is missing.
+pub(crate) fn prepare(steps: &mut Steps) {
+    steps.run("system packages", system_packages);
+    steps.run("rust components", rust_components);
+    steps.run("python packages", python_packages);
+    steps.run("npm packages", npm_packages);
+    steps.run("cargo-deny", cargo_deny);
+}
+
+fn system_packages() -> Result<Ended> {
+    let mut packages = Vec::new();
+    let had_mosquitto = is_installed("mosquitto");
+    if !is_installed("mosquitto_pub") || !is_installed("mosquitto_sub") {
+        packages.push("mosquitto-clients");
+    }
+    if !had_mosquitto {
+        packages.push("mosquitto");
+    }
+    if !process::succeeds(&mut command("python3", &["-c", "import venv, ensurepip"])) {
+        packages.extend(["python3", "python3-venv"]);
+    }
+    if !is_installed("npm") || !is_installed("node") {
+        packages.extend(["nodejs", "npm"]);
+    }
+    if packages.is_empty() {
+        return Ok(Ended::Passed("all there".to_owned()));
+    }
+    ensure!(
+        is_installed("apt-get"),
+        "the tests need {}, and this system has no apt-get: please install them and run this again",
+        packages.join(", ")
+    );
+    let needed = || format!("the tests need {}", packages.join(", "));
+    process::run(&mut privileged(&["apt-get", "update"]).with_context(needed)?)?;
+    let mut install = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y"];
+    install.push("--no-install-recommends");
+    install.extend(&packages);
+    process::run(&mut privileged(&install)?)?;
+    if !had_mosquitto && Path::new("/run/systemd/system").is_dir() {
+        // Debian starts the service at once, and it would hold port 1883, which is Dunlin's default as well.
+        process::run(&mut privileged(&["systemctl", "disable", "--now", "mosquitto.service"])?)?;
+    }
+    Ok(Ended::Passed(format!("installed {}", packages.join(", "))))
+}
+
+/// A command with the rights to install packages.
+fn privileged(words: &[&str]) -> Result<Command> {
+    let user = process::output(&mut command("id", &["-u"]))?;
+    if user.trim() == "0" {
+        return Ok(command(words[0], &words[1..]));
+    }
+    if !is_installed("sudo") {
+        bail!(
+            "`{}` needs root, and there is no sudo: please run it as root, then run this again",
+            words.join(" ")
+        );
+    }
+    Ok(command("sudo", words))
+}
+
+fn rust_components() -> Result<Ended> {
+    let mut missing = Vec::new();
+    if !process::succeeds(&mut cargo("fmt --version")) {
+        missing.push("rustfmt");
+    }
+    if !process::succeeds(&mut cargo("clippy --version")) {
+        missing.push("clippy");
+    }
+    if missing.is_empty() {
+        return Ok(Ended::Passed("all there".to_owned()));
+    }
+    process::run(command("rustup", &["component", "add"]).args(&missing))
+        .with_context(|| format!("this Rust toolchain lacks {}", missing.join(" and ")))?;
+    Ok(Ended::Passed(format!("installed {}", missing.join(", "))))
+}
+
+fn python_packages() -> Result<Ended> {
+    let python = root().join(".venv/bin/python");
+    let python = python.to_string_lossy();
+    // A virtual environment dies with the Python that it was made from; a new one is made then.
+    if !process::succeeds(&mut command(&python, &["-m", "pip", "--version"])) {
+        process::run(&mut command("python3", &["-m", "venv", "--clear", ".venv"]))?;
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    process::run(command(&python, &install).args(["-r", "tests/end_to_end/requirements.txt"]))?;
+    Ok(Ended::well())
+}
+
+fn npm_packages() -> Result<Ended> {
+    let version = process::output(&mut command("node", &["--version"]))?;
+    let major =
+        version.trim().trim_start_matches('v').split('.').next().and_then(|part| part.parse::<u32>().ok());
+    ensure!(
+        major.is_some_and(|major| major >= NODE_MAJOR_MIN),
+        "the tests with MQTT.js need Node.js {NODE_MAJOR_MIN} or later; this is {}",
+        version.trim()
+    );
+    let folder = root().join("tests/end_to_end");
+    if is_up_to_date(&folder.join("node_modules/.package-lock.json"), &folder.join("package-lock.json"))? {
+        return Ok(Ended::Passed("all there".to_owned()));
+    }
+    process::run(&mut command("npm", &["--prefix", "tests/end_to_end", "ci", "--no-audit", "--no-fund"]))?;
+    Ok(Ended::well())
+}
+
+/// Whether `made` exists and is no older than `source`.
+fn is_up_to_date(made: &Path, source: &Path) -> Result<bool> {
+    let changed = fs::metadata(source).with_context(|| format!("no {}", source.display()))?.modified()?;
+    Ok(fs::metadata(made).and_then(|made| made.modified()).is_ok_and(|made| made >= changed))
+}
+
+fn cargo_deny() -> Result<Ended> {
+    if process::succeeds(&mut cargo("deny --version")) {
+        return Ok(Ended::Passed("all there".to_owned()));
+    }
+    // Without optimisation it takes a third of the time to build and checks these few crates as well. Its build
+    // stays out of our target/, which would otherwise hold a second copy of everything.
+    let mut install = cargo(&format!("install --locked --debug {CARGO_DENY}"));
+    process::run(install.env_remove("CARGO_TARGET_DIR"))?;
+    Ok(Ended::Passed("installed".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn what_was_made_before_the_last_change_is_made_again() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (source, made) = (folder.path().join("source"), folder.path().join("made"));
+        assert!(is_up_to_date(&made, &source).is_err(), "without a source there is nothing to make");
+        fs::write(&source, "1")?;
+        assert!(!is_up_to_date(&made, &source)?, "nothing was made yet");
+        fs::write(&made, "1")?;
+        let later = SystemTime::now() + Duration::from_secs(60);
+        fs::File::options().write(true).open(&made)?.set_modified(later)?;
+        assert!(is_up_to_date(&made, &source)?);
+        fs::File::options().write(true).open(&source)?.set_modified(later + Duration::from_secs(1))?;
+        assert!(!is_up_to_date(&made, &source)?);
+        Ok(())
+    }
+}
