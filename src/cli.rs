@@ -1,8 +1,8 @@
 //! The command line: `dunlin serve` and `dunlin check`; `dunlin` alone is `dunlin serve`.
 //!
-//! Flags are the last layer of the configuration, so both commands take the same ones and `check` judges exactly what
-//! `serve` would run with. Results go to standard output, problems to standard error. A wrong configuration, like a wrong
-//! flag, ends with exit status 2; problems that come later end with 1.
+//! Flags are the last layer of the configuration, so both commands take the same ones and `check` judges
+//! exactly what `serve` would run with. Results go to standard output, problems to standard error. A wrong
+//! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
 
 use std::process::ExitCode;
 
@@ -60,7 +60,8 @@ impl Cli {
 }
 
 impl ConfigArgs {
-    /// Where the configuration comes from: these flags, the file they name and the environment of the process.
+    /// Where the configuration comes from: these flags, the file they name and the environment of the
+    /// process.
     pub fn sources(self) -> Sources {
         let environment = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))

@@ -1,7 +1,8 @@
 //! The data directory: created when missing, owned by one broker at a time.
 //!
-//! Two brokers that share a directory would each believe to be the only writer of its files, so the first one locks a file
-//! in it. The lock belongs to the process and vanishes with it, however it ends; the file itself stays and means nothing.
+//! Two brokers that share a directory would each believe to be the only writer of its files, so the first one
+//! locks a file in it. The lock belongs to the process and vanishes with it, however it ends; the file itself
+//! stays and means nothing.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;

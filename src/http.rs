@@ -1,11 +1,11 @@
 //! The operations port: `/healthz` (the process answers) and `/readyz` (clients are served).
 //!
-//! It must not become a way to harm the broker, and it must answer when probes ask, or a supervisor would end a healthy
-//! broker. So every connection serves one request, lives for at most [`CONNECTION_LIFETIME`], and there are at most
-//! [`CONNECTIONS_MAX`] of them.
+//! It must not become a way to harm the broker, and it must answer when probes ask, or a supervisor would end
+//! a healthy broker. So every connection serves one request, lives for at most `CONNECTION_LIFETIME`, and
+//! there are at most `CONNECTIONS_MAX` of them.
 //!
-//! Readiness is one flag ([`Health`]): the broker raises it when all listeners are open and lowers it when it begins to
-//! stop, so that a load balancer looks elsewhere before connections end.
+//! Readiness is one flag ([`Health`]): the broker raises it when all listeners are open and lowers it when it
+//! begins to stop, so that a load balancer looks elsewhere before connections end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,8 +51,8 @@ impl Health {
     }
 }
 
-/// Opens the operations port. `None` when it is switched off, or when the default address is taken: then a warning says
-/// so. An address that somebody set must be free.
+/// Opens the operations port. `None` when it is switched off, or when the default address is taken: then a
+/// warning says so. An address that somebody set must be free.
 pub async fn bind(config: &Config) -> Result<Option<TcpListener>, ConfigError> {
     let Some(address) = &config.http.address else { return Ok(None) };
     match listen(address).await {

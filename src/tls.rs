@@ -1,12 +1,13 @@
 //! The server side of TLS: PEM files in, a rustls configuration out.
 //!
-//! TLS 1.2 and 1.3 with aws-lc. A fleet reconnects all at once after a power cut, and a resumed handshake costs a sixth
-//! of a full one, so clients get session tickets (nothing is kept for them here) and those without tickets a cache of
-//! `tls.session_cache` sessions, where rustls by itself keeps 256 and gives no tickets.
+//! TLS 1.2 and 1.3 with aws-lc. A fleet reconnects all at once after a power cut, and a resumed handshake
+//! costs a sixth of a full one, so clients get session tickets (nothing is kept for them here) and those
+//! without tickets a cache of `tls.session_cache` sessions, where rustls by itself keeps 256 and gives no
+//! tickets.
 //!
-//! What must stay true: a reload makes new ticket keys and an empty cache together with the new certificates, so that no
-//! client resumes a session that the new `client_ca` would refuse; a configuration that cannot be built never replaces one
-//! that works; every problem is one sentence that names the file.
+//! What must stay true: a reload makes new ticket keys and an empty cache together with the new certificates,
+//! so that no client resumes a session that the new `client_ca` would refuse; a configuration that cannot be
+//! built never replaces one that works; every problem is one sentence that names the file.
 
 use std::fmt;
 use std::fs::File;
@@ -26,7 +27,8 @@ use crate::config::{Config, ConfigError, ConfigErrors, Listener, TlsOptions};
 /// TLS 1.3 tickets given at each handshake. A client keeps one connection, so one ticket is enough.
 const TICKETS_PER_HANDSHAKE: usize = 1;
 
-/// The largest PEM file that is read. What is beyond it is not read: a path can point anywhere, even at `/dev/zero`.
+/// The largest PEM file that is read. What is beyond it is not read: a path can point anywhere, even at
+/// `/dev/zero`.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The TLS configuration of one listener, which a reload replaces for the connections to come.
@@ -90,7 +92,8 @@ impl TlsEndpoint {
     }
 }
 
-/// Builds what each listener needs, in their order; `None` for those without TLS. The errors name option and place.
+/// Builds what each listener needs, in their order; `None` for those without TLS. The errors name option and
+/// place.
 pub fn endpoints(config: &Config, listeners: &[Listener]) -> Result<Vec<Option<TlsEndpoint>>, ConfigErrors> {
     let mut endpoints = Vec::new();
     let mut errors: Vec<ConfigError> = Vec::new();

@@ -1,7 +1,8 @@
 //! The configuration as a user meets it: layers, messages, sample files, reference.
 //!
-//! Messages are compared word by word, because they are what a user has when something is wrong. The generated files are
-//! compared with the declarations; with `DUNLIN_BLESS=1` they are written instead (`cargo xtask docs`).
+//! Messages are compared word by word, because they are what a user has when something is wrong. The
+//! generated files are compared with the declarations; with `DUNLIN_BLESS=1` they are written instead (`cargo
+//! xtask docs`).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

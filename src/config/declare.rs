@@ -1,13 +1,13 @@
 //! `options!`: the one place where an option comes into being.
 //!
-//! A declaration gives an option its name, type, default, range, unit, sentence and whether a reload applies it. The
-//! macro turns it into a field of a struct, into that struct's `Default`, into the code that reads and judges a value,
-//! and into an [`OptionDoc`]; the sample file, the reference documentation and every error message come from the same
-//! line. So an option cannot exist without a default, a range cannot differ from what the documentation says, and
-//! adding an option is one edit in [`super::options`].
+//! A declaration gives an option its name, type, default, range, unit, sentence and whether a reload applies
+//! it. The macro turns it into a field of a struct, into that struct's `Default`, into the code that reads
+//! and judges a value, and into an [`OptionDoc`]; the sample file, the reference documentation and every
+//! error message come from the same line. So an option cannot exist without a default, a range cannot differ
+//! from what the documentation says, and adding an option is one edit in [`super::options`].
 //!
-//! Ranges are written in the option's measure: a count for numbers, bytes for sizes, milliseconds for durations. Each
-//! type says how its measure is shown ([`super::value::OptionValue::show_measure`]).
+//! Ranges are written in the option's measure: a count for numbers, bytes for sizes, milliseconds for
+//! durations. Each type says how its measure is shown ([`super::value::OptionValue::show_measure`]).
 
 use super::reader::Reader;
 

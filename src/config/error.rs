@@ -1,8 +1,8 @@
 //! What is wrong with a configuration: where, which option, what it says, what would be right.
 //!
-//! An error prints as one sentence a user can act on, such as
-//! `dunlin.toml:12: session.max_inflight = 0: must be 1 to 65535 (default 1000)`. All errors of a configuration are
-//! reported together, each on its own line; the program then ends with exit status 2.
+//! An error prints as one sentence a user can act on, such as `dunlin.toml:12: session.max_inflight = 0: must
+//! be 1 to 65535 (default 1000)`. All errors of a configuration are reported together, each on its own line;
+//! the program then ends with exit status 2.
 
 use std::fmt;
 use std::path::PathBuf;

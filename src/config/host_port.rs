@@ -1,8 +1,8 @@
 //! An address as it is configured: a host name or an IP address, and a port.
 //!
-//! Names are resolved when something binds or connects, except `localhost`, which means 127.0.0.1 here: whether strangers
-//! are admitted depends on an address being local, and that must not depend on a resolver. For the same reason any other
-//! name counts as reachable from outside.
+//! Names are resolved when something binds or connects, except `localhost`, which means 127.0.0.1 here:
+//! whether strangers are admitted depends on an address being local, and that must not depend on a resolver.
+//! For the same reason any other name counts as reachable from outside.
 
 use std::fmt;
 use std::io;

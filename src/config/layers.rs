@@ -1,10 +1,12 @@
-//! The layers of a configuration: a TOML file, the environment, flags. Each becomes a tree of values plus the place
-//! where each value was written; the `config` crate merges the trees, later layers over earlier ones.
+//! The layers of a configuration: a TOML file, the environment, flags. Each becomes a tree of values plus the
+//! place where each value was written; the `config` crate merges the trees, later layers over earlier ones.
 //!
-//! Places are kept by path (`session.max_inflight`, `listener.1.url`) beside the tree, because merging forgets where a
-//! table came from. A list is replaced as a whole by a later layer, and its old places with it.
+//! Places are kept by path (`session.max_inflight`, `listener.1.url`) beside the tree, because merging
+//! forgets where a table came from. A list is replaced as a whole by a later layer, and its old places with
+//! it.
 //!
-//! Keys are judged when they are read here only as far as the merge needs it: it would take `a.b` and `a[1]` for paths.
+//! Keys are judged when they are read here only as far as the merge needs it: it would take `a.b` and `a[1]`
+//! for paths.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -167,8 +169,8 @@ impl Layer {
         self.places.0.insert(LISTENER.to_owned(), place.clone());
     }
 
-    /// Puts a text at a path of keys. A variable such as `DUNLIN__SESSION` that stands where a table belongs stays
-    /// there to be reported.
+    /// Puts a text at a path of keys. A variable such as `DUNLIN__SESSION` that stands where a table belongs
+    /// stays there to be reported.
     fn insert(&mut self, keys: &[String], text: &str, place: Place) {
         self.places.0.insert(keys.join("."), place);
         let Some((last, parents)) = keys.split_last() else { return };

@@ -1,7 +1,8 @@
 //! The URL of a listener: which transport, at which address.
 //!
-//! A value of this type is valid: constructors parse, and say what is wrong in words that fit the mistake. A missing port is
-//! the usual one of the transport. The path of a WebSocket is fixed, so that a client finds it without being told.
+//! A value of this type is valid: constructors parse, and say what is wrong in words that fit the mistake. A
+//! missing port is the usual one of the transport. The path of a WebSocket is fixed, so that a client finds
+//! it without being told.
 
 use std::fmt;
 use std::path::PathBuf;

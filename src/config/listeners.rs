@@ -1,8 +1,8 @@
 //! What the options come to for each listener, and what a user should know about it.
 //!
-//! The rule that keeps strangers out is here and nowhere else: clients without a user name are admitted where the
-//! listener says so, else where `[auth]` says so, else only where nobody but this machine can connect. The advice goes to
-//! the log at start, one line each, and is true for whoever types what it says.
+//! The rule that keeps strangers out is here and nowhere else: clients without a user name are admitted where
+//! the listener says so, else where `[auth]` says so, else only where nobody but this machine can connect.
+//! The advice goes to the log at start, one line each, and is true for whoever types what it says.
 
 use super::{ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Sources, TlsOptions};
 
@@ -48,7 +48,8 @@ impl Config {
         }
     }
 
-    /// What the log should tell at start about who can connect: one line each, none when there is nothing to tell.
+    /// What the log should tell at start about who can connect: one line each, none when there is nothing to
+    /// tell.
     pub fn advice(&self, sources: &Sources) -> Vec<String> {
         let listeners = self.listeners();
         let mut lines = Vec::new();

@@ -1,12 +1,14 @@
 //! What this machine allows the process: memory and open files.
 //!
-//! Defaults follow the machine rather than a guess. Everything is read from `/proc` and `/sys`; where these are missing
-//! (another system, a sandbox), the answer is `None` and the caller uses the configured bound alone.
+//! Defaults follow the machine rather than a guess. Everything is read from `/proc` and `/sys`; where these
+//! are missing (another system, a sandbox), the answer is `None` and the caller uses the configured bound
+//! alone.
 
 use std::fs;
 use std::path::Path;
 
-/// Descriptors kept for everything that is not a client's connection: listeners, files, logs, the operations port.
+/// Descriptors kept for everything that is not a client's connection: listeners, files, logs, the operations
+/// port.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// The memory this process may use, in bytes: the machine's, or its control group's bound if that is lower.
@@ -18,7 +20,8 @@ pub fn memory_bytes() -> Option<u64> {
     }
 }
 
-/// Raises the soft limit of open files to the hard limit, and returns how many connections that leaves room for.
+/// Raises the soft limit of open files to the hard limit, and returns how many connections that leaves room
+/// for.
 pub fn connections_max() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,14 +1,17 @@
-//! The configuration: one value, [`Config`], made of defaults, a TOML file, the environment and flags, in this order.
+//! The configuration: one value, [`Config`], made of defaults, a TOML file, the environment and flags, in
+//! this order.
 //!
 //! Every option is declared once, in `options.rs`; its field, default, range, error messages, the sample file
-//! `config/dunlin.toml` and the reference `docs/configuration.md` come from that declaration. Unknown keys are errors, and
-//! every error names the place, the option, the value and what would be right ([`ConfigError`]).
+//! `config/dunlin.toml` and the reference `docs/configuration.md` come from that declaration. Unknown keys
+//! are errors, and every error names the place, the option, the value and what would be right
+//! ([`ConfigError`]).
 //!
-//! A [`Sources`] remembers where a configuration came from and can be loaded again: that is how a reload works. What must
-//! stay true: loading has no effect but reading, so a wrong configuration never disturbs a running broker.
+//! A [`Sources`] remembers where a configuration came from and can be loaded again: that is how a reload
+//! works. What must stay true: loading has no effect but reading, so a wrong configuration never disturbs a
+//! running broker.
 //!
-//! Read next: `options.rs` (what there is), `layers.rs` (where values come from), `reader.rs` (how they are judged),
-//! `listeners.rs` and `settings.rs` (what the options come to for a listener and for the core).
+//! Read next: `options.rs` (what there is), `layers.rs` (where values come from), `reader.rs` (how they are
+//! judged), `listeners.rs` and `settings.rs` (what the options come to for a listener and for the core).
 
 mod options;
 
@@ -104,7 +107,8 @@ impl Config {
         self.places.contains(option)
     }
 
-    /// An error about an option's value that shows only when it is used, such as a file that cannot be opened.
+    /// An error about an option's value that shows only when it is used, such as a file that cannot be
+    /// opened.
     pub fn error(&self, option: &str, value: Option<String>, problem: String) -> ConfigError {
         ConfigError { place: self.places.of(option), option: option.to_owned(), value, problem }
     }

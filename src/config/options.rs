@@ -1,9 +1,9 @@
 //! Every option of the broker, declared once.
 //!
-//! The order here is the order of the sample file and of the reference. A documentation comment is what users read, so
-//! it says what the option decides and what happens at its limit, not how the code is built. `range` is in the option's
-//! measure: a count, bytes (`KB`, `MB`, ...) or milliseconds (`SECOND`, `MINUTE`, ...). `reloads true` marks what
-//! SIGHUP applies to a running broker; everything else is read at start.
+//! The order here is the order of the sample file and of the reference. A documentation comment is what users
+//! read, so it says what the option decides and what happens at its limit, not how the code is built. `range`
+//! is in the option's measure: a count, bytes (`KB`, `MB`, ...) or milliseconds (`SECOND`, `MINUTE`, ...).
+//! `reloads true` marks what SIGHUP applies to a running broker; everything else is read at start.
 //!
 //! To add an option: declare it here, use it, run `cargo xtask docs`.
 
@@ -28,15 +28,17 @@ options! {
     }
 
     /// A place where clients connect. Repeat `[[listener]]` for several; with none, the broker listens on
-    /// `mqtt://127.0.0.1:1883` only. `--listen` and `DUNLIN__LISTENER` (URLs separated by commas) replace the whole list.
+    /// `mqtt://127.0.0.1:1883` only. `--listen` and `DUNLIN__LISTENER` (URLs separated by commas) replace the
+    /// whole list.
     ["listener"] ListenerOptions {
-        /// `mqtt://host:port`, `mqtts://host:port`, `ws://host:port/mqtt`, `wss://host:port/mqtt` or `unix:///path`.
-        /// Default ports are 1883, 8883, 8083 and 8084; port 0 lets the system choose; `0.0.0.0` and `[::]` mean every
-        /// address.
+        /// `mqtt://host:port`, `mqtts://host:port`, `ws://host:port/mqtt`, `wss://host:port/mqtt` or
+        /// `unix:///path`. Default ports are 1883, 8883, 8083 and 8084; port 0 lets the system choose;
+        /// `0.0.0.0` and `[::]` mean every address.
         url: ListenerUrl = ListenerUrl::local_default();
         /// Whether clients without a user name may connect here. Unset, `auth.allow_anonymous` decides.
         allow_anonymous: Option<bool> = None, example "false";
-        /// Connections of this listener at once; further ones are closed. Unset, only `limits.max_connections` counts.
+        /// Connections of this listener at once; further ones are closed. Unset, only
+        /// `limits.max_connections` counts.
         max_connections: Option<u32> = None, range 1..=10_000_000, unit "connections", example "1000";
         /// The largest packet a client of this listener may send. Unset, `limits.max_packet_size` applies.
         max_packet_size: Option<ByteSize> = None, range 128..=255 * MB, example "\"64KB\"";
@@ -46,14 +48,15 @@ options! {
         }
     }
 
-    /// Certificates of the listeners `mqtts://` and `wss://` that bring no `tls` table of their own. TLS 1.2 and 1.3 are
-    /// spoken. Paths are relative to the working directory.
+    /// Certificates of the listeners `mqtts://` and `wss://` that bring no `tls` table of their own. TLS 1.2
+    /// and 1.3 are spoken. Paths are relative to the working directory.
     ["tls"] TlsOptions {
         /// The server's certificate and its intermediates, as PEM, its own first.
         cert: Option<PathBuf> = None, example "\"certs/server.pem\"", reloads true;
         /// The private key of the certificate, as unencrypted PEM.
         key: Option<PathBuf> = None, example "\"certs/server-key.pem\"", reloads true;
-        /// Certificates of the authorities that sign client certificates, as PEM. Unset, clients are not asked for one.
+        /// Certificates of the authorities that sign client certificates, as PEM. Unset, clients are not
+        /// asked for one.
         client_ca: Option<PathBuf> = None, example "\"certs/ca.pem\"", reloads true;
         /// Refuse clients that show no certificate signed by `client_ca`.
         require_client_cert: bool = false, reloads true;
@@ -63,41 +66,48 @@ options! {
 
     /// Who may connect, and what they may do.
     ["auth"] AuthOptions {
-        /// Whether clients without a user name may connect. Unset, they may on listeners that only this machine reaches
-        /// (loopback addresses and Unix sockets) and nowhere else.
+        /// Whether clients without a user name may connect. Unset, they may on listeners that only this
+        /// machine reaches (loopback addresses and Unix sockets) and nowhere else.
         allow_anonymous: Option<bool> = None, example "false", reloads true;
-        /// Users and their password hashes, in the format of `mosquitto_passwd`. Unset, nobody can connect with a password.
+        /// Users and their password hashes, in the format of `mosquitto_passwd`. Unset, nobody can connect
+        /// with a password.
         password_file: Option<PathBuf> = None, example "\"passwords\"", reloads true;
-        /// Who may publish and subscribe where, in mosquitto's ACL format. Unset, every client may use every topic.
+        /// Who may publish and subscribe where, in mosquitto's ACL format. Unset, every client may use every
+        /// topic.
         acl_file: Option<PathBuf> = None, example "\"acl\"", reloads true;
     }
 
     /// What one Session may hold, and what the Server grants its client.
     ["session"] SessionOptions {
-        /// Messages that may wait in one Session, or in one group of a Shared Subscription. When it is full, `overflow` decides.
+        /// Messages that may wait in one Session, or in one group of a Shared Subscription. When it is full,
+        /// `overflow` decides.
         max_queued_messages: u32 = 100_000, range 1..=1_000_000_000, unit "messages";
         /// Bytes of the messages that may wait there. When they are reached, `overflow` decides.
         max_queued_bytes: ByteSize = ByteSize(64 * MB), range KB..=16 * TB;
-        /// What a full queue does with one more message: drop the oldest waiting one, drop the new one, or disconnect
-        /// the client (Quota exceeded; while it is absent, the new one is dropped).
+        /// What a full queue does with one more message: drop the oldest waiting one, drop the new one, or
+        /// disconnect the client (Quota exceeded; while it is absent, the new one is dropped).
         overflow: OverflowPolicy = OverflowPolicy::DropOldest;
-        /// QoS 1 and 2 messages sent to one client and not yet acknowledged; the client's Receive Maximum lowers it.
+        /// QoS 1 and 2 messages sent to one client and not yet acknowledged; the client's Receive Maximum
+        /// lowers it.
         max_inflight: u16 = 1000, range 1..=65535, unit "messages";
-        /// QoS 1 and 2 messages one client may send before the first is acknowledged (the Server's Receive Maximum).
+        /// QoS 1 and 2 messages one client may send before the first is acknowledged (the Server's Receive
+        /// Maximum).
         receive_maximum: u16 = 1000, range 1..=65535, unit "messages";
-        /// The longest time a Session outlives its connection; longer Session Expiry Intervals are shortened to it.
+        /// The longest time a Session outlives its connection; longer Session Expiry Intervals are shortened
+        /// to it.
         max_expiry: SessionExpiryInterval = SessionExpiryInterval::Never, range 0..=36_500 * DAY;
         /// Subscriptions of one Session; further ones are refused.
         max_subscriptions: u32 = 10_000, range 1..=10_000_000, unit "subscriptions";
-        /// The longest Keep Alive; a 5.0 client that wants a longer one, or none, is told this one (Server Keep Alive).
-        /// Unset, the client's is accepted.
+        /// The longest Keep Alive; a 5.0 client that wants a longer one, or none, is told this one (Server
+        /// Keep Alive). Unset, the client's is accepted.
         max_keep_alive: Option<Seconds> = None, range SECOND..=65_535 * SECOND, example "\"10m\"";
         /// Topic Aliases that a client may set on its connection. 0 allows none.
         topic_alias_maximum: u16 = 32, range 0..=65535, unit "aliases";
-        /// Topic Aliases the Server sets towards a client that allows them; the client's Topic Alias Maximum lowers it.
+        /// Topic Aliases the Server sets towards a client that allows them; the client's Topic Alias Maximum
+        /// lowers it.
         server_topic_aliases: u16 = 32, range 0..=65535, unit "aliases";
-        /// Response Information for clients that request it: a topic under which they may await responses, where `%c` stands
-        /// for the client identifier. Unset, they get none.
+        /// Response Information for clients that request it: a topic under which they may await responses,
+        /// where `%c` stands for the client identifier. Unset, they get none.
         response_information: Option<String> = None, example "\"responses/%c\"";
     }
 
@@ -105,11 +115,13 @@ options! {
     ["limits"] LimitOptions {
         /// The largest packet a client may send (the Server's Maximum Packet Size).
         max_packet_size: ByteSize = ByteSize(2 * MB), range 128..=255 * MB;
-        /// Connections at once; further ones are closed. The process's limit of open files may lower it, with a warning.
+        /// Connections at once; further ones are closed. The process's limit of open files may lower it, with
+        /// a warning.
         max_connections: u32 = 100_000, range 1..=10_000_000, unit "connections";
         /// Connections at once that have not finished their CONNECT.
         max_pending_handshakes: u32 = 1000, range 1..=1_000_000, unit "connections";
-        /// The time from accepting a connection to its complete CONNECT, TLS and WebSocket handshakes included.
+        /// The time from accepting a connection to its complete CONNECT, TLS and WebSocket handshakes
+        /// included.
         connect_timeout: Duration = Duration::from_secs(10), range 100..=10 * MINUTE;
         /// The largest CONNECT packet; nobody is authenticated yet when it is read.
         max_connect_packet_size: ByteSize = ByteSize(64 * KB), range 128..=2 * MB;
@@ -121,28 +133,28 @@ options! {
         max_retained_messages: u32 = 1_000_000, range 0..=1_000_000_000, unit "messages";
         /// Bytes of Retained Messages in all; a message beyond it is refused.
         max_retained_bytes: ByteSize = ByteSize(GB), range 0..=16 * TB;
-        /// Memory for message bodies in all; beyond it, messages that would have to be kept are refused (Quota exceeded). 0
-        /// means half of the memory this process may use.
+        /// Memory for message bodies in all; beyond it, messages that would have to be kept are refused
+        /// (Quota exceeded). 0 means half of the memory this process may use.
         max_memory: ByteSize = ByteSize(0), range 0..=16 * TB;
-        /// Bytes encoded for one connection and not yet taken by its network. Beyond it, QoS 1 and 2 messages wait in the
-        /// Session and QoS 0 messages are dropped.
+        /// Bytes encoded for one connection and not yet taken by its network. Beyond it, QoS 1 and 2 messages
+        /// wait in the Session and QoS 0 messages are dropped.
         max_outbox_bytes: ByteSize = ByteSize(MB), range 4 * KB..=GB;
-        /// How long a client that reads slowly may slow down those who publish to it, before it is left behind and its own
-        /// limits decide.
+        /// How long a client that reads slowly may slow down those who publish to it, before it is left
+        /// behind and its own limits decide.
         slow_consumer_grace: Duration = Duration::from_millis(100), range 0..=10 * SECOND;
     }
 
     /// Where data lives.
     ["store"] StoreOptions {
-        /// The data directory (`--data-dir`). It is created when missing and locked, so that two brokers never share one.
-        /// "" means none.
+        /// The data directory (`--data-dir`). It is created when missing and locked, so that two brokers
+        /// never share one. "" means none.
         path: Option<PathBuf> = Some(PathBuf::from("dunlin-data"));
     }
 
     /// Logs, on standard error.
     ["log"] LogOptions {
-        /// The least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, or directives such as
-        /// `info,dunlin::auth=debug`.
+        /// The least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, or
+        /// directives such as `info,dunlin::auth=debug`.
         level: LogFilter = LogFilter::info(), reloads true;
         /// Lines for people, or one JSON object a line.
         format: LogFormat = LogFormat::Text;
@@ -150,8 +162,8 @@ options! {
 
     /// The operations port: `/healthz` and `/readyz`.
     ["http"] HttpOptions {
-        /// Its address (`--http`). "" means none. If the default is taken, the broker warns and runs without; an address
-        /// that you set must be free.
+        /// Its address (`--http`). "" means none. If the default is taken, the broker warns and runs without;
+        /// an address that you set must be free.
         address: Option<HostPort> = Some(HostPort::new("127.0.0.1", 18083));
     }
 }

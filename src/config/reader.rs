@@ -1,7 +1,8 @@
-//! Reads sections out of the merged tree: takes each option, judges it, and at the end reports what nobody took.
+//! Reads sections out of the merged tree: takes each option, judges it, and at the end reports what nobody
+//! took.
 //!
-//! A wrong value is noted and its default stands in, so that one run reports everything that is wrong. The shape of every
-//! message is made here and nowhere else.
+//! A wrong value is noted and its default stands in, so that one run reports everything that is wrong. The
+//! shape of every message is made here and nowhere else.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -1,9 +1,11 @@
-//! What users read about the options: the sample file `config/dunlin.toml` and the reference `docs/configuration.md`.
+//! What users read about the options: the sample file `config/dunlin.toml` and the reference
+//! `docs/configuration.md`.
 //!
-//! Both are made from the declarations alone, so they cannot say anything else than the code does. `tests/config.rs`
-//! fails when the files in the repository are stale; `cargo xtask docs` writes them.
+//! Both are made from the declarations alone, so they cannot say anything else than the code does.
+//! `tests/config.rs` fails when the files in the repository are stale; `cargo xtask docs` writes them.
 //!
-//! In the sample, a line that begins with `# ` is prose and one that begins with `#name` is an option to uncomment.
+//! In the sample, a line that begins with `# ` is prose and one that begins with `#name` is an option to
+//! uncomment.
 
 use std::fmt::Write;
 

@@ -1,8 +1,8 @@
 //! Sizes and durations: how they are written, with one unit and no fractions.
 //!
-//! Both are shown in the largest unit that divides them, so that what is shown reads back as the same value. Sizes count in
-//! 1,024s, as memory and disks of servers do: 1KB = 1KiB = 1,024 bytes. A duration needs its unit, because nobody agrees
-//! whether `10` means seconds.
+//! Both are shown in the largest unit that divides them, so that what is shown reads back as the same value.
+//! Sizes count in 1,024s, as memory and disks of servers do: 1KB = 1KiB = 1,024 bytes. A duration needs its
+//! unit, because nobody agrees whether `10` means seconds.
 //!
 //! Their measure, which ranges bound, is bytes and milliseconds.
 

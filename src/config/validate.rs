@@ -1,7 +1,7 @@
 //! What no single option shows: combinations that cannot work.
 //!
-//! Files are not opened here: whoever uses a file reports what is wrong with it ([`Config::error`]), at start and in
-//! `dunlin check` alike.
+//! Files are not opened here: whoever uses a file reports what is wrong with it ([`Config::error`]), at start
+//! and in `dunlin check` alike.
 
 use super::{Config, ConfigError, ListenerOptions, TlsOptions};
 

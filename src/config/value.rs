@@ -1,12 +1,12 @@
 //! The types an option can have, each with one way to read it and one way to write it as TOML.
 //!
-//! What must stay true: `parse(to_toml(x)) == x` for every value, because the sample file is made of defaults and is
-//! itself a valid configuration. Values from the environment and from flags are always text, so each type also reads
-//! itself from text. A parse error is not a message: the reader builds that from [`OptionValue::expected`], the range
-//! and the default, so that every error has the same shape.
+//! What must stay true: `parse(to_toml(x)) == x` for every value, because the sample file is made of defaults
+//! and is itself a valid configuration. Values from the environment and from flags are always text, so each
+//! type also reads itself from text. A parse error is not a message: the reader builds that from
+//! [`OptionValue::expected`], the range and the default, so that every error has the same shape.
 //!
-//! An empty text unsets an option that may be unset. Sizes and durations are in `units.rs`, addresses in `host_port.rs` and
-//! `listener_url.rs`.
+//! An empty text unsets an option that may be unset. Sizes and durations are in `units.rs`, addresses in
+//! `host_port.rs` and `listener_url.rs`.
 
 use std::path::PathBuf;
 
@@ -70,7 +70,8 @@ impl LogFilter {
         Self("info".to_owned())
     }
 
-    /// Reads directives. A single word must be a level: `tracing` would take a misspelt one for the name of a module.
+    /// Reads directives. A single word must be a level: `tracing` would take a misspelt one for the name of a
+    /// module.
     pub fn parse(text: &str) -> Option<Self> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let words_are_levels = text

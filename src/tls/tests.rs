@@ -1,4 +1,5 @@
-//! Certificates are made for each test and handshakes run in memory: what rustls does on a socket does not depend on it.
+//! Certificates are made for each test and handshakes run in memory: what rustls does on a socket does not
+//! depend on it.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::client::Resumption;

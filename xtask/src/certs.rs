@@ -1,8 +1,9 @@
 //! `cargo xtask certs`: certificates for development and tests, never for production.
 //!
-//! A certificate authority signs a server certificate for this machine's own names and a client certificate. The
-//! authority's key is thrown away at once, so that nobody can sign anything else with what lies around in `certs/`;
-//! whoever needs another certificate runs the command again and gets a new set. Keys are readable by their owner alone.
+//! A certificate authority signs a server certificate for this machine's own names and a client certificate.
+//! The authority's key is thrown away at once, so that nobody can sign anything else with what lies around in
+//! `certs/`; whoever needs another certificate runs the command again and gets a new set. Keys are readable
+//! by their owner alone.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -23,7 +24,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The names under which clients on this machine reach the server.
 const SERVER_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Writes `ca.pem`, `server.pem`, `server-key.pem`, `client.pem` and `client-key.pem`, replacing an older set.
+/// Writes `ca.pem`, `server.pem`, `server-key.pem`, `client.pem` and `client-key.pem`, replacing an older
+/// set.
 pub(crate) fn run(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
 

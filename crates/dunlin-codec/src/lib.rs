@@ -11,6 +11,20 @@
 //! * no bytes, however hostile, cause a panic or an allocation;
 //! * a packet means the same in all protocol versions: the few differences are decided in the file of that packet.
 //!
+//! ```
+//! use dunlin_codec::{Packet, ProtocolVersion, Split, decode, split};
+//!
+//! let received = b"\x30\x07\x00\x03a/bhi\xC0\x00"; // a PUBLISH, and then a PINGREQ
+//! let Ok(Split::Packet { frame, length }) = split(received, 1_000_000) else { panic!("more bytes are needed") };
+//! let Ok(Packet::Publish(publish)) = decode(frame, ProtocolVersion::V3_1_1) else { panic!("not a PUBLISH") };
+//! assert_eq!((publish.topic, publish.payload), ("a/b", &b"hi"[..]));
+//! assert_eq!(received[length..], [0xC0, 0x00]);
+//!
+//! let mut sent = Vec::new();
+//! publish.encode(ProtocolVersion::V5, &mut sent);
+//! assert_eq!(sent, b"\x30\x08\x00\x03a/b\x00hi");
+//! ```
+//!
 //! There is one file per packet type; `property.rs` holds the one table of MQTT 5.0 properties and `reason_code.rs`
 //! the one table of Reason Codes.
 #![forbid(unsafe_code)]
@@ -25,36 +39,50 @@
     )
 )]
 
-mod acknowledgement;
-mod auth;
-mod connack;
-mod connect;
-mod disconnect;
-mod error;
-mod frame;
-mod message_properties;
-mod packet;
+// MQTT's words.
 mod packet_identifier;
 mod packet_type;
-mod property;
-mod property_block;
-mod publish;
-mod publish_parts;
 mod qos;
-mod reader;
 mod reason_code;
-mod scan;
 mod share;
-mod suback;
-mod subscribe;
-mod subscription_identifiers;
 mod subscription_options;
 mod topic;
+mod version;
+
+// From a buffer to a packet.
+mod error;
+mod frame;
+mod packet;
+
+// The packets.
+mod connect;
+mod will;
+
+mod connack;
+
+mod publish;
+mod publish_parts;
+
+mod acknowledgement;
+
+mod suback;
+mod subscribe;
 mod unsuback;
 mod unsubscribe;
+
+mod auth;
+mod disconnect;
+
+// Properties of MQTT 5.0.
+mod message_properties;
+mod property;
+mod property_block;
+mod subscription_identifiers;
 mod user_properties;
-mod version;
-mod will;
+
+// Data types as bytes.
+mod reader;
+mod scan;
 mod writer;
 
 pub use acknowledgement::Acknowledgement;

@@ -21,22 +21,36 @@ use crate::version::ProtocolVersion;
 
 /// Any MQTT Control Packet, as a view of the bytes it was decoded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Packet<'a> {
+    /// A Client asks to connect.
     Connect(Connect<'a>),
+    /// The Server answers.
     ConnAck(ConnAck<'a>),
+    /// An Application Message.
     Publish(Publish<'a>),
+    /// QoS 1 is complete.
     PubAck(Acknowledgement<'a>),
+    /// QoS 2, first answer.
     PubRec(Acknowledgement<'a>),
+    /// QoS 2, second step of the sender.
     PubRel(Acknowledgement<'a>),
+    /// QoS 2 is complete.
     PubComp(Acknowledgement<'a>),
+    /// A Client asks for Subscriptions.
     Subscribe(Subscribe<'a>),
+    /// The Server answers.
     SubAck(SubAck<'a>),
+    /// A Client ends Subscriptions.
     Unsubscribe(Unsubscribe<'a>),
+    /// The Server answers.
     UnsubAck(UnsubAck<'a>),
+    /// A Client asks whether the Server is there.
     PingReq,
+    /// The Server answers.
     PingResp,
+    /// The sender closes the connection.
     Disconnect(Disconnect<'a>),
+    /// Enhanced authentication, MQTT 5.0 only.
     Auth(Auth<'a>),
 }
 

@@ -8,22 +8,36 @@ use std::fmt;
 /// The type of an MQTT Control Packet, as in the upper four bits of its first byte (section 2.1.2).
 #[repr(u8)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-#[allow(missing_docs)]
 pub enum PacketType {
+    /// A Client asks to connect (section 3.1).
     Connect = 1,
+    /// The Server answers (section 3.2).
     ConnAck = 2,
+    /// An Application Message (section 3.3).
     Publish = 3,
+    /// QoS 1 is complete (section 3.4).
     PubAck = 4,
+    /// QoS 2, first answer (section 3.5).
     PubRec = 5,
+    /// QoS 2, second step of the sender (section 3.6).
     PubRel = 6,
+    /// QoS 2 is complete (section 3.7).
     PubComp = 7,
+    /// A Client asks for Subscriptions (section 3.8).
     Subscribe = 8,
+    /// The Server answers (section 3.9).
     SubAck = 9,
+    /// A Client ends Subscriptions (section 3.10).
     Unsubscribe = 10,
+    /// The Server answers (section 3.11).
     UnsubAck = 11,
+    /// A Client asks whether the Server is there (section 3.12).
     PingReq = 12,
+    /// The Server answers (section 3.13).
     PingResp = 13,
+    /// The sender closes the connection (section 3.14).
     Disconnect = 14,
+    /// Enhanced authentication, MQTT 5.0 only (section 3.15).
     Auth = 15,
 }
 

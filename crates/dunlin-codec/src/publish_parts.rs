@@ -42,7 +42,8 @@ pub struct PublishParts<'a> {
 }
 
 impl PublishParts<'_> {
-    /// The length in bytes of the whole packet, payload included: what a Maximum Packet Size is compared with.
+    /// The length in bytes of the whole packet, payload included: what a Maximum Packet Size is compared with. Above
+    /// 268,435,460 there is no such packet, and the head must not be encoded.
     #[inline]
     #[must_use]
     pub fn frame_length(&self, version: ProtocolVersion) -> usize {

@@ -18,7 +18,7 @@ pub(crate) fn contains_null_or_wildcard(bytes: &[u8]) -> bool {
     // `+` and `#` differ in one bit, and setting it makes no other byte equal to them.
     const DIFFERENCE: u8 = b'+' ^ b'#';
     let word_has = |word: u64| {
-        let folded = word | EVERY_BYTE * DIFFERENCE as u64;
+        let folded = word | (EVERY_BYTE * DIFFERENCE as u64);
         has_zero_byte(word) || has_zero_byte(folded ^ (EVERY_BYTE * b'+' as u64))
     };
     any(bytes, word_has, |byte| byte == 0 || byte | DIFFERENCE == b'+')

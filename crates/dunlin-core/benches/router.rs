@@ -61,7 +61,8 @@ fn report_router_memory(name: &str, filter: impl Fn(u32) -> String) {
     let elapsed = started.elapsed();
     let per = |bytes: usize| bytes as f64 / f64::from(MILLION);
     println!(
-        "1,000,000 {name} filters: {:.1} bytes each (estimate {:.1}, text {:.1}), insert {:.0} ns on average, {:.2} ms at most",
+        "1,000,000 {name} filters: {:.1} bytes each (estimate {:.1}, text {:.1}), \
+         insert {:.0} ns on average, {:.2} ms at most",
         per(resident_bytes().saturating_sub(before_bytes)),
         per(router.memory_bytes_estimate()),
         per(filter_bytes),
@@ -206,9 +207,9 @@ fn retained(criterion: &mut Criterion) {
     for filter in ["#", "site/+/device/+/state", "site/77/#"] {
         group.bench_function(format!("walk of 100,000 topics for {filter}"), |bencher| {
             bencher.iter(|| {
-                let (mut cursor, mut budget, mut found) = (tree.cursor(filter), usize::MAX, 0);
-                while let Progress::Found(topic, _) = tree.next(&mut cursor, &mut budget) {
-                    found += topic.len();
+                let (mut cursor, mut budget, mut found) = (tree.cursor(filter), usize::MAX, 0_u64);
+                while let Progress::Found(_, message) = tree.next(&mut cursor, &mut budget) {
+                    found += u64::from(*message);
                 }
                 found
             });
@@ -226,7 +227,10 @@ fn retained(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(30);
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(30);
     targets = memory, matching, fan_out, churn, retained
 }
 criterion_main!(benches);

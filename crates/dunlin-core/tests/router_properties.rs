@@ -206,7 +206,8 @@ proptest! {
         for (filter, target) in model.subscriptions.keys().cloned().collect::<Vec<_>>() {
             remove(&mut router, &mut model, &filter, target);
         }
-        assert_eq!((router.subscriptions_count(), router.filters_count(), router.trie_nodes_count()), (0, 0, 0));
+        assert_eq!((router.subscriptions_count(), router.filters_count()), (0, 0));
+        assert_eq!(router.trie_nodes_count(), 0);
         for probe in &probes {
             assert!(router.matches(probe).is_empty());
         }
@@ -332,7 +333,8 @@ fn churn_does_not_grow_the_router_and_emptying_it_gives_the_memory_back() {
     for round in 0..20_u32 {
         let names = |i: u32| {
             let unique = u64::from(round * 10_000 + i);
-            [format!("device/{unique}/state"), format!("device/{unique}/+/set"), format!("{unique}/+/#")]
+            ["device/{}/state", "device/{}/+/set", "device/{}/#", "{}/+/#"]
+                .map(|filter| filter.replace("{}", &unique.to_string()))
         };
         for i in 0..2_000 {
             for filter in names(i) {
@@ -359,16 +361,11 @@ fn churn_does_not_grow_the_router_and_emptying_it_gives_the_memory_back() {
 }
 
 #[test]
-fn the_match_cache_remembers_topics_published_twice_within_its_capacity() {
+fn the_match_cache_stays_within_its_capacity() {
     let mut router = Router::new(7, 64);
     router.insert("#", Target::Session(0), PLAIN);
     for i in 0..10_000 {
-        assert_eq!(router.matches(&format!("once/{i}")).count(), 1);
-    }
-    assert_eq!(router.cached_topics_count(), 0);
-    for i in 0..10_000 {
-        assert_eq!(router.matches(&format!("twice/{i}")).count(), 1);
-        assert_eq!(router.matches(&format!("twice/{i}")).count(), 1);
+        assert_eq!(router.matches(&format!("topic/{i}")).count(), 1);
     }
     assert!(router.cached_topics_count() <= 64);
     assert!(router.cached_topics_count() > 32);

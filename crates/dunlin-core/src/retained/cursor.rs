@@ -13,6 +13,7 @@
 //! ```
 
 use std::cmp::Ordering;
+use std::fmt::{self, Display, Formatter};
 use std::ops::Bound;
 
 use super::{KEY_SEPARATOR, key_of};
@@ -30,8 +31,6 @@ pub struct Cursor {
     position: Position,
     /// The key that the position speaks of.
     key: String,
-    /// The topic found last.
-    topic: String,
 }
 
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -47,11 +46,39 @@ enum Position {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress<'a, T> {
     /// The next match: its topic and its message.
-    Found(&'a str, &'a T),
+    Found(RetainedTopic<'a>, &'a T),
     /// The budget is used up; the walk can go on with another.
     Pending,
     /// The walk is over.
     Done,
+}
+
+/// The topic of a Retained Message. Displays as the text of the topic.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct RetainedTopic<'a> {
+    key: &'a str,
+}
+
+impl<'a> RetainedTopic<'a> {
+    pub(super) fn of_key(key: &'a str) -> Self {
+        Self { key }
+    }
+
+    /// The levels of the topic.
+    pub fn levels(self) -> impl Iterator<Item = &'a str> {
+        self.key.split(KEY_SEPARATOR)
+    }
+}
+
+impl Display for RetainedTopic<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let mut levels = self.levels();
+        formatter.write_str(levels.next().unwrap_or_default())?;
+        levels.try_for_each(|level| {
+            formatter.write_str("/")?;
+            formatter.write_str(level)
+        })
+    }
 }
 
 /// How a key relates to the filter of the walk.
@@ -71,7 +98,7 @@ impl Cursor {
         let literal_prefix_bytes = filter.find(['+', '#']).unwrap_or(filter.len());
         let literal_levels = filter.get(..literal_prefix_bytes).unwrap_or_default();
         let start = literal_levels.strip_suffix('/').unwrap_or(literal_levels);
-        Self { filter: filter.into(), position: Position::From, key: key_of(start), topic: String::new() }
+        Self { filter: filter.into(), position: Position::From, key: key_of(start) }
     }
 
     /// Whether the walk is over.
@@ -110,18 +137,6 @@ impl Cursor {
 
     pub(super) fn end(&mut self) {
         self.position = Position::Ended;
-    }
-
-    /// The topic of the key that matched last.
-    pub(super) fn topic(&mut self) -> &str {
-        self.topic.clear();
-        for (index, level) in self.key.split(KEY_SEPARATOR).enumerate() {
-            if index > 0 {
-                self.topic.push('/');
-            }
-            self.topic.push_str(level);
-        }
-        &self.topic
     }
 }
 

@@ -14,7 +14,7 @@
 
 mod cursor;
 
-pub use cursor::{Cursor, Progress};
+pub use cursor::{Cursor, Progress, RetainedTopic};
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -83,7 +83,7 @@ impl<T> RetainedTree<T> {
     ///
     /// A walk returns every topic that is in the tree for the whole time of the walk exactly once, and
     /// topics that come or go meanwhile at most once.
-    pub fn next<'a>(&'a self, cursor: &'a mut Cursor, budget: &mut usize) -> Progress<'a, T> {
+    pub fn next<'a>(&'a self, cursor: &mut Cursor, budget: &mut usize) -> Progress<'a, T> {
         while let Some(start) = cursor.start() {
             if *budget == 0 {
                 return Progress::Pending;
@@ -93,7 +93,7 @@ impl<T> RetainedTree<T> {
                 None => cursor.end(),
                 Some((key, message)) => {
                     if cursor.advance(key) {
-                        return Progress::Found(cursor.topic(), message);
+                        return Progress::Found(RetainedTopic::of_key(key), message);
                     }
                 }
             }

@@ -9,8 +9,8 @@
 //! that none has changed.
 //!
 //! Entries live in sets of four, chosen by the hash of the topic. A full set loses an entry that was
-//! not used since the last such loss. A topic enters the cache when it is published for the second
-//! time: topics that are used once, such as those of responses, cost nothing and displace nothing.
+//! not used since the last such loss, but only to one newcomer in eight: a topic that is published often
+//! soon enters, and topics that are used once, such as those of responses, displace little.
 
 use smallvec::SmallVec;
 
@@ -74,12 +74,41 @@ fn first_level_bucket(text: &[u8], hasher: &TextHasher) -> u16 {
 
 #[derive(Debug)]
 struct CachedMatch {
-    topic_hash: u64,
     generation_sum: u64,
     topic: Box<[u8]>,
     filters: SmallVec<[FilterId; 4]>,
     first_level_bucket: u16,
     used_lately: bool,
+}
+
+/// The entries of topics whose hashes choose this set, and apart from them a part of each hash: asking for
+/// a topic that is not here touches no entry.
+#[derive(Debug, Default)]
+struct CacheSet {
+    tags: [u32; WAYS],
+    entries: Vec<CachedMatch>,
+}
+
+impl CacheSet {
+    #[inline]
+    fn way_of(&self, topic: &[u8], tag: u32) -> Option<usize> {
+        let mut ways = self.tags.iter().enumerate().filter(|(_, present)| **present == tag);
+        ways.find(|(way, _)| self.entries.get(*way).is_some_and(|cached| *cached.topic == *topic))
+            .map(|(way, _)| way)
+    }
+
+    /// The way where a newcomer goes: a free one, the first that was not used lately, or, if all were,
+    /// the first, and all start anew.
+    fn way_to_fill(&mut self) -> usize {
+        if self.entries.len() < WAYS {
+            return self.entries.len();
+        }
+        let idle = self.entries.iter().position(|cached| !cached.used_lately);
+        if idle.is_none() {
+            self.entries.iter_mut().for_each(|cached| cached.used_lately = false);
+        }
+        idle.unwrap_or(0)
+    }
 }
 
 /// Where the cache has the answer for a topic.
@@ -93,40 +122,33 @@ pub(super) struct Hit {
 #[derive(Debug)]
 pub(super) struct MatchCache {
     /// A power of two of sets, or none if the cache is off.
-    sets: Vec<Vec<CachedMatch>>,
-    /// For each set the hash of the topic it was last asked for in vain.
-    missed: Vec<u64>,
+    sets: Vec<CacheSet>,
     entries: usize,
+    /// Decides which newcomers a full set admits.
+    lottery: u64,
 }
 
 impl MatchCache {
     /// `capacity`: how many topics to remember, rounded up to a power of two; 0 remembers none.
     pub(super) fn new(capacity: usize) -> Self {
         let sets = if capacity == 0 { 0 } else { capacity.div_ceil(WAYS).next_power_of_two() };
-        Self {
-            sets: std::iter::repeat_with(Vec::new).take(sets).collect(),
-            missed: vec![0; sets],
-            entries: 0,
-        }
+        Self { sets: std::iter::repeat_with(CacheSet::default).take(sets).collect(), entries: 0, lottery: 0 }
     }
 
     #[inline]
     pub(super) fn find(&mut self, topic: &[u8], topic_hash: u64, generations: &Generations) -> Option<Hit> {
-        let set = self.set_of(topic_hash);
-        let (way, cached) = self
-            .sets
-            .get_mut(set)?
-            .iter_mut()
-            .enumerate()
-            .find(|(_, cached)| cached.topic_hash == topic_hash && *cached.topic == *topic)?;
+        let index = self.set_of(topic_hash);
+        let set = self.sets.get_mut(index)?;
+        let way = set.way_of(topic, tag_of(topic_hash))?;
+        let cached = set.entries.get_mut(way)?;
         cached.used_lately = true;
         let is_current = cached.generation_sum == generations.sum(topic_hash, cached.first_level_bucket);
-        is_current.then_some(Hit { set, way })
+        is_current.then_some(Hit { set: index, way })
     }
 
     #[inline]
     pub(super) fn filters(&self, hit: Hit) -> &[FilterId] {
-        match self.sets.get(hit.set).and_then(|set| set.get(hit.way)) {
+        match self.sets.get(hit.set).and_then(|set| set.entries.get(hit.way)) {
             Some(cached) => &cached.filters,
             None => &[],
         }
@@ -141,39 +163,40 @@ impl MatchCache {
         generations: &Generations,
         hasher: &TextHasher,
     ) {
-        let set_index = self.set_of(topic_hash);
-        let (Some(set), Some(missed)) = (self.sets.get_mut(set_index), self.missed.get_mut(set_index)) else {
-            return;
-        };
-        if filters.len() > FILTERS_MAX {
+        let index = self.set_of(topic_hash);
+        let Some(set) = self.sets.get_mut(index) else { return };
+        if topic.len() > TOPIC_BYTES_MAX || filters.len() > FILTERS_MAX {
             return;
         }
-        let outdated =
-            set.iter_mut().find(|cached| cached.topic_hash == topic_hash && *cached.topic == *topic);
+        let tag = tag_of(topic_hash);
+        let outdated = set.way_of(topic, tag).and_then(|way| set.entries.get_mut(way));
         if let Some(cached) = outdated {
             cached.generation_sum = generations.sum(topic_hash, cached.first_level_bucket);
             cached.filters = SmallVec::from_slice(filters);
             return;
         }
-        let is_first_miss = std::mem::replace(missed, topic_hash) != topic_hash;
-        if is_first_miss || topic.len() > TOPIC_BYTES_MAX {
+        if set.entries.len() == WAYS && !draw(&mut self.lottery) {
             return;
         }
         let first_level_bucket = first_level_bucket(topic, hasher);
         let cached = CachedMatch {
-            topic_hash,
             generation_sum: generations.sum(topic_hash, first_level_bucket),
             topic: topic.into(),
             filters: SmallVec::from_slice(filters),
             first_level_bucket,
             used_lately: false,
         };
-        if set.len() < WAYS {
-            set.reserve_exact(WAYS - set.len());
-            set.push(cached);
-            self.entries += 1;
-        } else if let Some(victim) = victim(set) {
-            *victim = cached;
+        let way = set.way_to_fill();
+        if let Some(present) = set.tags.get_mut(way) {
+            *present = tag;
+        }
+        match set.entries.get_mut(way) {
+            Some(present) => *present = cached,
+            None => {
+                set.entries.reserve_exact(WAYS - way);
+                set.entries.push(cached);
+                self.entries += 1;
+            }
         }
     }
 
@@ -183,7 +206,7 @@ impl MatchCache {
 
     pub(super) fn memory_bytes(&self) -> usize {
         let topic_bytes_typical = 32;
-        self.sets.capacity() * (size_of::<Vec<CachedMatch>>() + size_of::<u64>())
+        self.sets.capacity() * size_of::<CacheSet>()
             + self.entries * (size_of::<CachedMatch>() + topic_bytes_typical)
     }
 
@@ -193,11 +216,14 @@ impl MatchCache {
     }
 }
 
-/// The first entry that was not used lately. If all were, all start anew and the first goes.
-fn victim(set: &mut [CachedMatch]) -> Option<&mut CachedMatch> {
-    let idle = set.iter().position(|cached| !cached.used_lately);
-    if idle.is_none() {
-        set.iter_mut().for_each(|cached| cached.used_lately = false);
-    }
-    set.get_mut(idle.unwrap_or(0))
+#[inline]
+fn tag_of(topic_hash: u64) -> u32 {
+    (topic_hash >> 32) as u32
+}
+
+/// True once in eight times, without the regularity that would favour some of the topics that
+/// are published in turns. Nobody gains by predicting it.
+fn draw(lottery: &mut u64) -> bool {
+    *lottery = lottery.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *lottery >> 61 == 0
 }

@@ -11,8 +11,8 @@
 //!   Subscriptions appears once.
 //!
 //! What must stay true: a filter is in exactly one index, and only while it has a subscriber; every
-//! filter that appears or disappears advances the generations of the cache. The core has no randomness: the seed of
-//! the hashes, which keeps a stranger from choosing colliding topics, is given.
+//! filter that appears or disappears advances the generations of the cache. The core has no
+//! randomness: the seed of the hashes, which keeps strangers from choosing topics that collide, is given.
 
 mod filter_store;
 mod levels;

@@ -362,6 +362,12 @@ impl WildcardTrie {
             self.set_link(parent, step, Link::NOTHING, filters, hasher);
             self.level_texts.remove(level_text);
             self.nodes.remove(index);
+            // The arena gives its memory back when it is empty, which the root alone would prevent.
+            if self.nodes_count() == 0
+                && let Some(root) = self.nodes.remove(ROOT)
+            {
+                self.nodes.insert(root);
+            }
             index = parent;
         }
     }

@@ -108,7 +108,7 @@ impl Clients {
 
     /// Whether anything lets the Session's client do this.
     pub fn is_allowed(&self, session: Key, question: impl FnOnce(&dyn Authorizer, Who<'_>) -> bool) -> bool {
-        let Some(authorizer) = &self.authorizer else {
+        let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| !authorizer.allows_everything()) else {
             return true;
         };
         self.sessions.get(session).is_some_and(|session| {
@@ -173,8 +173,9 @@ impl Clients {
         }
         let may_tell = connection.version == ProtocolVersion::V5 && connection.is_established;
         let maximum = connection.maximum_packet_size_bytes as usize;
+        let detail = connection.request_problem_information.then(|| cause.detail());
         if let Some(reason_code) = cause.reason_code().filter(|_| may_tell) {
-            let bytes = disconnect_bytes(reason_code, cause.detail(), maximum);
+            let bytes = disconnect_bytes(reason_code, detail, maximum);
             self.write(key, |outbox| outbox.push(&bytes));
         }
         if cause == Cause::TransportLost
@@ -186,10 +187,10 @@ impl Clients {
     }
 }
 
-/// A DISCONNECT with a Reason String, unless it would be too large for the client; without both, nothing.
-// spec(v5): [MQTT-3.14.2-1] [MQTT-3.14.2-3] [MQTT-3.1.2-24]
-fn disconnect_bytes(reason_code: ReasonCode, detail: &str, maximum_packet_size_bytes: usize) -> Vec<u8> {
-    for reason_string in [Some(detail), None] {
+/// A DISCONNECT with a Reason String, if the client welcomes one and it is not too large for it.
+// spec(v5): [MQTT-3.1.2-29] [MQTT-3.14.2-1] [MQTT-3.14.2-3] [MQTT-3.1.2-24]
+fn disconnect_bytes(reason_code: ReasonCode, detail: Option<&str>, maximum_packet_size_bytes: usize) -> Vec<u8> {
+    for reason_string in [detail, None] {
         let mut bytes = Vec::new();
         Disconnect { reason_string, ..Disconnect::new(reason_code) }.encode(ProtocolVersion::V5, &mut bytes);
         if bytes.len() <= maximum_packet_size_bytes {

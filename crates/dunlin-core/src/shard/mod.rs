@@ -391,6 +391,11 @@ impl Shard {
         self.clients.sessions.get(session).map(|session| &session.client_identifier)
     }
 
+    /// Its settings.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.clients.settings)
+    }
+
     /// Sessions, connected or not.
     pub fn sessions_count(&self) -> usize {
         self.clients.sessions.len()

@@ -1,0 +1,162 @@
+//! What a process has used, as `/proc` says (Linux): CPU time of all its threads and resident memory.
+//!
+//! CPU time comes from the scheduler's own count in nanoseconds (`schedstat`); a kernel without it gives the count in ticks
+//! of 10 ms, which is fine over seconds of a busy process. Time that the kernel spends on a process's system calls is in
+//! both; memory that the kernel holds for its sockets is in neither figure of memory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::Error;
+
+/// The unit of CPU time in `/proc/PID/stat`: Linux shows it in hundredths of a second whatever the kernel's own tick is.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A process of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    pid: u32,
+}
+
+/// The CPU time of a process, thread by thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    by_thread: BTreeMap<u32, Duration>,
+}
+
+/// The memory of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Everything resident, shared pages included (`Rss`).
+    pub resident_bytes: u64,
+    /// What nobody else has and what is not in a file: heap and stacks (`Private_Dirty`).
+    pub private_dirty_bytes: u64,
+}
+
+impl Process {
+    /// The process with this identifier.
+    #[must_use]
+    pub fn new(pid: u32) -> Self {
+        Self { pid }
+    }
+
+    /// This process.
+    #[must_use]
+    pub fn this() -> Self {
+        Self::new(std::process::id())
+    }
+
+    /// The CPU time its threads have used so far.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn cpu_time(&self) -> Result<CpuTime, Error> {
+        let by_thread = self.threads()?.into_iter().filter_map(|thread| {
+            let text = fs::read_to_string(format!("/proc/{}/task/{thread}/schedstat", self.pid)).ok()?;
+            Some((thread, parse_schedstat(&text)?))
+        });
+        let by_thread: BTreeMap<_, _> = by_thread.collect();
+        if !by_thread.is_empty() {
+            return Ok(CpuTime { by_thread });
+        }
+        let time = parse_stat(&self.read("stat")?).ok_or_else(|| self.unreadable("stat"))?;
+        Ok(CpuTime { by_thread: BTreeMap::from([(self.pid, time)]) })
+    }
+
+    /// The memory it holds now.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn memory(&self) -> Result<Memory, Error> {
+        parse_smaps_rollup(&self.read("smaps_rollup")?).ok_or_else(|| self.unreadable("smaps_rollup"))
+    }
+
+    fn threads(&self) -> Result<Vec<u32>, Error> {
+        let directory = format!("/proc/{}/task", self.pid);
+        let entries = fs::read_dir(&directory).map_err(Error::io(format!("read {directory}")))?;
+        Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+    }
+
+    fn read(&self, file: &str) -> Result<String, Error> {
+        let path = format!("/proc/{}/{file}", self.pid);
+        fs::read_to_string(&path).map_err(Error::io(format!("read {path}")))
+    }
+
+    fn unreadable(&self, file: &str) -> Error {
+        Error::Broker(format!("/proc/{}/{file} does not look as expected", self.pid))
+    }
+}
+
+impl CpuTime {
+    /// What was used since `earlier`. A thread that ended in between takes its time with it.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Duration {
+        let before = |thread| earlier.by_thread.get(thread).copied().unwrap_or_default();
+        self.by_thread.iter().map(|(thread, now)| now.saturating_sub(before(thread))).sum()
+    }
+}
+
+/// The first of the three numbers is the time on a core in nanoseconds.
+fn parse_schedstat(text: &str) -> Option<Duration> {
+    text.split_ascii_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// Fields 14 and 15 are user and system time. Field 2 is the program's name, which may hold spaces and parentheses.
+fn parse_stat(text: &str) -> Option<Duration> {
+    let (_, after_name) = text.rsplit_once(')')?;
+    let mut times = after_name.split_ascii_whitespace().skip(11).map(str::parse::<u32>);
+    Some(TICK * times.next()?.ok()?.checked_add(times.next()?.ok()?)?)
+}
+
+fn parse_smaps_rollup(text: &str) -> Option<Memory> {
+    let bytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    };
+    Some(Memory { resident_bytes: bytes("Rss")?, private_dirty_bytes: bytes("Private_Dirty")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_from_either_count() {
+        assert_eq!(parse_schedstat("1500000 22 3\n"), Some(Duration::from_micros(1500)));
+        let stat = "12 (a) b (c)) S 1 12 12 0 -1 4194560 1 2 3 4 70 30 0 0 20 0 1 0 9 1 2";
+        assert_eq!(parse_stat(stat), Some(Duration::from_secs(1)));
+        assert_eq!(parse_stat("12 (a"), None);
+    }
+
+    #[test]
+    fn a_thread_that_is_new_counts_from_nothing() {
+        let of = |threads: &[(u32, u64)]| CpuTime {
+            by_thread: threads.iter().map(|&(thread, ms)| (thread, Duration::from_millis(ms))).collect(),
+        };
+        assert_eq!(of(&[(1, 30), (3, 5)]).since(&of(&[(1, 10), (2, 99)])), Duration::from_millis(25));
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let text = "00400000-7ffe r--p 00000000 00:00 0 [rollup]\nRss:                 100 kB\nPss:  90 kB\n\
+                    Private_Clean: 1 kB\nPrivate_Dirty:        40 kB\n";
+        let memory = Memory { resident_bytes: 102_400, private_dirty_bytes: 40_960 };
+        assert_eq!(parse_smaps_rollup(text), Some(memory));
+        assert_eq!(parse_smaps_rollup("Rss: 100 kB\n"), None);
+    }
+
+    #[test]
+    fn this_process_uses_cpu_time_and_memory() {
+        let process = Process::this();
+        let before = process.cpu_time().unwrap();
+        let mut sum = 0_u64;
+        while process.cpu_time().unwrap().since(&before) < Duration::from_millis(2) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        let memory = process.memory().unwrap();
+        assert!(memory.resident_bytes >= memory.private_dirty_bytes && memory.private_dirty_bytes > 0);
+    }
+}

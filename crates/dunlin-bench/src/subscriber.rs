@@ -1,0 +1,133 @@
+//! A subscriber: it counts what arrives, checks the stamps and acknowledges.
+//!
+//! A message costs one look at its fixed header and one at its stamp; only with QoS 1 or 2 is the length of the topic read,
+//! to find the packet identifier behind it. Acknowledgements collect in the outbox and leave once per turn.
+
+use dunlin_codec::{Frame, PacketType};
+
+use crate::Error;
+use crate::connection::{Connection, acknowledge, next_frame, packet_identifier};
+use crate::stamp::Stamp;
+
+/// What subscribers have received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Messages, repeated ones included.
+    pub(crate) received: u64,
+    /// Messages that came twice, or after a later one of the same publisher.
+    pub(crate) repeated: u64,
+}
+
+/// A subscribing connection.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) connection: Connection,
+    next_sequence: NextSequence,
+}
+
+/// The sequence number that each publisher's next message should carry.
+#[derive(Debug)]
+struct NextSequence {
+    by_slot: Vec<u64>,
+    topics: u32,
+}
+
+impl Subscriber {
+    /// A subscriber that hears `senders` publishers: those that share its topic, of `topics`.
+    pub(crate) fn new(connection: Connection, senders: u32, topics: u32) -> Self {
+        Self { connection, next_sequence: NextSequence { by_slot: vec![0; senders as usize], topics } }
+    }
+
+    /// Reads once, judges what came and sends acknowledgements. Adds to `progress` of a publisher each message of it that
+    /// this subscriber is past, received or missed. The result says whether the socket has no more for now.
+    pub(crate) fn turn(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        tally: &mut Tally,
+        progress: &mut [u64],
+    ) -> Result<bool, Error> {
+        let received = self.connection.receive(buffer)?;
+        let mut rest = &buffer[..received.length];
+        while let Some(frame) = next_frame(&mut rest)? {
+            self.handle(frame, tally, progress)?;
+        }
+        self.connection.keep(rest);
+        self.connection.flush()?;
+        Ok(received.emptied)
+    }
+
+    #[inline]
+    fn handle(&mut self, frame: Frame<'_>, tally: &mut Tally, progress: &mut [u64]) -> Result<(), Error> {
+        match frame.packet_type()? {
+            PacketType::Publish => self.handle_publish(frame, tally, progress),
+            PacketType::PubRel => {
+                let identifier = packet_identifier(frame.body, 0)?;
+                acknowledge(self.connection.outbox(), PacketType::PubComp, identifier);
+                Ok(())
+            }
+            other => Err(self.connection.unexpected(other)),
+        }
+    }
+
+    #[inline]
+    fn handle_publish(
+        &mut self,
+        frame: Frame<'_>,
+        tally: &mut Tally,
+        progress: &mut [u64],
+    ) -> Result<(), Error> {
+        let stamp = Stamp::read(frame.body).ok_or_else(foreign_message)?;
+        tally.received += 1;
+        match self.next_sequence.advance(stamp) {
+            Some(0) => tally.repeated += 1,
+            Some(passed) => {
+                *progress.get_mut(stamp.publisher as usize).ok_or_else(foreign_message)? += passed
+            }
+            None => return Err(foreign_message()),
+        }
+        let answer = match frame.first_byte >> 1 & 0b11 {
+            0 => return Ok(()),
+            1 => PacketType::PubAck,
+            _ => PacketType::PubRec,
+        };
+        let identifier = packet_identifier(frame.body, 2 + usize::from(packet_identifier(frame.body, 0)?))?;
+        acknowledge(self.connection.outbox(), answer, identifier);
+        Ok(())
+    }
+}
+
+impl NextSequence {
+    /// By how many messages of its publisher this one moves the subscriber on: 1 in order, more after a gap, 0 for one that
+    /// was passed before. `None` when the publisher is not one that the subscriber hears.
+    #[inline]
+    fn advance(&mut self, stamp: Stamp) -> Option<u64> {
+        let next = self.by_slot.get_mut((stamp.publisher / self.topics) as usize)?;
+        let passed = (stamp.sequence + 1).saturating_sub(*next);
+        *next += passed;
+        Some(passed)
+    }
+}
+
+#[cold]
+fn foreign_message() -> Error {
+    Error::Peer(
+        "a subscriber received a message that is not of this run; is the broker used by others?".to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_knows_gaps_and_repetitions_of_each_publisher_it_hears() {
+        let mut next = NextSequence { by_slot: vec![0; 2], topics: 3 };
+        let mut advance = |publisher, sequence| next.advance(Stamp { publisher, sequence });
+        assert_eq!(advance(1, 0), Some(1), "in order");
+        assert_eq!(advance(1, 3), Some(3), "after a gap of two");
+        assert_eq!(advance(1, 2), Some(0), "late");
+        assert_eq!(advance(1, 3), Some(0), "twice");
+        assert_eq!(advance(4, 0), Some(1), "the other publisher counts for itself");
+        assert_eq!(advance(7, 0), None, "a publisher of another topic");
+    }
+}

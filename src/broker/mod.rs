@@ -1,0 +1,369 @@
+//! A broker inside this process.
+//!
+//! [`Broker::start`] opens the listeners and starts the threads: one control thread that accepts connections and serves the operations port,
+//! and the [workers](crate::worker). It returns when clients can connect. The binary does nothing else with it than a program that embeds it:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), dunlin::StartError> {
+//! let config = dunlin::Config::from_toml("inline", "listener = [{ url = 'mqtt://127.0.0.1:0' }]\nstore.path = ''\nhttp.address = ''")?;
+//! let broker = dunlin::Broker::start(config)?;
+//! println!("listening on {:?}", broker.addresses());
+//! broker.stop();
+//! # Ok(())
+//! # }
+//! ```
+
+mod access;
+mod listen;
+
+pub use listen::BoundListener;
+
+use crate::auth::{Acl, AuthenticatorChain, PasswordFile};
+use crate::config::{Config, ConfigError, ConfigErrors, machine};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::http::{self, Health};
+use crate::tls;
+use crate::worker::{self, Clock, Gate, ListenerContext, Mail, Mailboxes, Shared};
+use access::AclAuthorizer;
+use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::shard::ShardConfig;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// The most workers there can be.
+const WORKERS_MAX: usize = 64;
+
+/// A running broker. Dropping it stops it.
+pub struct Broker {
+    listeners: Vec<BoundListener>,
+    http_address: Option<SocketAddr>,
+    contexts: Vec<Arc<ListenerContext>>,
+    authorizer: Arc<AclAuthorizer>,
+    control: Option<Control>,
+    mailboxes: Mailboxes,
+    workers: Vec<JoinHandle<()>>,
+    shutdown_deadline: Duration,
+    gate: Arc<Gate>,
+    _data_dir: Option<DataDir>,
+}
+
+struct Control {
+    thread: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+/// Why a broker did not start. Prints as one sentence for each problem.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration, or a file that it names, is wrong.
+    Config(ConfigErrors),
+    /// The data directory cannot be used.
+    DataDir(DataDirError),
+    /// A listener or a thread could not be started.
+    System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(errors) => errors.fmt(f),
+            Self::DataDir(error) => error.fmt(f),
+            Self::System(problem) => f.write_str(problem),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<ConfigErrors> for StartError {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Config(errors)
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(ConfigErrors(vec![error]))
+    }
+}
+
+/// The files of `[auth]`, read.
+struct AuthFiles {
+    passwords: Option<Arc<PasswordFile>>,
+    acl: Option<Acl>,
+}
+
+impl AuthFiles {
+    fn load(config: &Config) -> Result<Self, ConfigErrors> {
+        let mut errors = Vec::new();
+        let passwords = config.auth.password_file.as_ref().and_then(|path| {
+            PasswordFile::load(path)
+                .map_err(|error| errors.push(config.error("auth.password_file", None, error.to_string())))
+                .ok()
+        });
+        let acl = config.auth.acl_file.as_ref().and_then(|path| {
+            Acl::load(path).map_err(|error| errors.push(config.error("auth.acl_file", None, error.to_string()))).ok()
+        });
+        if let Some(passwords) = passwords.as_ref().filter(|passwords| passwords.is_readable_by_others()) {
+            tracing::warn!(file = ?passwords.path(), "other users of this machine can read the password hashes: chmod 600 it");
+        }
+        if errors.is_empty() { Ok(Self { passwords: passwords.map(Arc::new), acl }) } else { Err(ConfigErrors(errors)) }
+    }
+}
+
+impl Broker {
+    /// Starts a broker; when this returns, its listeners accept.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let auth = AuthFiles::load(&config)?;
+        let listeners = config.listeners();
+        let endpoints = tls::endpoints(&config, &listeners)?;
+        let data_dir = config.store.path.as_deref().map(DataDir::open).transpose().map_err(StartError::DataDir)?;
+        let contexts: Vec<_> = listeners
+            .iter()
+            .zip(endpoints)
+            .map(|(listener, tls)| {
+                let access = AuthenticatorChain::for_listener(auth.passwords.clone(), listener.allow_anonymous);
+                Arc::new(ListenerContext::new(listener, tls, access))
+            })
+            .collect();
+        let sockets =
+            contexts.iter().map(|context| listen::bind(&context.url)).collect::<Result<Vec<_>, _>>().map_err(StartError::System)?;
+        let gate = Arc::new(Gate::new(&config, connections_max(&config)));
+        let authorizer = Arc::new(AclAuthorizer::new(auth.acl));
+        let (mailboxes, workers) = start_workers(&config, &gate, &authorizer)?;
+        let bound = sockets.iter().map(|socket| socket.bound.clone()).collect();
+        let doors = listen::Doors {
+            sockets: sockets.into_iter().zip(contexts.iter().cloned()).collect(),
+            gate: Arc::clone(&gate),
+            mailboxes: Arc::clone(&mailboxes),
+        };
+        let mut broker = Self {
+            listeners: bound,
+            http_address: None,
+            contexts,
+            authorizer,
+            control: None,
+            mailboxes,
+            workers,
+            shutdown_deadline: config.server.shutdown_deadline,
+            gate,
+            _data_dir: data_dir,
+        };
+        // From here on an error drops the broker, which stops the workers.
+        let (control, http_address) = start_control(config, doors)?;
+        (broker.control, broker.http_address) = (Some(control), http_address);
+        Ok(broker)
+    }
+
+    /// Where it listens, in the order of the configuration.
+    pub fn listeners(&self) -> &[BoundListener] {
+        &self.listeners
+    }
+
+    /// The TCP addresses of its listeners, with the ports that the system chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.address).collect()
+    }
+
+    /// The address of the operations port.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// Connections at present, those that have not sent CONNECT included.
+    pub fn connections(&self) -> usize {
+        self.gate.connections()
+    }
+
+    /// Applies what can change while running: certificates, users, rules. On an error everything stays as it is.
+    pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
+        let auth = AuthFiles::load(config)?;
+        let listeners = config.listeners();
+        // Certificates of all listeners are read before any is replaced.
+        tls::endpoints(config, &listeners)?;
+        for (context, listener) in self.contexts.iter().zip(&listeners) {
+            if context.url != listener.url {
+                tracing::warn!(listener = %listener.url, "listeners change at a restart only");
+                continue;
+            }
+            if let (Some(endpoint), Some(options)) = (&context.tls, &listener.tls)
+                && let Err(error) = endpoint.reload(options)
+            {
+                tracing::warn!(listener = %listener.url, %error, "the certificates stay as they were");
+            }
+            let access = AuthenticatorChain::for_listener(auth.passwords.clone(), listener.allow_anonymous);
+            context.access.store(Arc::new(access));
+        }
+        self.authorizer.replace(auth.acl);
+        Ok(())
+    }
+
+    /// Stops: no new connections, 0x8B to every 5.0 client, and an end within `server.shutdown_deadline`.
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    fn shut_down(&mut self) {
+        if let Some(control) = self.control.take() {
+            // The thread may have ended by itself.
+            let _ = control.stop.send(());
+            let _ = control.thread.join();
+        }
+        let (done, answers) = std_mpsc::channel();
+        for mailbox in &*self.mailboxes {
+            let (answer, stopped) = oneshot::channel();
+            if mailbox.send(Mail::Stop(answer)).is_ok() {
+                let done = done.clone();
+                let waiter = move || drop(stopped.blocking_recv().map(|()| done.send(())));
+                drop(std::thread::Builder::new().name("dunlin-stop".into()).spawn(waiter));
+            }
+        }
+        drop(done);
+        let deadline = std::time::Instant::now() + self.shutdown_deadline;
+        let mut running = self.workers.len();
+        while running > 0 {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            match answers.recv_timeout(left) {
+                Ok(()) => running -= 1,
+                Err(_) => break,
+            }
+        }
+        if running == 0 {
+            for worker in self.workers.drain(..) {
+                drop(worker.join());
+            }
+        } else if !self.workers.is_empty() {
+            tracing::warn!(workers = running, "server.shutdown_deadline has passed: the remaining connections are cut");
+            self.workers.clear();
+        }
+        listen::remove_sockets(&self.listeners);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if self.control.is_some() || !self.workers.is_empty() {
+            self.shut_down();
+        }
+    }
+}
+
+/// The configured bound, or what the process's limit of open files leaves.
+fn connections_max(config: &Config) -> usize {
+    let wanted = config.limits.max_connections as usize;
+    let possible = usize::try_from(machine::connections_max()).unwrap_or(usize::MAX);
+    if possible < wanted {
+        tracing::warn!(
+            possible,
+            "the limit of open files (ulimit -n) allows fewer connections than limits.max_connections = {wanted}"
+        );
+    }
+    possible.min(wanted)
+}
+
+fn start_workers(
+    config: &Config,
+    gate: &Arc<Gate>,
+    authorizer: &Arc<AclAuthorizer>,
+) -> Result<(Mailboxes, Vec<JoinHandle<()>>), StartError> {
+    let count = match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => usize::from(count),
+    }
+    .clamp(1, WORKERS_MAX);
+    let mut settings = config.settings();
+    // Each shard counts its own messages.
+    settings.memory_bytes_max /= count;
+    let settings = Arc::new(settings);
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
+    let mailboxes: Mailboxes = senders.into();
+    let shared = Arc::new(Shared { mailboxes: Arc::clone(&mailboxes), gate: Arc::clone(gate), clock: Clock::default() });
+    let boot_epoch = (shared.clock.now().as_micros() / 1_000_000) as u32;
+    let mut threads = Vec::new();
+    for (id, mailbox) in receivers.into_iter().enumerate() {
+        let shard = ShardConfig {
+            id: id as u16,
+            shards: count as u16,
+            settings: Arc::clone(&settings),
+            authorizer: Some(Arc::clone(authorizer) as _),
+            mechanisms: Arc::new(NoMechanisms),
+            seed: seed(),
+            boot_epoch,
+        };
+        let shared = Arc::clone(&shared);
+        let life = move || {
+            if let Err(error) = worker::run(shard, shared, mailbox) {
+                tracing::error!(%error, "a worker could not start");
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("dunlin-worker-{id}")).spawn(life);
+        threads.push(thread.map_err(|error| StartError::System(format!("a worker thread could not start: {error}")))?);
+    }
+    Ok((mailboxes, threads))
+}
+
+fn start_control(config: Config, doors: listen::Doors) -> Result<(Control, Option<SocketAddr>), StartError> {
+    let (stop, stopped) = oneshot::channel();
+    let (report, started) = std_mpsc::channel();
+    let life = move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(report.send(Err(StartError::System(format!("the control thread could not start: {error}"))))),
+        };
+        runtime.block_on(control(config, doors, report, stopped));
+    };
+    let thread = std::thread::Builder::new()
+        .name("dunlin-control".into())
+        .spawn(life)
+        .map_err(|error| StartError::System(format!("the control thread could not start: {error}")))?;
+    match started.recv() {
+        Ok(Ok(http_address)) => Ok((Control { thread, stop }, http_address)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(StartError::System("the control thread ended at once".to_owned())),
+    }
+}
+
+/// The life of the control thread: accept until told to stop.
+async fn control(
+    config: Config,
+    doors: listen::Doors,
+    report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let health = Arc::new(Health::default());
+    let opened = match http::bind(&config).await {
+        Ok(http) => doors.open().map(|doors| (http, doors)).map_err(StartError::System),
+        Err(error) => Err(error.into()),
+    };
+    let (http, accepting) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return drop(report.send(Err(error))),
+    };
+    let http_address = http.as_ref().and_then(|listener| listener.local_addr().ok());
+    let (close_http, http_closed) = oneshot::channel::<()>();
+    let http = http.map(|listener| {
+        tokio::spawn(http::serve(listener, Arc::clone(&health), async { drop(http_closed.await) }))
+    });
+    health.set_ready(true);
+    drop(report.send(Ok(http_address)));
+    drop(stopped.await);
+    health.set_ready(false);
+    for task in accepting {
+        task.abort();
+    }
+    let _ = close_http.send(());
+    if let Some(http) = http {
+        let _ = http.await;
+    }
+}
+
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    // Seeds protect hash tables against chosen keys; without the system's randomness that cannot be promised.
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    u64::from_ne_bytes(bytes)
+}

@@ -1,0 +1,122 @@
+//! How bytes reach a client: TCP, Unix socket, TLS, WebSocket, and WebSocket over TLS.
+//!
+//! A [`Transport`] is read and written by polling, because the worker's driver writes to many of them in one go and a connection's own task
+//! reads. It can move to another thread: [`Transport::detach`] takes the socket off this thread's reactor, and
+//! [`Transport::attach`] puts it on another's; TLS and WebSocket state travel with it.
+
+mod socket;
+mod websocket;
+
+pub use socket::{Peer, Socket};
+pub use websocket::WebSocket;
+
+use dunlin_core::connection::Outbox;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::server::TlsStream;
+
+/// Pieces of an outbox handed to the kernel in one system call.
+const SLICES_MAX: usize = 64;
+
+/// One client's stream of bytes.
+pub enum Transport {
+    /// TCP or a Unix socket.
+    Plain(Socket),
+    /// TLS.
+    Tls(Box<TlsStream<Socket>>),
+    /// WebSocket.
+    WebSocket(Box<WebSocket<Socket>>),
+    /// WebSocket over TLS.
+    SecureWebSocket(Box<WebSocket<TlsStream<Socket>>>),
+}
+
+impl Transport {
+    fn socket(&mut self) -> &mut Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_mut().0,
+            Self::WebSocket(stream) => stream.get_mut(),
+            Self::SecureWebSocket(stream) => stream.get_mut().get_mut().0,
+        }
+    }
+
+    /// Takes the socket off this thread.
+    pub fn detach(&mut self) -> io::Result<()> {
+        self.socket().detach()
+    }
+
+    /// Puts the socket on this thread.
+    pub fn attach(&mut self) -> io::Result<()> {
+        self.socket().attach()
+    }
+
+    /// The client is authenticated: it may send more than a CONNECT.
+    pub fn lift_read_limit(&mut self) {
+        self.socket().lift_read_limit();
+    }
+
+    /// Reads into `buffer`; 0 bytes is the end.
+    pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let result = match self {
+            Self::Plain(socket) => Pin::new(socket).poll_read(context, &mut buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+            Self::WebSocket(stream) => stream.poll_read(context, &mut buffer),
+            Self::SecureWebSocket(stream) => stream.poll_read(context, &mut buffer),
+        };
+        result.map_ok(|()| buffer.filled().len())
+    }
+
+    /// Writes what waits in the outbox; ready when all of it has been given to the network.
+    pub fn poll_write(&mut self, context: &mut Context<'_>, outbox: &mut Outbox) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(socket) => {
+                while !outbox.is_empty() {
+                    let written = {
+                        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                        let mut count = 0;
+                        for (slice, chunk) in slices.iter_mut().zip(outbox.chunks()) {
+                            *slice = IoSlice::new(chunk);
+                            count += 1;
+                        }
+                        ready!(Pin::new(&mut *socket).poll_write_vectored(context, &slices[..count]))?
+                    };
+                    outbox.advance(written);
+                }
+                Poll::Ready(Ok(()))
+            }
+            Self::Tls(stream) => {
+                while !outbox.is_empty() {
+                    let chunk = outbox.chunks().next().unwrap_or_default();
+                    let written = ready!(Pin::new(&mut *stream).poll_write(context, chunk))?;
+                    outbox.advance(written);
+                }
+                self.poll_flush(context)
+            }
+            Self::WebSocket(stream) => stream.poll_write(context, outbox),
+            Self::SecureWebSocket(stream) => stream.poll_write(context, outbox),
+        }
+    }
+
+    /// Ready when nothing is buffered between the outbox and the network.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::WebSocket(stream) => stream.poll_flush(context),
+            Self::SecureWebSocket(stream) => stream.poll_flush(context),
+        }
+    }
+
+    /// Says, in the words of the transport, that nothing more comes.
+    pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::WebSocket(stream) => stream.poll_shutdown(context),
+            Self::SecureWebSocket(stream) => stream.poll_shutdown(context),
+        }
+    }
+}

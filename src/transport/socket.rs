@@ -1,0 +1,148 @@
+//! A socket that can move between threads, and that trusts nobody before CONNECT.
+//!
+//! tokio ties a socket to the reactor of the thread that made it. A connection is accepted anywhere but belongs to its Session's worker,
+//! so a [`Socket`] can be detached (back to a plain descriptor) and attached on the other side.
+//!
+//! Until [`Socket::lift_read_limit`], only so many bytes can be read, whatever lies above: a stranger cannot make TLS or
+//! WebSocket buffers grow.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Where a client connects from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Over the network, or loopback.
+    Address(SocketAddr),
+    /// Over a Unix socket.
+    Local,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Local => f.write_str("unix"),
+        }
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    DetachedTcp(std::net::TcpStream),
+    DetachedUnix(std::os::unix::net::UnixStream),
+    /// Between two of the others.
+    Gone,
+}
+
+/// See the top of the file.
+pub struct Socket {
+    stream: Stream,
+    read_limit_bytes: usize,
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the socket is not on this thread")
+}
+
+impl Socket {
+    /// A TCP connection, not on any thread yet, from which at most so many bytes are read at first.
+    pub fn tcp(stream: std::net::TcpStream, read_limit_bytes: usize) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: Stream::DetachedTcp(stream), read_limit_bytes })
+    }
+
+    /// A Unix socket connection, not on any thread yet.
+    pub fn unix(stream: std::os::unix::net::UnixStream, read_limit_bytes: usize) -> Self {
+        Self { stream: Stream::DetachedUnix(stream), read_limit_bytes }
+    }
+
+    /// Takes it off this thread.
+    pub fn detach(&mut self) -> io::Result<()> {
+        self.stream = match std::mem::replace(&mut self.stream, Stream::Gone) {
+            Stream::Tcp(stream) => Stream::DetachedTcp(stream.into_std()?),
+            Stream::Unix(stream) => Stream::DetachedUnix(stream.into_std()?),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Puts it on this thread.
+    pub fn attach(&mut self) -> io::Result<()> {
+        self.stream = match std::mem::replace(&mut self.stream, Stream::Gone) {
+            Stream::DetachedTcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Stream::DetachedUnix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// From now on as much is read as comes.
+    pub fn lift_read_limit(&mut self) {
+        self.read_limit_bytes = usize::MAX;
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            _ => Poll::Ready(Err(gone())),
+        })?;
+        if this.read_limit_bytes != usize::MAX {
+            let read = buffer.filled().len() - before;
+            this.read_limit_bytes = this
+                .read_limit_bytes
+                .checked_sub(read)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::QuotaExceeded, "too many bytes before CONNECT was accepted"))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            _ => Poll::Ready(Err(gone())),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            _ => Poll::Ready(Err(gone())),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            _ => Poll::Ready(Err(gone())),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! All the glue between a shard and its runtime, on one screen.
+//!
+//! The driver is woken when inputs were fed, and runs after the tasks that were ready then: this is the deferred flush. It
+//! takes mail from other threads, does what is due, and gives each output to whom it concerns: batches to the other
+//! workers first (so that they start), then one write per connection, then what is to be closed or resumed.
+
+use super::link::Link;
+use super::{Mail, Worker};
+use dunlin_core::connection::Cause;
+use dunlin_core::shard::Output;
+use dunlin_core::slots::Key;
+use dunlin_codec::ReasonCode;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+/// Mail taken in one turn.
+const MAIL_MAX: usize = 256;
+
+/// How long a connection that is being closed may take to accept its last bytes, and then to say goodbye.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Bytes read and thrown away while a client closes its side.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// The future that is a worker's life.
+pub(crate) struct Driver {
+    worker: Rc<Worker>,
+    mailbox: mpsc::UnboundedReceiver<Mail>,
+    timer: Pin<Box<Sleep>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Driver {
+    pub fn new(worker: Rc<Worker>, mailbox: mpsc::UnboundedReceiver<Mail>) -> Self {
+        Self { worker, mailbox, timer: Box::pin(sleep_until(Instant::now())), stop: None }
+    }
+
+    fn take_mail(&mut self, context: &mut Context<'_>) -> bool {
+        for taken in 0..MAIL_MAX {
+            let Poll::Ready(Some(mail)) = self.mailbox.poll_recv(context) else {
+                return taken > 0;
+            };
+            match mail {
+                Mail::Arrival(arrival) => arrival.admit(Rc::clone(&self.worker)),
+                Mail::Client(mut client) => match client.transport.attach() {
+                    Ok(()) => self.worker.adopt(client),
+                    Err(error) => tracing::debug!(%error, "a connection ended while it moved to its worker"),
+                },
+                Mail::Batch(from, batch) => {
+                    let now = self.worker.now();
+                    let mut shard = self.worker.shard.borrow_mut();
+                    for message in batch {
+                        shard.handle_peer(now, from, message);
+                    }
+                    shard.handle_peer_batch_end(from);
+                }
+                Mail::Stop(done) => {
+                    let now = self.worker.now();
+                    let detail = "the Server is shutting down";
+                    self.worker.shard.borrow_mut().disconnect_all(now, ReasonCode::ServerShuttingDown, detail);
+                    self.stop = Some(done);
+                }
+            }
+        }
+        true
+    }
+
+    fn send_to_peers(&self) {
+        let mut shard = self.worker.shard.borrow_mut();
+        for (peer, mailbox) in self.worker.shared.mailboxes.iter().enumerate() {
+            let peer = peer as u16;
+            if peer == self.worker.id {
+                continue;
+            }
+            let batch: Vec<_> = std::iter::from_fn(|| shard.poll_peer(peer)).collect();
+            if !batch.is_empty() {
+                // A worker whose mailbox is closed is stopping, and this one too.
+                drop(mailbox.send(Mail::Batch(self.worker.id, batch)));
+            }
+        }
+    }
+
+    fn flush(&self) {
+        loop {
+            let Some(key) = self.worker.shard.borrow_mut().poll_flush() else {
+                return;
+            };
+            if let Some(link) = self.worker.link(key) {
+                flush_now(&self.worker, &link);
+            }
+        }
+    }
+
+    fn carry_out(&self) -> bool {
+        let mut has_done = false;
+        loop {
+            let Some(output) = self.worker.shard.borrow_mut().poll_output() else {
+                return has_done;
+            };
+            has_done = true;
+            match output {
+                Output::Resume { connection } => {
+                    if let Some(waker) = self.worker.link(connection).and_then(|link| link.paused.take()) {
+                        waker.wake();
+                    }
+                }
+                Output::Close { connection, cause } => {
+                    if let Some(link) = self.worker.link(connection) {
+                        link.stop_tasks();
+                        link.description.closed(&cause);
+                        tokio::task::spawn_local(close(Rc::clone(&self.worker), link, cause));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets the timer to the shard's next deadline. True if that has passed already.
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.worker.shard.borrow().poll_timeout() else {
+            return false;
+        };
+        let now = self.worker.now();
+        if deadline <= now {
+            return true;
+        }
+        let instant = Instant::from_std(self.worker.shared.clock.instant(deadline));
+        if self.timer.deadline() != instant {
+            self.timer.as_mut().reset(instant);
+        }
+        self.timer.as_mut().poll(context).is_ready()
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let has_mail = this.take_mail(context);
+        let is_due = this.poll_timer(context);
+        if is_due {
+            this.worker.shard.borrow_mut().handle_timeout(this.worker.now());
+        }
+        this.send_to_peers();
+        this.flush();
+        let has_done = this.carry_out();
+        if this.stop.is_some() && this.worker.shard.borrow().connections_count() == 0 {
+            // Nobody listens for the answer if the deadline has passed.
+            let _ = this.stop.take().map(|done| done.send(()));
+            return Poll::Ready(());
+        }
+        if has_mail || is_due || has_done || this.worker.shard.borrow().has_flush() {
+            // The readers have their turn in between.
+            context.waker().wake_by_ref();
+        } else {
+            this.worker.driver.set(Some(context.waker().clone()));
+        }
+        Poll::Pending
+    }
+}
+
+/// Writes what the network takes at once; what is left gets a task that waits for the network.
+fn flush_now(worker: &Rc<Worker>, link: &Rc<Link>) {
+    let writer = link.writer.take();
+    if writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
+        // It writes what has been added, too.
+        link.writer.set(writer);
+        return;
+    }
+    if let Poll::Ready(result) = poll_write(worker, link, &mut Context::from_waker(Waker::noop())) {
+        return written(worker, link.key, result.is_ok());
+    }
+    let task = {
+        let (worker, link) = (Rc::clone(worker), Rc::clone(link));
+        tokio::task::spawn_local(async move {
+            let result = poll_fn(|context| poll_write(&worker, &link, context)).await;
+            written(&worker, link.key, result.is_ok());
+            worker.wake_driver();
+        })
+    };
+    link.writer.set(Some(task.abort_handle()));
+}
+
+fn poll_write(worker: &Worker, link: &Link, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    let mut shard = worker.shard.borrow_mut();
+    let mut transport = link.transport.borrow_mut();
+    match shard.outbox(link.key) {
+        Some(outbox) => transport.poll_write(context, outbox),
+        None => transport.poll_flush(context),
+    }
+}
+
+fn written(worker: &Worker, key: Key, is_ok: bool) {
+    let mut shard = worker.shard.borrow_mut();
+    if is_ok {
+        shard.handle_flushed(worker.now(), key);
+    } else {
+        shard.handle_lost(worker.now(), key);
+    }
+}
+
+/// Writes the last bytes, says goodbye, and forgets the connection.
+async fn close(worker: Rc<Worker>, link: Rc<Link>, cause: Cause) {
+    if cause != Cause::TransportLost {
+        let goodbye = async {
+            poll_fn(|context| poll_write(&worker, &link, context)).await?;
+            poll_fn(|context| link.transport.borrow_mut().poll_shutdown(context)).await?;
+            // Unread bytes would make the kernel reset the connection, and the client would lose our last packet.
+            let mut left = LINGER_BYTES_MAX;
+            let mut buffer = [0; 512];
+            while left > 0 {
+                match poll_fn(|context| link.transport.borrow_mut().poll_read(context, &mut buffer)).await? {
+                    0 => break,
+                    count => left = left.saturating_sub(count),
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        // Whether the client listened to the end makes no difference any more.
+        drop(timeout(CLOSE_DEADLINE, goodbye).await);
+    }
+    worker.shard.borrow_mut().remove(link.key);
+    if let Some(place) = worker.links.borrow_mut().get_mut(link.key.index as usize) {
+        *place = None;
+    }
+    worker.wake_driver();
+}

@@ -1,0 +1,83 @@
+//! The runtime's side of a connection: its transport, its tasks, and what the log says about it.
+
+use super::admission::Ticket;
+use crate::transport::{Peer, Transport};
+use dunlin_codec::{ProtocolVersion, ReasonCode};
+use dunlin_core::connection::Cause;
+use dunlin_core::handshake::ConnectRequest;
+use dunlin_core::identity::ClientIdentifier;
+use dunlin_core::slots::Key;
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
+use tokio::task::AbortHandle;
+
+/// A connection of this worker.
+pub(crate) struct Link {
+    pub key: Key,
+    pub transport: RefCell<Transport>,
+    /// The task that reads.
+    pub reader: Cell<Option<AbortHandle>>,
+    /// The task that waits until the network takes more, while there is one.
+    pub writer: Cell<Option<AbortHandle>>,
+    /// Wakes the reader when its pause is over.
+    pub paused: Cell<Option<Waker>>,
+    pub description: Description,
+    /// Counts the connection as long as it lives.
+    _ticket: Ticket,
+}
+
+impl Link {
+    pub fn new(key: Key, transport: Transport, description: Description, ticket: Ticket) -> Self {
+        Self {
+            key,
+            transport: RefCell::new(transport),
+            reader: Cell::default(),
+            writer: Cell::default(),
+            paused: Cell::default(),
+            description,
+            _ticket: ticket,
+        }
+    }
+
+    /// Ends both tasks of the connection.
+    pub fn stop_tasks(&self) {
+        for task in [self.reader.take(), self.writer.take()].into_iter().flatten() {
+            task.abort();
+        }
+    }
+}
+
+/// Who is at the other end, for the log.
+pub(crate) struct Description {
+    client: ClientIdentifier,
+    peer: Peer,
+    version: ProtocolVersion,
+}
+
+impl Description {
+    pub fn new(request: &ConnectRequest, ticket: &Ticket) -> Self {
+        Self { client: request.client_identifier.clone(), peer: ticket.peer, version: request.version }
+    }
+
+    pub fn connected(&self) {
+        tracing::info!(client = ?self.client, address = %self.peer, version = %self.version, "connected");
+    }
+
+    pub fn closed(&self, cause: &Cause) {
+        let (client, address, reason) = (&self.client, &self.peer, cause.detail());
+        match cause {
+            Cause::Violation { reason_code, statement, .. } => {
+                tracing::warn!(?client, %address, reason, %reason_code, statement, "closed: the client broke the protocol");
+            }
+            Cause::ClientDisconnected(ReasonCode::Success) => tracing::info!(?client, %address, "disconnected"),
+            Cause::ClientDisconnected(reason_code) => {
+                tracing::info!(?client, %address, %reason_code, "disconnected");
+            }
+            _ => tracing::info!(?client, %address, reason, "closed"),
+        }
+    }
+
+    pub fn panicked(&self) {
+        tracing::error!(client = ?self.client, address = %self.peer, "a packet made the broker panic: the connection is closed; please report this");
+    }
+}

@@ -1,0 +1,155 @@
+//! A worker: one thread, one tokio runtime, one shard.
+//!
+//! Everything on a worker is `!Send` and shared by `Rc`; no lock is taken on the way of a message. Three kinds of tasks run on it:
+//!
+//! * a [`reader`] for each connection: reads bytes and feeds them to the shard;
+//! * the [`driver`], one: when inputs have been fed, it takes the shard's outputs, so that all writes of a turn happen at its end;
+//! * an [`admission`] for each connection that is not yet a client's.
+//!
+//! A connection is accepted on the control thread, admitted on any worker, and moved to the worker of its Session.
+
+mod admission;
+mod clock;
+mod driver;
+mod link;
+mod reader;
+
+pub use admission::{Arrival, Gate, ListenerContext};
+pub use clock::Clock;
+
+use crate::transport::Transport;
+use crate::worker::link::Link;
+use dunlin_core::handshake::ConnectRequest;
+use dunlin_core::identity::{ShardId, partition};
+use dunlin_core::peer::PeerMessage;
+use dunlin_core::shard::{Shard, ShardConfig};
+use dunlin_core::slots::Key;
+use dunlin_core::time::Timestamp;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+
+/// Bytes read from a connection at once.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// What reaches a worker from other threads.
+pub enum Mail {
+    /// A new connection to admit.
+    Arrival(Arrival),
+    /// An admitted client whose Session lives here.
+    Client(Box<Client>),
+    /// What another shard says, in order.
+    Batch(ShardId, Vec<PeerMessage>),
+    /// Disconnect everybody, then end; answer when nobody is left.
+    Stop(oneshot::Sender<()>),
+}
+
+/// An admitted client on its way to its worker.
+pub struct Client {
+    pub(crate) request: Box<ConnectRequest>,
+    pub(crate) transport: Transport,
+    /// Bytes that came after CONNECT.
+    pub(crate) pending: Vec<u8>,
+    pub(crate) arrival: admission::Ticket,
+}
+
+/// The way to each worker.
+pub type Mailboxes = Arc<[mpsc::UnboundedSender<Mail>]>;
+
+/// What workers share with each other.
+pub struct Shared {
+    /// The way to each worker.
+    pub mailboxes: Mailboxes,
+    /// Bounds on connections.
+    pub gate: Arc<Gate>,
+    /// One clock for all shards.
+    pub clock: Clock,
+}
+
+/// What runs on one thread.
+pub(crate) struct Worker {
+    pub id: ShardId,
+    pub shard: RefCell<Shard>,
+    /// The connections, by the index of their key.
+    pub links: RefCell<Vec<Option<Rc<Link>>>>,
+    pub shared: Arc<Shared>,
+    /// What every reader reads into.
+    pub scratch: RefCell<Box<[u8]>>,
+    /// Wakes the driver.
+    pub driver: Cell<Option<Waker>>,
+}
+
+impl Worker {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Inputs were fed: the driver takes the outputs once the tasks that are ready now have run.
+    pub(crate) fn wake_driver(&self) {
+        if let Some(waker) = self.driver.take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn link(&self, key: Key) -> Option<Rc<Link>> {
+        let links = self.links.borrow();
+        links.get(key.index as usize)?.as_ref().filter(|link| link.key == key).map(Rc::clone)
+    }
+
+    /// Gives an admitted client to the worker of its Session.
+    pub(crate) fn settle(self: &Rc<Self>, mut client: Box<Client>) {
+        let home = partition(client.request.client_identifier.as_str(), self.shared.mailboxes.len() as u16);
+        if home == self.id {
+            return self.adopt(client);
+        }
+        if let Err(error) = client.transport.detach() {
+            tracing::debug!(%error, "a connection ended while it moved to its worker");
+            return;
+        }
+        if let Some(mailbox) = self.shared.mailboxes.get(usize::from(home)) {
+            // A worker whose mailbox is closed is stopping, and its clients with it.
+            drop(mailbox.send(Mail::Client(client)));
+        }
+    }
+
+    /// Makes an admitted client a connection of this worker's shard.
+    pub(crate) fn adopt(self: &Rc<Self>, client: Box<Client>) {
+        let Client { request, transport, pending, arrival } = *client;
+        let log = link::Description::new(&request, &arrival);
+        log.connected();
+        let key = self.shard.borrow_mut().handle_connect(self.now(), *request);
+        let link = Rc::new(Link::new(key, transport, log, arrival));
+        {
+            let mut links = self.links.borrow_mut();
+            let index = key.index as usize;
+            if links.len() <= index {
+                links.resize_with(index + 1, || None);
+            }
+            if let Some(place) = links.get_mut(index) {
+                *place = Some(Rc::clone(&link));
+            }
+        }
+        let reader = tokio::task::spawn_local(reader::Reader::new(Rc::clone(self), Rc::clone(&link), pending));
+        link.reader.set(Some(reader.abort_handle()));
+        self.wake_driver();
+    }
+}
+
+/// Runs a worker until it is stopped. This is the whole life of its thread.
+pub fn run(config: ShardConfig, shared: Arc<Shared>, mailbox: mpsc::UnboundedReceiver<Mail>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
+    let worker = Rc::new(Worker {
+        id: config.id,
+        shard: RefCell::new(Shard::new(config)),
+        links: RefCell::default(),
+        shared,
+        scratch: RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice()),
+        driver: Cell::new(None),
+    });
+    let tasks = LocalSet::new();
+    runtime.block_on(tasks.run_until(async { driver::Driver::new(worker, mailbox).await }));
+    Ok(())
+}

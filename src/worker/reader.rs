@@ -1,0 +1,149 @@
+//! Reads one connection and feeds the shard.
+//!
+//! Bytes are read into the worker's one buffer and decoded there; only the beginning of a packet that has not come whole is
+//! kept, so an idle connection owns no buffer. One read of at most that buffer is one turn: then others have theirs.
+
+use super::Worker;
+use super::link::Link;
+use dunlin_core::shard::NextInput;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// An incomplete packet of more than this is read in its own buffer instead of the worker's.
+const OWN_BUFFER_FROM_BYTES: usize = 16 * 1024;
+
+/// The task of one connection.
+pub(crate) struct Reader {
+    worker: Rc<Worker>,
+    link: Rc<Link>,
+    /// Bytes of a packet that is not whole, or that the shard has not taken yet.
+    pending: Vec<u8>,
+    /// What the shard wants next.
+    next: NextInput,
+}
+
+/// How one turn ended.
+enum Turn {
+    /// The network has nothing: its waker is registered.
+    Waiting,
+    /// More may be there at once.
+    Again,
+    Over,
+}
+
+impl Reader {
+    pub fn new(worker: Rc<Worker>, link: Rc<Link>, pending: Vec<u8>) -> Self {
+        // What came with CONNECT is handed in first.
+        Self { worker, link, pending, next: NextInput::Yield }
+    }
+
+    /// Hands bytes to the shard. A panic ends this connection and nothing else.
+    fn feed(worker: &Worker, link: &Link, bytes: &[u8]) -> (usize, NextInput) {
+        let now = worker.now();
+        let fed = catch_unwind(AssertUnwindSafe(|| worker.shard.borrow_mut().handle_input(now, link.key, bytes)));
+        match fed {
+            Ok(progress) => (progress.consumed, progress.next),
+            Err(_) => {
+                link.description.panicked();
+                worker.shard.borrow_mut().handle_lost(now, link.key);
+                (bytes.len(), NextInput::Close)
+            }
+        }
+    }
+
+    fn feed_pending(&mut self) {
+        let (consumed, next) = Self::feed(&self.worker, &self.link, &self.pending);
+        self.pending.drain(..consumed);
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+        self.next = next;
+    }
+
+    /// Reads once, and hands in what came.
+    fn read(&mut self, context: &mut Context<'_>, packet_length: Option<usize>) -> Turn {
+        let mut transport = self.link.transport.borrow_mut();
+        let missing = packet_length.unwrap_or(0).saturating_sub(self.pending.len());
+        if self.pending.len().max(missing) >= OWN_BUFFER_FROM_BYTES {
+            // The buffer grows with what has come, not with what was announced.
+            let start = self.pending.len();
+            let room = missing.clamp(1, start.max(OWN_BUFFER_FROM_BYTES));
+            self.pending.resize(start + room, 0);
+            let result = transport.poll_read(context, &mut self.pending[start..]);
+            self.pending.truncate(start + if let Poll::Ready(Ok(count)) = result { count } else { 0 });
+            drop(transport);
+            return match result {
+                Poll::Pending => Turn::Waiting,
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.feed_pending();
+                    Turn::Again
+                }
+                Poll::Ready(_) => self.lost(),
+            };
+        }
+        let mut scratch = self.worker.scratch.borrow_mut();
+        let start = self.pending.len();
+        scratch[..start].copy_from_slice(&self.pending);
+        let result = transport.poll_read(context, &mut scratch[start..]);
+        drop(transport);
+        match result {
+            Poll::Pending => Turn::Waiting,
+            Poll::Ready(Ok(count)) if count > 0 => {
+                let bytes = &scratch[..start + count];
+                let (consumed, next) = Self::feed(&self.worker, &self.link, bytes);
+                self.pending.clear();
+                self.pending.extend_from_slice(&bytes[consumed..]);
+                if self.pending.is_empty() {
+                    self.pending = Vec::new();
+                }
+                self.next = next;
+                Turn::Again
+            }
+            Poll::Ready(_) => {
+                drop(scratch);
+                self.lost()
+            }
+        }
+    }
+
+    fn lost(&mut self) -> Turn {
+        self.worker.shard.borrow_mut().handle_lost(self.worker.now(), self.link.key);
+        Turn::Over
+    }
+}
+
+impl Future for Reader {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let turn = match this.next {
+            NextInput::Read { packet_length } => this.read(context, packet_length),
+            NextInput::Yield => {
+                this.feed_pending();
+                Turn::Again
+            }
+            NextInput::Pause => {
+                // The driver wakes this task when the shard says so.
+                this.link.paused.set(Some(context.waker().clone()));
+                this.next = NextInput::Yield;
+                return Poll::Pending;
+            }
+            NextInput::Close => Turn::Over,
+        };
+        match turn {
+            Turn::Waiting => Poll::Pending,
+            Turn::Again => {
+                this.worker.wake_driver();
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Turn::Over => {
+                this.worker.wake_driver();
+                Poll::Ready(())
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The conformance suite: what a reader of the specification expects of a Server, as scripts of packets.
+//!
+//! A case in `scripts/*.mqtt` says what clients send and get. It runs in every protocol version that has its packets, against the core in memory with
+//! virtual time (one shard and three, with and without a store that is slow). `scripts/README.md` explains the notation; `DUNLIN_CASE`
+//! in the environment picks the cases whose title contains it.
+//!
+//! The suite knows MQTT by itself (`tables.rs`, `encode.rs`, `decode.rs`) and takes nothing from the broker's codec.
+
+mod tables;
+mod words;
+mod packet;
+mod encode;
+mod decode;
+mod script;
+mod run;
+mod memory;
+
+use memory::Memory;
+use script::Case;
+use std::path::{Path, PathBuf};
+
+/// Shards, and whether there is a store.
+const MEMORIES: [(u16, bool); 4] = [(1, false), (3, false), (1, true), (3, true)];
+
+fn scripts() -> PathBuf {
+    Path::new(file!()).with_file_name("scripts")
+}
+
+fn cases(name: &str) -> Vec<Case> {
+    let file = scripts().join(name);
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let cases = script::parse(&text).unwrap_or_else(|error| panic!("scripts/{name}:{error}"));
+    let wanted = std::env::var("DUNLIN_CASE").unwrap_or_default();
+    cases.into_iter().filter(|case| case.title.contains(&wanted)).collect()
+}
+
+/// Runs all cases of a script in memory and lists those that fail.
+fn in_memory(name: &str) {
+    let mut failures = Vec::new();
+    for case in &cases(name) {
+        for version in &case.versions {
+            for (shards, is_durable) in MEMORIES {
+                let result = Memory::new(&case.setup, shards, is_durable)
+                    .map_err(|error| format!("{}: {error}", case.line))
+                    .and_then(|mut memory| run::run(case, *version, &mut memory));
+                if let Err(error) = result {
+                    let store = if is_durable { ", durable" } else { "" };
+                    failures.push(format!("{} ({version}, {shards} shards{store})\n  scripts/{name}:{error}\n", case.title));
+                    break;
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n"));
+}
+
+/// Declares a test for each script and checks that none is forgotten.
+macro_rules! scripts {
+    ($($test:ident = $file:literal,)+) => {
+        mod memory_runs {
+            $(#[test] fn $test() { super::in_memory($file); })+
+        }
+
+        #[test]
+        fn every_script_is_run() {
+            let mut listed = vec![$($file.to_owned()),+];
+            listed.sort();
+            let mut found: Vec<String> = std::fs::read_dir(scripts())
+                .expect("the scripts")
+                .map(|entry| entry.expect("a script").file_name().to_string_lossy().into_owned())
+                .filter(|name| name.ends_with(".mqtt"))
+                .collect();
+            found.sort();
+            assert_eq!(listed, found);
+        }
+    };
+}
+
+scripts! {
+    connect = "connect.mqtt",
+    retained = "retained.mqtt",
+}

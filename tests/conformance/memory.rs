@@ -1,0 +1,449 @@
+//! A broker in memory: `dunlin_core` shards, virtual time, no threads.
+//!
+//! Every call runs until nothing is left to do, so what has not come by then does not come. Records of the store become durable one step after
+//! everything else has come to rest, or when the script lets them: an acknowledgement that does not wait for them is seen.
+
+use crate::decode::frame_length;
+use crate::packet::Value;
+use crate::run::{Driver, Received};
+use crate::script::Setup;
+use dunlin_codec::{ReasonCode, Split, TopicFilter, split};
+use dunlin_core::authenticate::{Mechanism, Mechanisms, Step};
+use dunlin_core::authorize::{Authorizer, Who};
+use dunlin_core::handshake::{Handshake, Next, refusal_bytes};
+use dunlin_core::identity::{Identity, partition};
+use dunlin_core::journal::Position;
+use dunlin_core::settings::{OverflowPolicy, SessionExpiryInterval, Settings};
+use dunlin_core::shard::{NextInput, Output, ShardConfig};
+use dunlin_core::slots::Key;
+use dunlin_core::{Shard, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A rule of thumb for an end: a broker that is still busy after so many rounds goes round in circles.
+const ROUNDS_MAX: usize = 100_000;
+
+/// Where a connection is.
+enum Stage {
+    Handshake(Box<Handshake>),
+    Accepted { shard: usize, key: Key },
+    Closed,
+}
+
+/// A client's connection, both ends.
+struct Link {
+    stage: Stage,
+    /// From the client, not consumed by the broker.
+    unread: Vec<u8>,
+    /// From the broker, not taken by the script.
+    received: Vec<u8>,
+    /// A packet has come in part: nothing to do before more comes.
+    is_starved: bool,
+    is_paused: bool,
+    does_read: bool,
+}
+
+/// See the top of the file.
+pub struct Memory {
+    settings: Arc<Settings>,
+    credentials: Option<(String, Vec<u8>)>,
+    shards: Vec<Shard>,
+    durable: Vec<Position>,
+    is_store_held: bool,
+    now: Timestamp,
+    links: BTreeMap<String, Link>,
+    /// Connections the script has cut and whose remains the shard has yet to give up.
+    random: u128,
+}
+
+impl Memory {
+    /// A broker of so many shards. The error names a setting that does not exist.
+    pub fn new(setup: &Setup, shards: u16, is_durable: bool) -> Result<Self, String> {
+        let mut settings = Settings { durable: is_durable, ..Settings::default() };
+        for (name, value) in &setup.settings {
+            set(&mut settings, name, value).ok_or_else(|| format!("`{name}={value}` is no setting"))?;
+        }
+        let settings = Arc::new(settings);
+        let rules = Rules(setup.denied.clone());
+        let authorizer = (!setup.denied.is_empty()).then(|| Arc::new(rules) as Arc<dyn Authorizer>);
+        let shard = |id| {
+            Shard::new(ShardConfig {
+                id,
+                shards,
+                settings: Arc::clone(&settings),
+                authorizer: authorizer.clone(),
+                mechanisms: Arc::new(Questions),
+                seed: 7,
+                boot_epoch: 1,
+            })
+        };
+        Ok(Self {
+            credentials: setup.credentials.clone(),
+            shards: (0..shards).map(shard).collect(),
+            durable: vec![Position::default(); usize::from(shards)],
+            is_store_held: false,
+            now: Timestamp::from_micros(1_700_000_000_000_000),
+            links: BTreeMap::new(),
+            random: 1,
+            settings,
+        })
+    }
+
+    /// Runs until nothing is left to do.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let was_busy = self.read_all() | self.exchange() | self.flush_all() | self.outputs() | self.timeouts();
+            if !was_busy && !self.make_durable() {
+                return;
+            }
+        }
+        panic!("the broker does not come to rest");
+    }
+
+    fn read_all(&mut self) -> bool {
+        let names: Vec<String> = self.links.keys().cloned().collect();
+        names.iter().fold(false, |was_busy, name| was_busy | self.read(name))
+    }
+
+    /// Feeds the broker what a client has sent, once.
+    fn read(&mut self, name: &str) -> bool {
+        let Some(link) = self.links.get_mut(name).filter(|link| !link.unread.is_empty() && !link.is_paused && !link.is_starved) else {
+            return false;
+        };
+        match &mut link.stage {
+            Stage::Closed => link.unread.clear(),
+            Stage::Accepted { shard, key } => {
+                let progress = self.shards[*shard].handle_input(self.now, *key, &link.unread);
+                link.unread.drain(..progress.consumed);
+                match progress.next {
+                    NextInput::Read { .. } => link.is_starved = true,
+                    NextInput::Pause => link.is_paused = true,
+                    NextInput::Yield => {}
+                    NextInput::Close => link.unread.clear(),
+                }
+            }
+            Stage::Handshake(handshake) => {
+                self.random += 1;
+                let (next, length) = match split(&link.unread, self.settings.maximum_packet_size_bytes) {
+                    Err(error) => (handshake.handle_malformed(error), link.unread.len()),
+                    Ok(Split::Incomplete { .. }) => {
+                        link.is_starved = true;
+                        return false;
+                    }
+                    Ok(Split::Packet { frame, length }) => {
+                        (handshake.handle_frame(frame, &self.settings, &Questions, self.random), length)
+                    }
+                };
+                link.unread.drain(..length);
+                let next = match next {
+                    Next::Verify => verify(handshake, self.credentials.as_ref()),
+                    next => next,
+                };
+                self.go_on(name, next);
+            }
+        }
+        true
+    }
+
+    fn go_on(&mut self, name: &str, next: Next) {
+        let Some(link) = self.links.get_mut(name) else {
+            return;
+        };
+        match next {
+            Next::Read(bytes) => link.received.extend(bytes),
+            Next::Refused(bytes, _) => {
+                link.received.extend(bytes);
+                link.stage = Stage::Closed;
+            }
+            Next::Accepted(request) => {
+                let shard = usize::from(partition(request.client_identifier.as_str(), self.shards.len() as u16));
+                if !self.shards[shard].may_leave_will(&request) {
+                    let (version, maximum) = (request.version, request.maximum_packet_size_bytes);
+                    link.received.extend(refusal_bytes(version, ReasonCode::NotAuthorized, "the Will is not allowed", maximum));
+                    link.stage = Stage::Closed;
+                    return;
+                }
+                let key = self.shards[shard].handle_connect(self.now, *request);
+                link.stage = Stage::Accepted { shard, key };
+            }
+            Next::Verify => unreachable!("credentials are verified before"),
+        }
+    }
+
+    /// Carries what shards say to each other.
+    fn exchange(&mut self) -> bool {
+        let mut was_busy = false;
+        for from in 0..self.shards.len() {
+            for to in 0..self.shards.len() {
+                let mut has_messages = false;
+                while let Some(message) = self.shards[from].poll_peer(to as u16) {
+                    self.shards[to].handle_peer(self.now, from as u16, message);
+                    has_messages = true;
+                }
+                if has_messages {
+                    self.shards[to].handle_peer_batch_end(from as u16);
+                }
+                was_busy |= has_messages;
+            }
+        }
+        was_busy
+    }
+
+    fn flush_all(&mut self) -> bool {
+        let mut was_busy = false;
+        for shard in 0..self.shards.len() {
+            while let Some(key) = self.shards[shard].poll_flush() {
+                was_busy |= self.flush(shard, key);
+            }
+        }
+        was_busy
+    }
+
+    fn flush(&mut self, shard: usize, key: Key) -> bool {
+        let link = self.links.values_mut().find(
+            |link| matches!(link.stage, Stage::Accepted { shard: other, key: other_key } if (other, other_key) == (shard, key)),
+        );
+        let (Some(link), Some(outbox)) = (link, self.shards[shard].outbox(key)) else {
+            return false;
+        };
+        if !link.does_read {
+            return false;
+        }
+        let before = link.received.len();
+        outbox.chunks().for_each(|chunk| link.received.extend_from_slice(chunk));
+        outbox.advance(link.received.len() - before);
+        self.shards[shard].handle_flushed(self.now, key);
+        true
+    }
+
+    fn outputs(&mut self) -> bool {
+        let mut was_busy = false;
+        for shard in 0..self.shards.len() {
+            while let Some(output) = self.shards[shard].poll_output() {
+                was_busy = true;
+                let (Output::Close { connection: key, .. } | Output::Resume { connection: key }) = output;
+                self.flush(shard, key);
+                let link = self.links.values_mut().find(
+                    |link| matches!(link.stage, Stage::Accepted { shard: other, key: other_key } if (other, other_key) == (shard, key)),
+                );
+                match (output, link) {
+                    (Output::Resume { .. }, Some(link)) => link.is_paused = false,
+                    (Output::Resume { .. }, None) => {}
+                    (Output::Close { .. }, link) => {
+                        self.shards[shard].remove(key);
+                        if let Some(link) = link {
+                            link.stage = Stage::Closed;
+                        }
+                    }
+                }
+            }
+        }
+        was_busy
+    }
+
+    fn timeouts(&mut self) -> bool {
+        let now = self.now;
+        let due = |shard: &&mut Shard| shard.poll_timeout().is_some_and(|at| at <= now);
+        self.shards.iter_mut().filter(due).map(|shard| shard.handle_timeout(now)).count() > 0
+    }
+
+    fn make_durable(&mut self) -> bool {
+        let mut was_busy = false;
+        for (shard, durable) in self.shards.iter_mut().zip(&mut self.durable) {
+            while shard.poll_record().is_some() {}
+            let staged = shard.staged_position();
+            if !self.is_store_held && staged > *durable {
+                *durable = staged;
+                shard.handle_durable(self.now, staged);
+                was_busy = true;
+            }
+        }
+        was_busy
+    }
+}
+
+impl Driver for Memory {
+    fn send(&mut self, client: &str, bytes: &[u8]) -> Result<(), String> {
+        let maximum = self.settings.maximum_packet_size_bytes;
+        let link = self.links.entry(client.to_owned()).or_insert_with(|| Link {
+            stage: Stage::Handshake(Box::new(Handshake::new(maximum))),
+            unread: Vec::new(),
+            received: Vec::new(),
+            is_starved: false,
+            is_paused: false,
+            does_read: true,
+        });
+        link.unread.extend_from_slice(bytes);
+        link.is_starved = false;
+        self.settle();
+        Ok(())
+    }
+
+    fn receive(&mut self, clients: &[String]) -> Result<(String, Received), String> {
+        for client in clients {
+            if let Some(link) = self.links.get_mut(client).filter(|link| !link.received.is_empty()) {
+                let length = frame_length(&link.received)?.ok_or("a packet came in part")?;
+                return Ok((client.clone(), Received::Packet(link.received.drain(..length).collect())));
+            }
+        }
+        let is_closed = |client: &&String| self.links.get(*client).is_none_or(|link| matches!(link.stage, Stage::Closed));
+        match clients.iter().find(is_closed) {
+            Some(client) => Ok((client.clone(), Received::Close)),
+            None => Ok((clients[0].clone(), Received::Nothing)),
+        }
+    }
+
+    fn cut(&mut self, client: &str) {
+        if let Some(Link { stage: Stage::Accepted { shard, key }, .. }) = self.links.remove(client) {
+            self.shards[shard].handle_lost(self.now, key);
+        }
+        self.settle();
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.settle();
+            let next = self.shards.iter().filter_map(Shard::poll_timeout).min().filter(|at| *at <= end);
+            let Some(next) = next else {
+                break;
+            };
+            self.now = next.max(self.now);
+        }
+        self.now = end;
+    }
+
+    fn set_reading(&mut self, client: &str, does_read: bool) {
+        let Some(link) = self.links.get_mut(client) else {
+            return;
+        };
+        link.does_read = does_read;
+        if let (true, Stage::Accepted { shard, key }) = (does_read, &link.stage) {
+            let (shard, key) = (*shard, *key);
+            self.flush(shard, key);
+        }
+        self.settle();
+    }
+
+    fn hold_store(&mut self, is_held: bool) {
+        self.is_store_held = is_held;
+        self.settle();
+    }
+
+    fn announced(&self) -> Vec<(String, Value)> {
+        let Settings { receive_maximum, topic_alias_maximum, maximum_packet_size_bytes, .. } = *self.settings;
+        let number = |name: &str, value: u64| (name.to_owned(), Value::Number(value));
+        let mut announced = vec![number("maximum_packet_size", u64::from(maximum_packet_size_bytes))];
+        if receive_maximum < u16::MAX {
+            announced.push(number("receive_maximum", u64::from(receive_maximum)));
+        }
+        if topic_alias_maximum > 0 {
+            announced.push(number("topic_alias_maximum", u64::from(topic_alias_maximum)));
+        }
+        announced
+    }
+}
+
+fn verify(handshake: &mut Handshake, credentials: Option<&(String, Vec<u8>)>) -> Next {
+    let Some(request) = handshake.request() else {
+        return handshake.refuse(ReasonCode::UnspecifiedError, "no request");
+    };
+    let user_name = request.user_name.clone();
+    let is_known = credentials.is_none_or(|(known, password)| {
+        user_name.as_deref() == Some(known) && request.password.as_ref().is_some_and(|given| given.as_bytes() == password)
+    });
+    if is_known {
+        handshake.accept(Identity { user_name })
+    } else {
+        handshake.refuse(ReasonCode::BadUserNameOrPassword, "wrong user name or password")
+    }
+}
+
+/// Sets the setting that a script names as `Settings` does.
+fn set(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
+    match name {
+        "maximum_packet_size_bytes" => settings.maximum_packet_size_bytes = value.parse().ok()?,
+        "receive_maximum" => settings.receive_maximum = value.parse().ok()?,
+        "topic_alias_maximum" => settings.topic_alias_maximum = value.parse().ok()?,
+        "server_topic_aliases" => settings.server_topic_aliases = value.parse().ok()?,
+        "inflight_max" => settings.inflight_max = value.parse().ok()?,
+        "queued_messages_max" => settings.queued_messages_max = value.parse().ok()?,
+        "queued_bytes_max" => settings.queued_bytes_max = value.parse().ok()?,
+        "overflow" => {
+            settings.overflow = match value {
+                "drop_oldest" => OverflowPolicy::DropOldest,
+                "drop_newest" => OverflowPolicy::DropNewest,
+                "disconnect" => OverflowPolicy::Disconnect,
+                _ => return None,
+            }
+        }
+        "session_expiry_max" => settings.session_expiry_max = SessionExpiryInterval::from_seconds(value.parse().ok()?),
+        "subscriptions_max" => settings.subscriptions_max = value.parse().ok()?,
+        "keep_alive_max_s" => settings.keep_alive_max_s = value.parse().ok()?,
+        "topic_length_max" => settings.topic_length_max = value.parse().ok()?,
+        "topic_levels_max" => settings.topic_levels_max = value.parse().ok()?,
+        "retained_messages_max" => settings.retained_messages_max = value.parse().ok()?,
+        "retained_bytes_max" => settings.retained_bytes_max = value.parse().ok()?,
+        "memory_bytes_max" => settings.memory_bytes_max = value.parse().ok()?,
+        "outbox_bytes_max" => settings.outbox_bytes_max = value.parse().ok()?,
+        "response_information" => settings.response_information = Some(value.to_owned()),
+        "durable" => settings.durable = value.parse().ok()?,
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The `denied` lines of a case.
+struct Rules(Vec<(String, String)>);
+
+impl Rules {
+    fn allow(&self, action: &str, topic: &str) -> bool {
+        !self.0.iter().any(|(denied, name)| denied == action && name == topic)
+    }
+}
+
+impl Authorizer for Rules {
+    fn may_publish(&self, _who: Who<'_>, topic: &str, _retain: bool) -> bool {
+        self.allow("publish", topic)
+    }
+
+    fn may_subscribe(&self, _who: Who<'_>, filter: TopicFilter<'_>) -> bool {
+        self.allow("subscribe", filter.as_str())
+    }
+
+    fn may_receive(&self, _who: Who<'_>, topic: &str) -> bool {
+        self.allow("receive", topic)
+    }
+}
+
+/// Two Authentication Methods: `OPEN` believes everybody at once, `QUESTION` asks once and wants the answer `42`.
+struct Questions;
+
+impl Mechanisms for Questions {
+    fn begin(&self, method: &str) -> Option<Box<dyn Mechanism>> {
+        match method {
+            "OPEN" => Some(Box::new(Question { was_asked: true, answer: None })),
+            "QUESTION" => Some(Box::new(Question { was_asked: false, answer: Some(b"42") })),
+            _ => None,
+        }
+    }
+}
+
+struct Question {
+    was_asked: bool,
+    answer: Option<&'static [u8]>,
+}
+
+impl Mechanism for Question {
+    fn step(&mut self, data: Option<&[u8]>) -> Step {
+        if !std::mem::replace(&mut self.was_asked, true) {
+            return Step::Continue(b"what is it?".to_vec());
+        }
+        if self.answer.is_none_or(|answer| data == Some(answer)) {
+            Step::Success { data: self.answer.map(|_| b"so it is".to_vec()), identity: Identity::default() }
+        } else {
+            Step::Refuse(ReasonCode::NotAuthorized)
+        }
+    }
+}
