@@ -78,5 +78,8 @@ macro_rules! scripts {
 
 scripts! {
     connect = "connect.mqtt",
+    session = "session.mqtt",
+    takeover = "takeover.mqtt",
+    keep_alive = "keep-alive.mqtt",
     retained = "retained.mqtt",
 }

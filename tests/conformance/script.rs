@@ -293,7 +293,7 @@ mod tests {
             (&format!("{head}  wait 1\n"), "3: `1` is no time"),
             (&format!("{head}  a -> PUBLSH\n"), "3: `PUBLSH` is no packet type"),
             (&format!("{head}  a -> PUBLISH \\\n    qos=1\n  a <- PUBACK idd=1\n"), "5: PUBACK has no field `idd`"),
-            (&format!("{head}  a <- CONNACK reason=good\n"), "3: `good` is no Reason Code"),
+            (&format!("{head}  a <- CONNACK good\n"), "3: CONNACK has no field `good`"),
             (&format!("{head}  a -> CONNECT clean_start clean_start\n"), "3: `clean_start` is said twice"),
             (&format!("{head}  a waves\n"), "3: this is no step"),
             (&format!("{head}  wait 1s\n  settings a=1\n"), "4: `settings` stands before"),

@@ -4,6 +4,7 @@
 //! standard output, progress to standard error.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -14,6 +15,7 @@ use crate::broker::{self, Spec};
 use crate::compare::{self, Plan};
 use crate::handshake::Target;
 use crate::process::Process;
+use crate::relay::Relay;
 use crate::report::{self, Machine};
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
 
@@ -31,6 +33,8 @@ enum BenchCommand {
     Run(RunArgs),
     /// Start brokers in turn, run scenarios against each and print the ratios
     Compare(CompareArgs),
+    /// Relay messages without being a broker: what is left of the cost when nothing is decided
+    Relay(RelayArgs),
     /// List the scenarios
     List,
 }
@@ -51,6 +55,13 @@ struct RunArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RelayArgs {
+    /// Where to listen
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    listen: String,
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +131,11 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
     match args.command {
         BenchCommand::Run(args) => run_scenario(&args),
         BenchCommand::Compare(args) => compare(args),
+        BenchCommand::Relay(args) => {
+            let relay = Relay::bind(broker::resolve(&args.listen)?)?;
+            eprintln!("relaying on {}, process {}", relay.address()?, std::process::id());
+            relay.run(&AtomicBool::new(false))
+        }
         BenchCommand::List => {
             for Scenario { name, summary, .. } in BUILT_IN {
                 println!("{name:<16} {summary}");

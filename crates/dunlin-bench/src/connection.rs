@@ -17,7 +17,7 @@ use crate::handshake::Connected;
 /// The room a read has at least.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
 
-/// A connection past its handshake.
+/// A connection that the poll watches.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -39,17 +39,15 @@ pub(crate) struct Received {
 }
 
 impl Connection {
-    /// Takes over a connection after its handshake.
-    pub(crate) fn new(connected: Connected, name: String) -> Result<Self, Error> {
+    /// Takes over a client's connection after its handshake.
+    pub(crate) fn of_client(connected: Connected, name: String) -> Result<Self, Error> {
         connected.stream.set_nonblocking(true).map_err(Error::io("make a socket non-blocking"))?;
-        Ok(Self {
-            stream: TcpStream::from_std(connected.stream),
-            partial: connected.unread,
-            outbox: Vec::new(),
-            written: 0,
-            blocked: false,
-            name,
-        })
+        Ok(Self { partial: connected.unread, ..Self::new(TcpStream::from_std(connected.stream), name) })
+    }
+
+    /// A connection on which nothing was read or written yet.
+    pub(crate) fn new(stream: TcpStream, name: String) -> Self {
+        Self { stream, partial: Vec::new(), outbox: Vec::new(), written: 0, blocked: false, name }
     }
 
     /// Has the poll announce this connection under `token`.
@@ -70,7 +68,7 @@ impl Connection {
         self.partial.clear();
         let room = buffer.len() - kept;
         match self.stream.read(&mut buffer[kept..]) {
-            Ok(0) => Err(Error::Peer(format!("the broker closed the connection of {}", self.name))),
+            Ok(0) => Err(Error::Peer(format!("the connection of {} was closed by its peer", self.name))),
             Ok(count) => Ok(Received { length: kept + count, emptied: count < room }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Ok(Received { length: kept, emptied: true })
@@ -116,8 +114,8 @@ impl Connection {
                 Err(source) => return Err(Error::Io { doing: format!("write for {}", self.name), source }),
             }
         }
-        if self.written == self.outbox.len() {
-            self.outbox.clear();
+        if self.written * 2 >= self.outbox.len() {
+            self.outbox.drain(..self.written);
             self.written = 0;
         }
         Ok(())

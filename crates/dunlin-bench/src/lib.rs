@@ -26,6 +26,7 @@ mod stamp;
 mod subscriber;
 
 pub mod idle;
+pub mod relay;
 
 pub mod broker;
 pub mod compare;

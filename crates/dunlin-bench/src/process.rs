@@ -24,7 +24,16 @@ pub struct Process {
 /// The CPU time of a process, thread by thread.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CpuTime {
-    by_thread: BTreeMap<u32, Duration>,
+    by_thread: BTreeMap<u32, Used>,
+}
+
+/// What threads have used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Time on a core.
+    pub ran: Duration,
+    /// Time with work to do and no core to do it on; always 0 where the kernel has no `schedstat`.
+    pub waited: Duration,
 }
 
 /// The memory of a process.
@@ -63,7 +72,8 @@ impl Process {
             return Ok(CpuTime { by_thread });
         }
         let time = parse_stat(&self.read("stat")?).ok_or_else(|| self.unreadable("stat"))?;
-        Ok(CpuTime { by_thread: BTreeMap::from([(self.pid, time)]) })
+        let used = Used { ran: time, waited: Duration::ZERO };
+        Ok(CpuTime { by_thread: BTreeMap::from([(self.pid, used)]) })
     }
 
     /// The memory it holds now.
@@ -93,15 +103,21 @@ impl Process {
 impl CpuTime {
     /// What was used since `earlier`. A thread that ended in between takes its time with it.
     #[must_use]
-    pub fn since(&self, earlier: &Self) -> Duration {
-        let before = |thread| earlier.by_thread.get(thread).copied().unwrap_or_default();
-        self.by_thread.iter().map(|(thread, now)| now.saturating_sub(before(thread))).sum()
+    pub fn since(&self, earlier: &Self) -> Used {
+        let mut sum = Used::default();
+        for (thread, now) in &self.by_thread {
+            let before = earlier.by_thread.get(thread).copied().unwrap_or_default();
+            sum.ran += now.ran.saturating_sub(before.ran);
+            sum.waited += now.waited.saturating_sub(before.waited);
+        }
+        sum
     }
 }
 
-/// The first of the three numbers is the time on a core in nanoseconds.
-fn parse_schedstat(text: &str) -> Option<Duration> {
-    text.split_ascii_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+/// The first two numbers are the time on a core and the time of waiting for one, in nanoseconds.
+fn parse_schedstat(text: &str) -> Option<Used> {
+    let mut times = text.split_ascii_whitespace().map(|number| number.parse().map(Duration::from_nanos));
+    Some(Used { ran: times.next()?.ok()?, waited: times.next()?.ok()? })
 }
 
 /// Fields 14 and 15 are user and system time. Field 2 is the program's name, which may hold spaces and parentheses.
@@ -125,7 +141,8 @@ mod tests {
 
     #[test]
     fn cpu_time_is_read_from_either_count() {
-        assert_eq!(parse_schedstat("1500000 22 3\n"), Some(Duration::from_micros(1500)));
+        let used = Used { ran: Duration::from_micros(1500), waited: Duration::from_micros(2) };
+        assert_eq!(parse_schedstat("1500000 2000 3\n"), Some(used));
         let stat = "12 (a) b (c)) S 1 12 12 0 -1 4194560 1 2 3 4 70 30 0 0 20 0 1 0 9 1 2";
         assert_eq!(parse_stat(stat), Some(Duration::from_secs(1)));
         assert_eq!(parse_stat("12 (a"), None);
@@ -134,9 +151,12 @@ mod tests {
     #[test]
     fn a_thread_that_is_new_counts_from_nothing() {
         let of = |threads: &[(u32, u64)]| CpuTime {
-            by_thread: threads.iter().map(|&(thread, ms)| (thread, Duration::from_millis(ms))).collect(),
+            by_thread: threads
+                .iter()
+                .map(|&(thread, ms)| (thread, Used { ran: Duration::from_millis(ms), ..Used::default() }))
+                .collect(),
         };
-        assert_eq!(of(&[(1, 30), (3, 5)]).since(&of(&[(1, 10), (2, 99)])), Duration::from_millis(25));
+        assert_eq!(of(&[(1, 30), (3, 5)]).since(&of(&[(1, 10), (2, 99)])).ran, Duration::from_millis(25));
     }
 
     #[test]
@@ -153,7 +173,7 @@ mod tests {
         let process = Process::this();
         let before = process.cpu_time().unwrap();
         let mut sum = 0_u64;
-        while process.cpu_time().unwrap().since(&before) < Duration::from_millis(2) {
+        while process.cpu_time().unwrap().since(&before).ran < Duration::from_millis(2) {
             sum = std::hint::black_box(sum + 1);
         }
         let memory = process.memory().unwrap();

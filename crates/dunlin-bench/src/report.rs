@@ -198,8 +198,20 @@ fn line(broker: &str, rounds: &[Figures], ratio: Option<Spread>) -> Line {
         broker: broker.to_owned(),
         cost: cost.map_or_else(|| "unknown".to_owned(), |cost| show_spread(cost, unit)),
         rate: median(traffic.iter().map(|figures| figures.delivered_per_s).collect(), thousands),
-        broker_core: median(traffic.iter().filter_map(|figures| figures.broker_cpu_share).collect(), percent),
-        generator_core: median(traffic.iter().map(|figures| figures.generator_cpu_share).collect(), percent),
+        broker_core: median(
+            traffic
+                .iter()
+                .filter_map(|figures| busy(figures.broker_cpu_share?, figures.broker_wait_share?))
+                .collect(),
+            percent,
+        ),
+        generator_core: median(
+            traffic
+                .iter()
+                .filter_map(|figures| busy(figures.generator_cpu_share, figures.generator_wait_share))
+                .collect(),
+            percent,
+        ),
         lost: match traffic.iter().map(|figures| figures.lost + figures.repeated).max() {
             None => "-".to_owned(),
             Some(_) => show_faults(
@@ -209,6 +221,11 @@ fn line(broker: &str, rounds: &[Figures], ratio: Option<Spread>) -> Line {
         },
         ratio: ratio.map(show_ratio).unwrap_or_default(),
     }
+}
+
+/// The share of the time in which a process had work, of the time in which it could have its core.
+fn busy(ran: f64, waited: f64) -> Option<f64> {
+    (waited < 1.0).then(|| ran / (1.0 - waited))
 }
 
 fn show_faults(lost: u64, repeated: u64) -> String {

@@ -46,10 +46,14 @@ pub struct TrafficFigures {
     pub delivered_per_s: f64,
     /// CPU time of the broker's process per delivered message in microseconds, when its process is known.
     pub broker_cpu_us_per_message: Option<f64>,
-    /// The share of one core that the broker used; about 1 when it was saturated.
+    /// The share of one core that the broker used; with what it waited for its core, about 1 when it was saturated.
     pub broker_cpu_share: Option<f64>,
+    /// The share of the time in which the broker had work and others had its core; 0 on a quiet machine.
+    pub broker_wait_share: Option<f64>,
     /// The share of one core that the generator used; below 1 when it was not the limit.
     pub generator_cpu_share: f64,
+    /// The share of the time in which the generator had work and others had its core.
+    pub generator_wait_share: f64,
     /// Messages published in the whole run.
     pub published: u64,
     /// Deliveries that these should make.
@@ -96,6 +100,7 @@ fn figures(before: &Reading, after: &Reading, generator: &Generator) -> TrafficF
     let share = |used: Duration| used.as_secs_f64() / measured.as_secs_f64();
     let delivered = after.received - before.received;
     let broker = before.broker.as_ref().zip(after.broker.as_ref()).map(|(before, after)| after.since(before));
+    let own = after.generator.since(&before.generator);
     let expected = generator.publishers.iter().map(Publisher::expected).sum::<u64>();
     let received = generator.tally.received - generator.tally.repeated;
     TrafficFigures {
@@ -104,9 +109,11 @@ fn figures(before: &Reading, after: &Reading, generator: &Generator) -> TrafficF
         delivered_per_s: delivered as f64 / measured.as_secs_f64(),
         broker_cpu_us_per_message: broker
             .filter(|_| delivered > 0)
-            .map(|used| used.as_secs_f64() * 1e6 / delivered as f64),
-        broker_cpu_share: broker.map(share),
-        generator_cpu_share: share(after.generator.since(&before.generator)),
+            .map(|used| used.ran.as_secs_f64() * 1e6 / delivered as f64),
+        broker_cpu_share: broker.map(|used| share(used.ran)),
+        broker_wait_share: broker.map(|used| share(used.waited)),
+        generator_cpu_share: share(own.ran),
+        generator_wait_share: share(own.waited),
         published: generator.publishers.iter().map(Publisher::sent).sum(),
         expected,
         received,
@@ -140,7 +147,7 @@ impl Generator {
             let name = format!("bench-s{index}");
             let mut connected = target.connect(&name)?;
             connected.subscribe(&traffic.topic(index), traffic.qos)?;
-            let mut connection = Connection::new(connected, name)?;
+            let mut connection = Connection::of_client(connected, name)?;
             connection.register(poll.registry(), subscribers.len())?;
             subscribers.push(Subscriber::new(connection, traffic.senders(index), traffic.topics));
         }
@@ -149,7 +156,7 @@ impl Generator {
             let name = format!("bench-p{index}");
             let connected = target.connect(&name)?;
             let window = traffic.window.min(connected.receive_maximum);
-            let mut connection = Connection::new(connected, name)?;
+            let mut connection = Connection::of_client(connected, name)?;
             connection.register(poll.registry(), subscribers.len() + publishers.len())?;
             publishers.push(Publisher::new(connection, index, traffic, window, target.version));
         }

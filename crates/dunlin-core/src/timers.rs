@@ -18,10 +18,8 @@ pub enum Timer {
     KeepAlive(Key),
     /// The slow consumer's grace is over.
     SlowConsumer(Key),
-    /// The Will Delay Interval of the absent client has passed.
-    WillDelay(Key),
-    /// The Session Expiry Interval of the absent client has passed.
-    SessionExpiry(Key),
+    /// The client of this Session has been away for so long that its Will or the end of the Session may be due.
+    Absence(Key),
     /// Some Retained Message may have expired.
     RetainedExpiry,
 }
@@ -45,9 +43,9 @@ impl Timers {
     }
 
     /// Drops the timers whose owner is gone, when they have become many.
-    pub fn sweep(&mut self, mut is_alive: impl FnMut(Timer) -> bool) {
+    pub fn sweep(&mut self, mut is_alive: impl FnMut(Timestamp, Timer) -> bool) {
         if self.forgotten > 64 && self.forgotten * 2 > self.heap.len() {
-            self.heap.retain(|Reverse((_, timer))| is_alive(*timer));
+            self.heap.retain(|Reverse((at, timer))| is_alive(*at, *timer));
             self.forgotten = 0;
         }
     }

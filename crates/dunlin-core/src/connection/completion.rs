@@ -30,6 +30,8 @@ pub enum Owed {
     PubAck(PacketIdentifier, ReasonCode),
     /// PUBREC.
     PubRec(PacketIdentifier, ReasonCode),
+    /// PUBREL.
+    PubRel(PacketIdentifier, ReasonCode),
     /// PUBCOMP.
     PubComp(PacketIdentifier, ReasonCode),
     /// SUBACK, and the Retained Messages that follow it.

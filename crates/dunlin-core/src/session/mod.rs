@@ -44,6 +44,8 @@ pub struct Membership {
 /// Retained Messages that a new subscription is owed, sent as fast as the client takes them.
 #[derive(Debug)]
 pub struct RetainedDelivery {
+    /// Of the subscription.
+    pub filter: Box<str>,
     /// How far it has come.
     pub cursor: Cursor,
     /// The options of the subscription.
@@ -81,6 +83,8 @@ pub struct Session {
     pub will: Option<Box<Will>>,
     /// When the Will is due, while the client is away.
     pub will_due_at: Option<Timestamp>,
+    /// When its timer fires. It outlives a short connection, so that coming and going costs no timers.
+    pub absence_timer_at: Option<Timestamp>,
 }
 
 impl Session {
@@ -101,6 +105,7 @@ impl Session {
             retained: VecDeque::new(),
             will: None,
             will_due_at: None,
+            absence_timer_at: None,
         }
     }
 
@@ -130,8 +135,9 @@ impl Session {
         }
     }
 
-    /// Forgets a non-shared subscription; false if there was none.
+    /// Forgets a non-shared subscription, and the Retained Messages it is owed; false if there was none.
     pub fn remove_filter(&mut self, filter: &str) -> bool {
+        self.retained.retain(|delivery| *delivery.filter != *filter);
         match self.filters.binary_search_by(|other| (**other).cmp(filter)) {
             Ok(position) => {
                 self.filters.remove(position);

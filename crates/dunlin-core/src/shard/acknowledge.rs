@@ -6,7 +6,7 @@ use crate::journal::Record;
 use crate::session::{Acknowledged, Outbound};
 use crate::slots::Key;
 use crate::time::Timestamp;
-use dunlin_codec::{Acknowledgement, PacketIdentifier, PacketType, ReasonCode};
+use dunlin_codec::{Acknowledgement, PacketIdentifier, ReasonCode};
 
 const WRONG_QOS: Violation = Violation {
     reason_code: ReasonCode::ProtocolError,
@@ -67,11 +67,12 @@ impl Shard {
         let is_release = result == Acknowledged::Release;
         let is_known =
             self.clients.acknowledged(session, packet.packet_identifier, result).map_err(|_| WRONG_QOS)?;
+        let barrier = self.barrier_of_records();
         if is_release {
-            self.clients.send_acknowledgement(key, PacketType::PubRel, packet.packet_identifier, ReasonCode::Success);
+            self.owe(now, key, barrier, Owed::PubRel(packet.packet_identifier, ReasonCode::Success));
         } else if !is_known && !is_error {
             let reason_code = ReasonCode::PacketIdentifierNotFound;
-            self.clients.send_acknowledgement(key, PacketType::PubRel, packet.packet_identifier, reason_code);
+            self.owe(now, key, barrier, Owed::PubRel(packet.packet_identifier, reason_code));
         } else {
             self.pump(now, session);
         }

@@ -132,6 +132,9 @@ impl Shard {
                 }
                 self.clients.send_acknowledgement(key, PacketType::PubRec, packet_identifier, reason_code);
             }
+            Owed::PubRel(packet_identifier, reason_code) => {
+                self.clients.send_acknowledgement(key, PacketType::PubRel, packet_identifier, reason_code);
+            }
             Owed::PubComp(packet_identifier, reason_code) => {
                 if reason_code == ReasonCode::Success {
                     connection.inbound_outstanding = connection.inbound_outstanding.saturating_sub(1);

@@ -38,6 +38,9 @@ impl Clients {
         ticket: Option<Ticket>,
     ) {
         if !self.is_allowed(session, |authorizer, who| authorizer.may_receive(who, publication.topic)) {
+            if let Some(ticket) = ticket {
+                self.follow_ups.push_back(FollowUp::TicketDone { session, ticket });
+            }
             return self.counters.drop(Drop::NotAuthorized);
         }
         let qos = publication.qos.min(wanted.maximum_qos);

@@ -125,19 +125,36 @@ impl Shard {
             SessionExpiryInterval::After(seconds) => {
                 let at = now.after_s(seconds);
                 value.expires_at = Some(at);
-                self.clients.timers.arm(at, Timer::SessionExpiry(session));
+                self.arm_absence(session, at);
             }
             SessionExpiryInterval::Never => {}
         }
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
         match value.will.as_ref().map(|will| will.delay_s) {
             None => {}
             Some(0) => self.publish_will(now, session),
             Some(delay_s) => {
                 let at = now.after_s(delay_s);
                 value.will_due_at = Some(at);
-                self.clients.timers.arm(at, Timer::WillDelay(session));
+                self.arm_absence(session, at);
             }
         }
+    }
+
+    /// Has the Session looked at, at this time or earlier.
+    pub(super) fn arm_absence(&mut self, session: Key, at: Timestamp) {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        match value.absence_timer_at {
+            Some(armed) if armed <= at => return,
+            Some(_) => self.clients.timers.forget(),
+            None => {}
+        }
+        value.absence_timer_at = Some(at);
+        self.clients.timers.arm(at, Timer::Absence(session));
     }
 
     /// Sends the Session's Will, if it still has one.
@@ -174,6 +191,9 @@ impl Shard {
         self.remove_subscriptions(now, session);
         if let Some(value) = self.clients.sessions.remove(session) {
             self.clients.by_identifier.remove(&value.client_identifier);
+            if value.absence_timer_at.is_some() {
+                self.clients.timers.forget();
+            }
             if value.is_durable() {
                 let client = value.client_identifier;
                 self.clients.journal.stage(|| Record::SessionEnded { client });

@@ -203,6 +203,8 @@ pub struct Shard {
     cleared: HashMap<Box<str>, MessageId, foldhash::fast::RandomState>,
     /// When Retained Messages expire.
     retained_expiries: BinaryHeap<Reverse<(Timestamp, Box<str>)>>,
+    /// When the next of them is looked at.
+    retained_timer_at: Option<Timestamp>,
     /// Sessions whose Retained Messages go on in the next turn.
     retained_continues: VecDeque<Key>,
     groups: Slots<Group>,
@@ -232,6 +234,7 @@ impl Shard {
             retained_bytes: 0,
             cleared: HashMap::default(),
             retained_expiries: BinaryHeap::new(),
+            retained_timer_at: None,
             retained_continues: VecDeque::new(),
             groups: Slots::default(),
             groups_by_name: HashMap::default(),

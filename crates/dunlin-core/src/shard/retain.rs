@@ -19,6 +19,7 @@ use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 use dunlin_codec::QoS;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Tree nodes visited for one subscription before others have their turn.
@@ -63,16 +64,34 @@ impl Shard {
             return;
         }
         self.cleared.remove(topic);
-        if let Some(at) = publication.expires_at.filter(|at| *at > now) {
-            self.clients.timers.arm(at, Timer::RetainedExpiry);
-        }
         let message = publication.keep();
+        let expires_at = message.expires_at;
         self.retained_bytes += message.size_bytes();
-        if let Some(at) = message.expires_at {
-            self.retained_expiries.push(std::cmp::Reverse((at, topic.into())));
-        }
         if let Some(replaced) = self.retained.insert(topic, message) {
             self.retained_bytes -= replaced.size_bytes();
+        }
+        if let Some(at) = expires_at.filter(|at| *at > now) {
+            self.watch_expiry(at, topic);
+        }
+    }
+
+    /// Remembers when a Retained Message expires. What is remembered of replaced ones is dropped before it outnumbers the rest.
+    fn watch_expiry(&mut self, at: Timestamp, topic: &str) {
+        self.retained_expiries.push(Reverse((at, topic.into())));
+        if self.retained_expiries.len() > 2 * self.retained.len() + 64 {
+            let retained = &self.retained;
+            self.retained_expiries.retain(|Reverse((at, topic))| {
+                retained.get(topic).is_some_and(|message| message.expires_at == Some(*at))
+            });
+        }
+        self.arm_retained_expiry();
+    }
+
+    fn arm_retained_expiry(&mut self) {
+        let next = self.retained_expiries.peek().map(|Reverse((at, _))| *at);
+        if let Some(at) = next.filter(|at| self.retained_timer_at.is_none_or(|armed| armed > *at)) {
+            self.retained_timer_at = Some(at);
+            self.clients.timers.arm(at, Timer::RetainedExpiry);
         }
     }
 
@@ -84,16 +103,15 @@ impl Shard {
 
     /// Drops what has expired.
     pub(super) fn expire_retained(&mut self, now: Timestamp) {
-        while let Some(std::cmp::Reverse((at, _))) = self.retained_expiries.peek() {
-            if *at > now {
-                break;
-            }
-            if let Some(std::cmp::Reverse((_, topic))) = self.retained_expiries.pop()
+        self.retained_timer_at = self.retained_timer_at.filter(|at| *at > now);
+        while self.retained_expiries.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            if let Some(Reverse((_, topic))) = self.retained_expiries.pop()
                 && self.retained.get(&topic).is_some_and(|message| message.is_expired(now))
             {
                 self.forget_retained(&topic);
             }
         }
+        self.arm_retained_expiry();
     }
 
     /// SUBACK has left: its subscriptions are owed their Retained Messages.
@@ -102,10 +120,12 @@ impl Shard {
             return;
         }
         if let Some(value) = self.clients.sessions.get_mut(session) {
-            value.retained.extend(filters.into_iter().map(|(filter, subscription)| RetainedDelivery {
-                cursor: self.retained.cursor(&filter),
-                subscription,
-            }));
+            for (filter, subscription) in filters {
+                // Subscribing again begins again: a Session is owed each filter once.
+                value.retained.retain(|delivery| delivery.filter != filter);
+                let cursor = self.retained.cursor(&filter);
+                value.retained.push_back(RetainedDelivery { filter, cursor, subscription });
+            }
         }
         self.pump_retained(now, session);
     }

@@ -23,26 +23,40 @@ impl Shard {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),
                 Timer::SlowConsumer(key) => self.end_grace(key),
-                Timer::WillDelay(session) => {
-                    if self.clients.sessions.get(session).is_some_and(|value| value.will_due_at.is_some_and(|at| at <= now)) {
-                        self.publish_will(now, session);
-                    }
-                }
-                Timer::SessionExpiry(session) => {
-                    if self.clients.sessions.get(session).is_some_and(|value| value.expires_at.is_some_and(|at| at <= now)) {
-                        self.end_session(now, session);
-                    }
-                }
+                Timer::Absence(session) => self.check_absence(now, session),
                 Timer::RetainedExpiry => self.expire_retained(now),
             }
         }
         self.run_follow_ups(now);
         let clients = &mut self.clients;
-        clients.timers.sweep(|timer| match timer {
+        clients.timers.sweep(|at, timer| match timer {
             Timer::KeepAlive(key) | Timer::SlowConsumer(key) => clients.connections.get(key).is_some(),
-            Timer::WillDelay(key) | Timer::SessionExpiry(key) => clients.sessions.get(key).is_some(),
+            Timer::Absence(key) => {
+                clients.sessions.get(key).is_some_and(|session| session.absence_timer_at == Some(at))
+            }
             Timer::RetainedExpiry => true,
         });
+    }
+
+    /// Sends the Will of an absent client, and ends its Session, when they are due.
+    // spec(v5): [MQTT-3.1.2-8] [MQTT-4.1.0-2]
+    fn check_absence(&mut self, now: Timestamp, session: Key) {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        if value.absence_timer_at.is_some_and(|at| at <= now) {
+            value.absence_timer_at = None;
+        }
+        let (will_due_at, expires_at) = (value.will_due_at, value.expires_at);
+        if will_due_at.is_some_and(|at| at <= now) {
+            self.publish_will(now, session);
+        }
+        if expires_at.is_some_and(|at| at <= now) {
+            return self.end_session(now, session);
+        }
+        if let Some(next) = will_due_at.filter(|at| *at > now).into_iter().chain(expires_at).min() {
+            self.arm_absence(session, next);
+        }
     }
 
     // spec(v5): [MQTT-3.1.2-22]

@@ -44,7 +44,6 @@ pub enum Fault {
     RepeatMessage,
     SwapMessages,
     DamageMessage,
-    GiveToSecondMember,
     AcknowledgeEarly,
     KeepConnection,
     ShowOldRetained,
@@ -148,7 +147,7 @@ impl Client {
         if self.habits.is_hasty {
             bytes.extend([0xC0, 0]);
         }
-        let wire = world.open(self.number, self.habits.version, will.map(|(publication, _)| publication));
+        let wire = world.open(self.number, self.habits.version, will);
         if let Some((publication, _)) = will {
             let event = world.history.event();
             world.history.publications[publication].began = Some(event);
@@ -262,8 +261,7 @@ impl Client {
         world.send(wire, &bytes);
     }
 
-    /// Clears a Retained Message; such a message has no number, so QoS 0 and no checks of its own.
-    pub fn take_identifier(&mut self) -> PacketIdentifier {
+    fn take_identifier(&mut self) -> PacketIdentifier {
         loop {
             self.next_identifier = self.next_identifier % 40 + 1;
             let number = self.next_identifier;

@@ -134,7 +134,11 @@ impl History {
     }
 }
 
+/// Empty when it clears a Retained Message.
 fn payload(publication: usize, length: usize) -> Vec<u8> {
+    if length == 0 {
+        return Vec::new();
+    }
     let mut payload = (publication as u32).to_be_bytes().to_vec();
     payload.extend((4..length).map(|position| (publication * 31 + position * 7) as u8));
     payload

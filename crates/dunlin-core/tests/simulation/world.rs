@@ -10,7 +10,7 @@
 
 use crate::history::{History, Session};
 use crate::random::Random;
-use dunlin_codec::{PacketType, ProtocolVersion, Packet, Split, decode, split};
+use dunlin_codec::{Packet, PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
 use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next};
@@ -63,8 +63,8 @@ pub struct Wire {
     pub broker_is_there: bool,
     /// When the broker gave the connection up.
     pub closed: Option<u64>,
-    /// The Will that the CONNECT brought.
-    pub will: Option<usize>,
+    /// The Will that the CONNECT brought, and its delay in seconds.
+    will: Option<(usize, u32)>,
     session_present: bool,
     promises: HashMap<(PacketType, u16), Promise>,
     tapped: Vec<u8>,
@@ -134,7 +134,7 @@ impl World {
     }
 
     /// A client opens a connection.
-    pub fn open(&mut self, client: usize, version: ProtocolVersion, will: Option<usize>) -> usize {
+    pub fn open(&mut self, client: usize, version: ProtocolVersion, will: Option<(usize, u32)>) -> usize {
         self.wires.push(Wire {
             client,
             version,
@@ -395,14 +395,18 @@ impl World {
         let event = self.history.event();
         let value = &mut self.wires[wire];
         (value.is_closing, value.closed) = (true, Some(event));
-        match cause {
-            Cause::Violation { detail, .. } => self.history.complain(format!("a correct client was refused: {detail}")),
-            Cause::ClientDisconnected(reason_code) if !reason_code.is_error() => {
-                if let Some(will) = value.will {
-                    self.history.publications[will].withdrawn = Some(event);
-                }
+        let will = value.will;
+        if let Cause::Violation { detail, .. } = cause {
+            self.history.complain(format!("a correct client was refused: {detail}"));
+        }
+        if let Some((will, delay_s)) = will {
+            let will = &mut self.history.publications[will];
+            if cause == Cause::ClientDisconnected(ReasonCode::Success) {
+                will.withdrawn = Some(event);
+            } else if delay_s == 0 {
+                // It is published now, and nobody waits for an acknowledgement.
+                (will.began, will.acknowledged) = (Some(event), Some(event));
             }
-            _ => {}
         }
         let now = self.now;
         if let Some(expectation) = self.expectations.get_mut(&self.wires[wire].client)

@@ -1,0 +1,393 @@
+//! A run: a broker and a handful of clients thrown together by a seed, some hundred random steps, and the end.
+//!
+//! The end has three parts. Everybody comes back and everything that can move moves, until nothing does: then the
+//! history is judged. A new subscriber on each shard looks at the Retained Messages. Last, all Sessions end and all Retained Messages are
+//! cleared: then nothing may be left, no Session, connection, subscription, timer or byte.
+
+use crate::checks;
+use crate::client::{Client, Fault, Habits};
+use crate::random::Random;
+use crate::world::{FRAME_BYTES_MAX, World};
+use dunlin_codec::{ProtocolVersion, QoS, ReasonCode, RetainHandling};
+use dunlin_core::settings::{OverflowPolicy, Settings};
+use std::time::Duration;
+
+const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+const TOPICS: [&str; 4] = ["t/a/x", "t/a/y", "t/b/x", "t/b/y"];
+const RETAINED_TOPICS: [&str; 3] = ["r/0", "r/1", "r/2"];
+const JOBS: [&str; 2] = ["jobs/0", "jobs/1"];
+const WILLS: [&str; 2] = ["w/0", "w/1"];
+const FILTERS: [&str; 10] =
+    ["t/#", "t/a/+", "t/+/x", "t/a/x", "t/b/y", "+/a/x", "r/+", "r/0", "w/#", "w/1"];
+const SHARES: [&str; 2] = ["$share/workers/jobs/+", "$share/others/jobs/#"];
+
+/// Steps of a run before its end.
+const STEPS_MAX: usize = 900;
+
+/// Rounds in which a run must come to rest.
+const ROUNDS_MAX: usize = 5_000;
+
+/// A broker, its clients, and what is special about this run.
+struct Scenario {
+    world: World,
+    clients: Vec<Client>,
+    is_stalled: Vec<bool>,
+    is_lossy: bool,
+    /// The planted fault that is in the retained answer rather than in a client.
+    shows_old_retained: bool,
+}
+
+/// What a run did, to see that it did something.
+#[derive(Default)]
+pub struct Figures {
+    pub publications: usize,
+    pub arrivals: usize,
+    pub connections: usize,
+    pub shared_arrivals: usize,
+    pub resent: usize,
+}
+
+/// Runs a seed. The error is the first complaint.
+pub fn run(seed: u64, fault: Option<Fault>) -> Result<Figures, String> {
+    let mut scenario = Scenario::new(seed, fault);
+    let steps = scenario.world.random.between(100, STEPS_MAX);
+    for _ in 0..steps {
+        scenario.step();
+        scenario.world.history.verdict()?;
+    }
+    scenario.come_to_rest()?;
+    scenario.check_rest()?;
+    checks::check(&scenario.world, scenario.is_lossy)?;
+    scenario.check_retained()?;
+    let figures = scenario.figures();
+    scenario.end()?;
+    Ok(figures)
+}
+
+fn habits(random: &mut Random) -> Habits {
+    let version = random.pick(&[ProtocolVersion::V3_1_1, ProtocolVersion::V5]);
+    let is_v5 = version == ProtocolVersion::V5;
+    let is_clean = random.chance(25);
+    Habits {
+        version,
+        is_clean,
+        expiry_s: match is_v5 {
+            _ if is_clean => 0,
+            true => random.pick(&[5, 3600, u32::MAX, u32::MAX]),
+            false => u32::MAX,
+        },
+        receive_maximum: random.pick(&[1, 2, 5, 100]),
+        maximum_packet_size: (is_v5 && random.chance(20)).then_some(200),
+        topic_alias_maximum: random.pick(&[0, 0, 2, 10]),
+        keep_alive_s: random.pick(&[0, 0, 2]),
+        acknowledges_late: random.chance(50),
+        is_hasty: random.chance(30),
+        share: random.chance(60).then(|| random.pick(&[SHARES[0], SHARES[0], SHARES[1]])),
+        will: random.chance(40).then(|| (random.pick(&WILLS), random.pick(&[0, 0, 1, 20]))),
+    }
+}
+
+impl Scenario {
+    fn new(seed: u64, fault: Option<Fault>) -> Self {
+        let mut random = Random::new(seed);
+        let is_lossy = random.chance(20) && fault.is_none();
+        let policies = [OverflowPolicy::DropOldest, OverflowPolicy::DropNewest, OverflowPolicy::Disconnect];
+        let settings = Settings {
+            receive_maximum: random.pick(&[3, 10, 1000]),
+            inflight_max: random.pick(&[1, 3, 10, 1000]),
+            server_topic_aliases: random.pick(&[0, 1, 8]),
+            outbox_bytes_max: random.pick(&[300, 2048, 1024 * 1024]),
+            queued_messages_max: if is_lossy { 4 } else { 100_000 },
+            overflow: random.pick(&policies),
+            durable: random.chance(40) || fault == Some(Fault::AcknowledgeEarly),
+            ..Settings::default()
+        };
+        let shards = random.between(1, 4) as u16;
+        let count = random.between(3, 7);
+        let clients = (0..count)
+            .map(|number| {
+                let mut client = Client::new(number, format!("client-{number}"), habits(&mut random));
+                client.fault = fault;
+                client
+            })
+            .collect();
+        let mut world = World::new(random, settings, shards);
+        world.store_lies = fault == Some(Fault::AcknowledgeEarly);
+        world.forgets_to_remove = fault == Some(Fault::KeepConnection);
+        let shows_old_retained = fault == Some(Fault::ShowOldRetained);
+        Self { world, clients, is_stalled: vec![false; count], is_lossy, shows_old_retained }
+    }
+
+    /// One random thing happens.
+    fn step(&mut self) {
+        let world = &mut self.world;
+        let count = world.random.pick(&[1, 2, 7, 40, 1000, usize::MAX]);
+        let shards = world.nodes.len();
+        match world.random.below(100) {
+            0..28 => {
+                if let Some(wire) = self.some_wire() {
+                    self.world.carry(wire, count);
+                }
+            }
+            28..50 => {
+                if let Some(wire) = self.some_wire() {
+                    self.world.write(wire, count);
+                }
+            }
+            50..66 => {
+                let number = self.world.random.below(self.clients.len());
+                if !self.is_stalled[number] {
+                    self.clients[number].read(&mut self.world, count);
+                }
+            }
+            66..76 => {
+                let (from, to) = (world.random.below(shards), world.random.below(shards));
+                world.deliver_mail(from, to, count.min(5));
+            }
+            76..80 => {
+                let shard = world.random.below(shards);
+                world.advance_store(shard, count.min(20));
+            }
+            80..82 => {
+                let time = world.random.pick(&[10, 1_000, 20_000, 60_000, 110_000, 1_000_000]);
+                world.pass(Duration::from_micros(time));
+            }
+            82 => {
+                if world.random.chance(5) {
+                    world.pass(Duration::from_secs(7));
+                }
+            }
+            83 => {
+                let shard = world.random.below(shards);
+                world.do_due(shard);
+            }
+            _ => self.act(),
+        }
+    }
+
+    fn some_wire(&mut self) -> Option<usize> {
+        let open: Vec<usize> =
+            (0..self.world.wires.len()).filter(|wire| self.world.wires[*wire].broker_is_there).collect();
+        (!open.is_empty()).then(|| self.world.random.pick(&open))
+    }
+
+    /// One client does something.
+    fn act(&mut self) {
+        let number = self.world.random.below(self.clients.len());
+        let (client, world) = (&mut self.clients[number], &mut self.world);
+        if client.wire.is_none() {
+            self.connect(number);
+            return;
+        }
+        match world.random.below(100) {
+            0..45 => self.publish(number),
+            45..62 => self.subscribe(number),
+            62..66 => {
+                let filter = world.random.pick(&FILTERS);
+                let filter = client.habits.share.filter(|_| world.random.chance(20)).unwrap_or(filter);
+                client.unsubscribe(world, filter);
+            }
+            66..78 => {
+                let count = world.random.between(1, 4);
+                client.acknowledge(world, count);
+            }
+            78..82 => client.ping(world),
+            82..86 => self.is_stalled[number] = !self.is_stalled[number],
+            86..91 => client.vanish(world),
+            91..94 => self.connect(number),
+            94..97 => {
+                let reason_code = world.random.pick(&[ReasonCode::Success, ReasonCode::DisconnectWithWillMessage]);
+                client.disconnect(world, reason_code);
+            }
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self, number: usize) {
+        let (client, world) = (&mut self.clients[number], &mut self.world);
+        let clean_start = client.habits.is_clean || world.random.chance(5);
+        let expiry_s = client.habits.expiry_s;
+        client.connect(world, clean_start, expiry_s);
+    }
+
+    fn publish(&mut self, number: usize) {
+        let (client, world) = (&mut self.clients[number], &mut self.world);
+        let topics: &[&str] = world.random.pick(&[&TOPICS[..], &TOPICS[..], &JOBS[..], &RETAINED_TOPICS[..]]);
+        let topic = world.random.pick(topics);
+        let is_retained = topic.starts_with("r/") && world.random.chance(80);
+        let expiry_s = world.random.chance(8).then(|| world.random.between(1, 10) as u32);
+        for _ in 0..world.random.between(1, 3) {
+            let qos = world.random.pick(&QOS);
+            let length = match world.random.below(20) {
+                0 if is_retained => 0,
+                0..3 => world.random.between(2_000, FRAME_BYTES_MAX - 200),
+                _ => world.random.between(8, 90),
+            };
+            client.publish(world, topic, qos, is_retained, length, expiry_s);
+        }
+    }
+
+    fn subscribe(&mut self, number: usize) {
+        let (client, world) = (&mut self.clients[number], &mut self.world);
+        let no_local = world.random.chance(15);
+        let handling =
+            world.random.pick(&[RetainHandling::SendAtSubscribe, RetainHandling::SendIfNew, RetainHandling::DoNotSend]);
+        if let Some(share) = client.habits.share.filter(|_| world.random.chance(40)) {
+            let qos = world.random.pick(&[QoS::AtLeastOnce, QoS::ExactlyOnce]);
+            return client.subscribe(world, &[(share, qos)], false, handling);
+        }
+        let one = (world.random.pick(&FILTERS), world.random.pick(&QOS));
+        let other = (world.random.pick(&FILTERS), world.random.pick(&QOS));
+        let filters = if one.0 == other.0 || world.random.chance(60) { &[one][..] } else { &[one, other][..] };
+        client.subscribe(world, filters, no_local, handling);
+    }
+
+    /// Everybody comes back, nobody is slow any more, and nothing new is said, until nothing moves.
+    fn come_to_rest(&mut self) -> Result<(), String> {
+        for client in &mut self.clients {
+            client.habits.acknowledges_late = false;
+            client.ping(&mut self.world);
+        }
+        self.settle(true)
+    }
+
+    fn settle(&mut self, comes_back: bool) -> Result<(), String> {
+        for _ in 0..ROUNDS_MAX {
+            let mut has_moved = self.world.move_all();
+            for number in 0..self.clients.len() {
+                has_moved |= self.clients[number].read(&mut self.world, usize::MAX);
+                has_moved |= self.clients[number].acknowledge(&mut self.world, usize::MAX);
+                if comes_back && self.clients[number].wire.is_none() {
+                    let (client, world) = (&mut self.clients[number], &mut self.world);
+                    client.connect(world, client.habits.is_clean, client.habits.expiry_s);
+                    has_moved = true;
+                }
+            }
+            self.world.history.verdict()?;
+            if has_moved {
+                continue;
+            }
+            // Who waits for a slow consumer waits no longer than its grace.
+            if !self.world.wires.iter().any(|wire| wire.is_paused && wire.broker_is_there) {
+                return Ok(());
+            }
+            self.world.pass(self.world.settings.slow_consumer_grace);
+        }
+        Err(String::from("the broker does not come to rest"))
+    }
+
+    /// Nothing is left on its way.
+    fn check_rest(&self) -> Result<(), String> {
+        for client in &self.clients {
+            if !client.is_connected || !client.is_quiet() {
+                return Err(format!("{} waits for something that does not come", client.identifier));
+            }
+        }
+        let connections: usize = self.world.nodes.iter().map(|node| node.shard.connections_count()).sum();
+        if connections != self.clients.len() {
+            return Err(format!("{connections} connections of {} clients", self.clients.len()));
+        }
+        Ok(())
+    }
+
+    /// A new subscriber on each shard finds the latest Retained Messages, and on every shard the same.
+    fn check_retained(&mut self) -> Result<(), String> {
+        let mut views = Vec::new();
+        for shard in 0..self.world.nodes.len() {
+            let identifier = (0..).map(|n| format!("probe-{n}")).find(|it| self.world.home(it) == shard);
+            let mut random = Random::new(0);
+            let habits = Habits {
+                version: ProtocolVersion::V5,
+                is_clean: true,
+                expiry_s: 0,
+                maximum_packet_size: None,
+                share: None,
+                will: None,
+                keep_alive_s: 0,
+                acknowledges_late: false,
+                ..habits(&mut random)
+            };
+            self.clients.push(Client::new(self.clients.len(), identifier.unwrap_or_default(), habits));
+            self.settle(true)?;
+            if let Some(probe) = self.clients.last_mut() {
+                probe.subscribe(&mut self.world, &[("r/#", QoS::AtLeastOnce)], false, RetainHandling::SendAtSubscribe);
+            }
+            self.settle(true)?;
+            let mut view = self.clients.last().map(|probe| probe.retained.clone()).unwrap_or_default();
+            view.sort();
+            if std::mem::take(&mut self.shows_old_retained) {
+                self.swap_for_older(&mut view);
+            }
+            for topic in RETAINED_TOPICS {
+                let mut found = view.iter().filter(|(other, _)| other == topic).map(|(_, payload)| &payload[..]);
+                checks::check_retained(&self.world, topic, found.next())?;
+                if found.next().is_some() {
+                    return Err(format!("{topic} has more than one Retained Message"));
+                }
+            }
+            views.push(view);
+        }
+        if views.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(format!("shards differ in their Retained Messages: {views:?}"));
+        }
+        Ok(())
+    }
+
+    /// Plants a fault: the first Retained Message that ever was instead of the last.
+    fn swap_for_older(&self, view: &mut [(String, Vec<u8>)]) {
+        for (topic, payload) in view {
+            let publications = &self.world.history.publications;
+            if let Some(first) = publications.iter().position(|one| one.retain && one.topic == topic && one.began.is_some()) {
+                *payload = self.world.history.payload(first);
+            }
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let history = &self.world.history;
+        let arrivals = || history.sessions.iter().flat_map(|session| &session.arrivals);
+        Figures {
+            publications: history.publications.len(),
+            arrivals: arrivals().count(),
+            connections: self.world.wires.len(),
+            shared_arrivals: arrivals().filter(|it| history.publications[it.publication].topic.starts_with("jobs/")).count(),
+            resent: arrivals().filter(|arrival| arrival.dup).count(),
+        }
+    }
+
+    /// Everybody leaves for good, and nothing stays behind.
+    fn end(mut self) -> Result<(), String> {
+        if let Some(probe) = self.clients.last_mut() {
+            for topic in RETAINED_TOPICS {
+                probe.publish(&mut self.world, topic, QoS::AtLeastOnce, true, 0, None);
+            }
+        }
+        self.settle(false)?;
+        for client in &mut self.clients {
+            client.habits.will = None;
+            client.connect(&mut self.world, true, 0);
+        }
+        self.settle(false)?;
+        for client in &mut self.clients {
+            client.disconnect(&mut self.world, ReasonCode::Success);
+        }
+        self.settle(false)?;
+        self.world.pass(Duration::from_secs(3 * 3600));
+        self.settle(false)?;
+        for (number, node) in self.world.nodes.iter().enumerate() {
+            let shard = &node.shard;
+            let left = [
+                ("Sessions", shard.sessions_count()),
+                ("connections", shard.connections_count()),
+                ("subscriptions", shard.subscriptions_count()),
+                ("Retained Messages", shard.retained_count()),
+                ("bytes of messages", shard.memory_gauge().bytes()),
+                ("timers", usize::from(shard.poll_timeout().is_some())),
+            ];
+            if let Some((what, count)) = left.iter().find(|(_, count)| *count > 0) {
+                return Err(format!("{count} {what} are left on shard {number}"));
+            }
+        }
+        Ok(())
+    }
+}
