@@ -107,7 +107,12 @@ impl Doors {
         let mut tasks = Vec::new();
         for (socket, context) in self.sockets {
             let explain = |error| format!("cannot accept on {}: {error}", context.url);
-            let door = Door { context: Arc::clone(&context), gate: Arc::clone(&self.gate), mailboxes: Arc::clone(&self.mailboxes), next: 0 };
+            let door = Door {
+                context: Arc::clone(&context),
+                gate: Arc::clone(&self.gate),
+                mailboxes: Arc::clone(&self.mailboxes),
+                next: 0,
+            };
             tasks.push(match socket.listening {
                 Listening::Tcp(listener) => {
                     let listener = TcpListener::from_std(listener).map_err(explain)?;
@@ -165,7 +170,9 @@ impl Door {
                 // A closed mailbox means that the broker is stopping.
                 drop(self.mailboxes[self.next].send(Mail::Arrival(Arrival { socket, ticket, pending })));
             }
-            (Err(error), _) => tracing::debug!(address = %peer, %error, "a connection ended while it was accepted"),
+            (Err(error), _) => {
+                tracing::debug!(address = %peer, %error, "a connection ended while it was accepted")
+            }
             (_, Err(reason)) => tracing::warn!(address = %peer, reason, "refused"),
         }
     }

@@ -106,12 +106,18 @@ impl AuthFiles {
                 .ok()
         });
         let acl = config.auth.acl_file.as_ref().and_then(|path| {
-            Acl::load(path).map_err(|error| errors.push(config.error("auth.acl_file", None, error.to_string()))).ok()
+            Acl::load(path)
+                .map_err(|error| errors.push(config.error("auth.acl_file", None, error.to_string())))
+                .ok()
         });
         if let Some(passwords) = passwords.as_ref().filter(|passwords| passwords.is_readable_by_others()) {
             tracing::warn!(file = ?passwords.path(), "other users of this machine can read the password hashes: chmod 600 it");
         }
-        if errors.is_empty() { Ok(Self { passwords: passwords.map(Arc::new), acl }) } else { Err(ConfigErrors(errors)) }
+        if errors.is_empty() {
+            Ok(Self { passwords: passwords.map(Arc::new), acl })
+        } else {
+            Err(ConfigErrors(errors))
+        }
     }
 }
 
@@ -121,17 +127,22 @@ impl Broker {
         let auth = AuthFiles::load(&config)?;
         let listeners = config.listeners();
         let endpoints = tls::endpoints(&config, &listeners)?;
-        let data_dir = config.store.path.as_deref().map(DataDir::open).transpose().map_err(StartError::DataDir)?;
+        let data_dir =
+            config.store.path.as_deref().map(DataDir::open).transpose().map_err(StartError::DataDir)?;
         let contexts: Vec<_> = listeners
             .iter()
             .zip(endpoints)
             .map(|(listener, tls)| {
-                let access = AuthenticatorChain::for_listener(auth.passwords.clone(), listener.allow_anonymous);
+                let access =
+                    AuthenticatorChain::for_listener(auth.passwords.clone(), listener.allow_anonymous);
                 Arc::new(ListenerContext::new(listener, tls, access))
             })
             .collect();
-        let sockets =
-            contexts.iter().map(|context| listen::bind(&context.url)).collect::<Result<Vec<_>, _>>().map_err(StartError::System)?;
+        let sockets = contexts
+            .iter()
+            .map(|context| listen::bind(&context.url))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StartError::System)?;
         let gate = Arc::new(Gate::new(&config, connections_max(&config)));
         let authorizer = Arc::new(AclAuthorizer::new(auth.acl));
         let (mailboxes, workers) = start_workers(&config, &gate, &authorizer)?;
@@ -237,7 +248,10 @@ impl Broker {
                 drop(worker.join());
             }
         } else if !self.workers.is_empty() {
-            tracing::warn!(workers = running, "server.shutdown_deadline has passed: the remaining connections are cut");
+            tracing::warn!(
+                workers = running,
+                "server.shutdown_deadline has passed: the remaining connections are cut"
+            );
             self.workers.clear();
         }
         listen::remove_sockets(&self.listeners);
@@ -281,7 +295,11 @@ fn start_workers(
     let settings = Arc::new(settings);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
     let mailboxes: Mailboxes = senders.into();
-    let shared = Arc::new(Shared { mailboxes: Arc::clone(&mailboxes), gate: Arc::clone(gate), clock: Clock::default() });
+    let shared = Arc::new(Shared {
+        mailboxes: Arc::clone(&mailboxes),
+        gate: Arc::clone(gate),
+        clock: Clock::default(),
+    });
     let boot_epoch = (shared.clock.now().as_micros() / 1_000_000) as u32;
     let mut threads = Vec::new();
     for (id, mailbox) in receivers.into_iter().enumerate() {
@@ -301,7 +319,10 @@ fn start_workers(
             }
         };
         let thread = std::thread::Builder::new().name(format!("dunlin-worker-{id}")).spawn(life);
-        threads.push(thread.map_err(|error| StartError::System(format!("a worker thread could not start: {error}")))?);
+        threads.push(
+            thread
+                .map_err(|error| StartError::System(format!("a worker thread could not start: {error}")))?,
+        );
     }
     Ok((mailboxes, threads))
 }
@@ -310,10 +331,15 @@ fn start_control(config: Config, doors: listen::Doors) -> Result<(Control, Optio
     let (stop, stopped) = oneshot::channel();
     let (report, started) = std_mpsc::channel();
     let life = move || {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(report.send(Err(StartError::System(format!("the control thread could not start: {error}"))))),
-        };
+        let runtime =
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    return drop(report.send(Err(StartError::System(format!(
+                        "the control thread could not start: {error}"
+                    )))));
+                }
+            };
         runtime.block_on(control(config, doors, report, stopped));
     };
     let thread = std::thread::Builder::new()

@@ -90,7 +90,11 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         ready!(match &mut this.stream {
@@ -100,10 +104,9 @@ impl AsyncRead for Socket {
         })?;
         if this.read_limit_bytes != usize::MAX {
             let read = buffer.filled().len() - before;
-            this.read_limit_bytes = this
-                .read_limit_bytes
-                .checked_sub(read)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::QuotaExceeded, "too many bytes before CONNECT was accepted"))?;
+            this.read_limit_bytes = this.read_limit_bytes.checked_sub(read).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::QuotaExceeded, "too many bytes before CONNECT was accepted")
+            })?;
         }
         Poll::Ready(Ok(()))
     }

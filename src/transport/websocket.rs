@@ -36,7 +36,9 @@ pub struct WebSocket<S> {
 fn to_io(error: tungstenite::Error) -> io::Error {
     match error {
         tungstenite::Error::Io(error) => error,
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => io::ErrorKind::NotConnected.into(),
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
+            io::ErrorKind::NotConnected.into()
+        }
         other => io::Error::new(io::ErrorKind::InvalidData, other),
     }
 }
@@ -54,7 +56,11 @@ fn answer(request: &Request, mut response: Response) -> Result<Response, ErrorRe
     }
     let offers = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
     let is_offered = |protocol: &str| {
-        offers.iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).any(|offer| offer.trim() == protocol)
+        offers
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|list| list.split(','))
+            .any(|offer| offer.trim() == protocol)
     };
     // spec(v5): [MQTT-6.0.0-3] [MQTT-6.0.0-4]
     // spec(v3.1.1): [MQTT-6.0.0-3] [MQTT-6.0.0-4]
@@ -75,7 +81,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         config.write_buffer_size = 0;
         config.max_frame_size = Some(frame_bytes_max);
         config.max_message_size = Some(frame_bytes_max);
-        let stream = tokio_tungstenite::accept_hdr_async_with_config(stream, answer, Some(config)).await.map_err(to_io)?;
+        let stream = tokio_tungstenite::accept_hdr_async_with_config(stream, answer, Some(config))
+            .await
+            .map_err(to_io)?;
         Ok(Self { stream, rest: Bytes::new() })
     }
 
@@ -94,7 +102,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 // spec(v5): [MQTT-6.0.0-1]
                 // spec(v3.1.1): [MQTT-6.0.0-1]
                 Some(Ok(Message::Text(_))) => {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a WebSocket text frame")));
+                    return Poll::Ready(Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "a WebSocket text frame",
+                    )));
                 }
                 Some(Ok(Message::Close(_))) | None => return Poll::Ready(Ok(())),
                 // tungstenite answers pings by itself.

@@ -96,7 +96,11 @@ impl Gate {
     }
 
     /// Counts a new connection, if there is room for it; the error says which bound is reached.
-    pub fn enter(self: &Arc<Self>, listener: &Arc<ListenerContext>, peer: Peer) -> Result<(Ticket, Pending), &'static str> {
+    pub fn enter(
+        self: &Arc<Self>,
+        listener: &Arc<ListenerContext>,
+        peer: Peer,
+    ) -> Result<(Ticket, Pending), &'static str> {
         let ticket = Ticket { peer, gate: Arc::clone(self), listener: Arc::clone(listener) };
         let connections = self.connections.fetch_add(1, Ordering::Relaxed);
         let of_listener = listener.connections.fetch_add(1, Ordering::Relaxed);
@@ -173,11 +177,15 @@ impl Arrival {
                 Ok(Ok((request, transport, rest))) => {
                     worker.settle(Box::new(Client { request, transport, pending: rest, arrival: ticket }));
                 }
-                Ok(Err(Failure::Transport(error))) => tracing::info!(address = %peer, %error, "no client came of a connection"),
+                Ok(Err(Failure::Transport(error))) => {
+                    tracing::info!(address = %peer, %error, "no client came of a connection")
+                }
                 Ok(Err(Failure::Refused(Refusal { reason_code, detail }))) => {
                     tracing::warn!(address = %peer, %reason_code, reason = detail, "refused");
                 }
-                Err(_) => tracing::info!(address = %peer, "refused: no CONNECT within limits.connect_timeout"),
+                Err(_) => {
+                    tracing::info!(address = %peer, "refused: no CONNECT within limits.connect_timeout")
+                }
             }
             drop(pending);
         });
@@ -218,9 +226,13 @@ async fn admit(
                 return Ok((request, transport, buffer));
             }
             Next::Accepted(request) => {
-                let refusal = Refusal { reason_code: ReasonCode::NotAuthorized, detail: "the Will may not be published" };
+                let refusal = Refusal {
+                    reason_code: ReasonCode::NotAuthorized,
+                    detail: "the Will may not be published",
+                };
                 let size_max = request.maximum_packet_size_bytes;
-                let bytes = refusal_bytes(request.version, refusal.reason_code, refusal.detail, size_max);
+                let detail = request.request_problem_information.then_some(refusal.detail);
+                let bytes = refusal_bytes(request.version, refusal.reason_code, detail, size_max);
                 return Err(refuse(transport, &bytes, refusal).await);
             }
             Next::Refused(bytes, refusal) => return Err(refuse(transport, &bytes, refusal).await),
@@ -262,7 +274,8 @@ async fn verify(handshake: &mut Handshake, ticket: &Ticket) -> Next {
         access.authenticate(&Credentials::new(client.as_str(), user.as_deref(), password))
     };
     let password = request.password.as_ref().map(|password| password.as_bytes());
-    let credentials = Credentials::new(request.client_identifier.as_str(), request.user_name.as_deref(), password);
+    let credentials =
+        Credentials::new(request.client_identifier.as_str(), request.user_name.as_deref(), password);
     let verdict = if ticket.listener.access.load().is_cheap(&credentials) {
         judge()
     } else {

@@ -6,11 +6,12 @@
 
 use super::link::Link;
 use super::{Mail, Worker};
+use dunlin_codec::ReasonCode;
 use dunlin_core::connection::Cause;
 use dunlin_core::shard::Output;
 use dunlin_core::slots::Key;
-use dunlin_codec::ReasonCode;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -62,7 +63,11 @@ impl Driver {
                 Mail::Stop(done) => {
                     let now = self.worker.now();
                     let detail = "the Server is shutting down";
-                    self.worker.shard.borrow_mut().disconnect_all(now, ReasonCode::ServerShuttingDown, detail);
+                    self.worker.shard.borrow_mut().disconnect_all(
+                        now,
+                        ReasonCode::ServerShuttingDown,
+                        detail,
+                    );
                     self.stop = Some(done);
                 }
             }
@@ -135,6 +140,19 @@ impl Driver {
         }
         self.timer.as_mut().poll(context).is_ready()
     }
+
+    /// One turn. True if there may be more to do at once.
+    fn turn(&mut self, context: &mut Context<'_>) -> bool {
+        let has_mail = self.take_mail(context);
+        let is_due = self.poll_timer(context);
+        if is_due {
+            self.worker.shard.borrow_mut().handle_timeout(self.worker.now());
+        }
+        self.send_to_peers();
+        self.flush();
+        let has_done = self.carry_out();
+        has_mail || is_due || has_done || self.worker.shard.borrow().has_flush()
+    }
 }
 
 impl Future for Driver {
@@ -142,20 +160,17 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let has_mail = this.take_mail(context);
-        let is_due = this.poll_timer(context);
-        if is_due {
-            this.worker.shard.borrow_mut().handle_timeout(this.worker.now());
-        }
-        this.send_to_peers();
-        this.flush();
-        let has_done = this.carry_out();
+        // Whatever made it panic was taken out before: the next turn goes on without it.
+        let has_more = catch_unwind(AssertUnwindSafe(|| this.turn(context))).unwrap_or_else(|_| {
+            tracing::error!("a turn of the broker panicked; please report this");
+            true
+        });
         if this.stop.is_some() && this.worker.shard.borrow().connections_count() == 0 {
             // Nobody listens for the answer if the deadline has passed.
             let _ = this.stop.take().map(|done| done.send(()));
             return Poll::Ready(());
         }
-        if has_mail || is_due || has_done || this.worker.shard.borrow().has_flush() {
+        if has_more {
             // The readers have their turn in between.
             context.waker().wake_by_ref();
         } else {

@@ -69,7 +69,9 @@ impl Description {
             Cause::Violation { reason_code, statement, .. } => {
                 tracing::warn!(?client, %address, reason, %reason_code, statement, "closed: the client broke the protocol");
             }
-            Cause::ClientDisconnected(ReasonCode::Success) => tracing::info!(?client, %address, "disconnected"),
+            Cause::ClientDisconnected(ReasonCode::Success) => {
+                tracing::info!(?client, %address, "disconnected")
+            }
             Cause::ClientDisconnected(reason_code) => {
                 tracing::info!(?client, %address, %reason_code, "disconnected");
             }

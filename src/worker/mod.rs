@@ -132,15 +132,21 @@ impl Worker {
                 *place = Some(Rc::clone(&link));
             }
         }
-        let reader = tokio::task::spawn_local(reader::Reader::new(Rc::clone(self), Rc::clone(&link), pending));
+        let reader =
+            tokio::task::spawn_local(reader::Reader::new(Rc::clone(self), Rc::clone(&link), pending));
         link.reader.set(Some(reader.abort_handle()));
         self.wake_driver();
     }
 }
 
 /// Runs a worker until it is stopped. This is the whole life of its thread.
-pub fn run(config: ShardConfig, shared: Arc<Shared>, mailbox: mpsc::UnboundedReceiver<Mail>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
+pub fn run(
+    config: ShardConfig,
+    shared: Arc<Shared>,
+    mailbox: mpsc::UnboundedReceiver<Mail>,
+) -> std::io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
     let worker = Rc::new(Worker {
         id: config.id,
         shard: RefCell::new(Shard::new(config)),

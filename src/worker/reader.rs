@@ -42,7 +42,8 @@ impl Reader {
     /// Hands bytes to the shard. A panic ends this connection and nothing else.
     fn feed(worker: &Worker, link: &Link, bytes: &[u8]) -> (usize, NextInput) {
         let now = worker.now();
-        let fed = catch_unwind(AssertUnwindSafe(|| worker.shard.borrow_mut().handle_input(now, link.key, bytes)));
+        let fed =
+            catch_unwind(AssertUnwindSafe(|| worker.shard.borrow_mut().handle_input(now, link.key, bytes)));
         match fed {
             Ok(progress) => (progress.consumed, progress.next),
             Err(_) => {
@@ -125,11 +126,14 @@ impl Future for Reader {
                 this.feed_pending();
                 Turn::Again
             }
-            NextInput::Pause => {
+            NextInput::Pause if this.worker.shard.borrow().is_paused(this.link.key) => {
                 // The driver wakes this task when the shard says so.
                 this.link.paused.set(Some(context.waker().clone()));
-                this.next = NextInput::Yield;
                 return Poll::Pending;
+            }
+            NextInput::Pause => {
+                this.next = NextInput::Yield;
+                Turn::Again
             }
             NextInput::Close => Turn::Over,
         };

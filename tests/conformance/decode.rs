@@ -162,8 +162,8 @@ impl Decoder<'_> {
         let mut block = Reader { rest: self.reader.take(length)? };
         while !block.rest.is_empty() {
             let identifier = block.byte()?;
-            let (name, layout) =
-                property_with(identifier).ok_or_else(|| format!("a property with identifier {identifier:#04x}"))?;
+            let (name, layout) = property_with(identifier)
+                .ok_or_else(|| format!("a property with identifier {identifier:#04x}"))?;
             let value = match layout {
                 Layout::Byte => Value::Number(block.number(1)?),
                 Layout::TwoBytes => Value::Number(block.number(2)?),
@@ -173,7 +173,8 @@ impl Decoder<'_> {
                 Layout::Binary => Value::Text(block.binary()?),
                 Layout::TextPair => Value::Pair(block.text()?, block.text()?),
             };
-            if name != "user_property" && name != "subscription_identifier" && self.packet.get(name).is_some() {
+            if name != "user_property" && name != "subscription_identifier" && self.packet.get(name).is_some()
+            {
                 return Err(format!("the property {name} twice"));
             }
             self.push(name, value);
@@ -222,7 +223,11 @@ impl<'a> Reader<'a> {
             let byte = self.byte()?;
             number |= usize::from(byte & 0x7F) << (7 * place);
             if byte & 0x80 == 0 {
-                return if byte == 0 && place > 0 { Err("a number that is not minimal".to_owned()) } else { Ok(number) };
+                return if byte == 0 && place > 0 {
+                    Err("a number that is not minimal".to_owned())
+                } else {
+                    Ok(number)
+                };
             }
         }
         Err("a number of more than four bytes".to_owned())

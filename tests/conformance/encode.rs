@@ -7,7 +7,12 @@ use crate::packet::{Packet, Value, Variables, Version, will_property};
 use crate::tables::{Layout, property};
 
 /// The bytes of `packet` from the client that the script calls `client`, in `version`. The error says what makes no sense.
-pub fn encode(packet: &Packet, version: Version, client: &str, variables: &Variables) -> Result<Vec<u8>, String> {
+pub fn encode(
+    packet: &Packet,
+    version: Version,
+    client: &str,
+    variables: &Variables,
+) -> Result<Vec<u8>, String> {
     Encoder { packet, version, client, variables }.frame()
 }
 
@@ -122,7 +127,11 @@ impl Encoder<'_> {
     }
 
     /// The properties that `find` knows, with their length in front; in 3.x nothing.
-    fn properties(&self, body: &mut Vec<u8>, find: impl Fn(&str) -> Option<(u8, Layout)>) -> Result<(), String> {
+    fn properties(
+        &self,
+        body: &mut Vec<u8>,
+        find: impl Fn(&str) -> Option<(u8, Layout)>,
+    ) -> Result<(), String> {
         if self.version != Version::V5 {
             return Ok(());
         }
@@ -131,7 +140,8 @@ impl Encoder<'_> {
             if let Some((identifier, layout)) = find(name) {
                 let value = self.resolve(value)?;
                 block.push(identifier);
-                put_value(&mut block, layout, &value).map_err(|()| format!("`{name}={value}` is not {layout:?}"))?;
+                put_value(&mut block, layout, &value)
+                    .map_err(|()| format!("`{name}={value}` is not {layout:?}"))?;
             }
         }
         put_variable_byte_integer(body, block.len());
@@ -141,7 +151,9 @@ impl Encoder<'_> {
 
     fn resolve(&self, value: &Value) -> Result<Value, String> {
         match value {
-            Value::Variable(name) => self.variables.get(name).cloned().ok_or_else(|| format!("`${name}` is not bound")),
+            Value::Variable(name) => {
+                self.variables.get(name).cloned().ok_or_else(|| format!("`${name}` is not bound"))
+            }
             Value::Any | Value::Absent => Err(format!("`{value}` cannot be sent")),
             _ => Ok(value.clone()),
         }
@@ -173,7 +185,9 @@ fn put_value(out: &mut Vec<u8>, layout: Layout, value: &Value) -> Result<(), ()>
         (Layout::Byte, Value::Number(number)) => out.push(*number as u8),
         (Layout::TwoBytes, Value::Number(number)) => put_two_bytes(out, *number as u16),
         (Layout::FourBytes, Value::Number(number)) => out.extend((*number as u32).to_be_bytes()),
-        (Layout::VariableByteInteger, Value::Number(number)) => put_variable_byte_integer(out, *number as usize),
+        (Layout::VariableByteInteger, Value::Number(number)) => {
+            put_variable_byte_integer(out, *number as usize)
+        }
         (Layout::Text | Layout::Binary, Value::Text(text)) => put_text(out, text),
         (Layout::TextPair, Value::Pair(name, value)) => {
             put_text(out, name);

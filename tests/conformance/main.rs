@@ -6,14 +6,14 @@
 //!
 //! The suite knows MQTT by itself (`tables.rs`, `encode.rs`, `decode.rs`) and takes nothing from the broker's codec.
 
+mod decode;
+mod encode;
+mod memory;
+mod packet;
+mod run;
+mod script;
 mod tables;
 mod words;
-mod packet;
-mod encode;
-mod decode;
-mod script;
-mod run;
-mod memory;
 
 use memory::Memory;
 use script::Case;
@@ -45,7 +45,10 @@ fn in_memory(name: &str) {
                     .and_then(|mut memory| run::run(case, *version, &mut memory));
                 if let Err(error) = result {
                     let store = if is_durable { ", durable" } else { "" };
-                    failures.push(format!("{} ({version}, {shards} shards{store})\n  scripts/{name}:{error}\n", case.title));
+                    failures.push(format!(
+                        "{} ({version}, {shards} shards{store})\n  scripts/{name}:{error}\n",
+                        case.title
+                    ));
                     break;
                 }
             }
@@ -81,5 +84,16 @@ scripts! {
     session = "session.mqtt",
     takeover = "takeover.mqtt",
     keep_alive = "keep-alive.mqtt",
+    will = "will.mqtt",
+    publish_qos0 = "publish-qos0.mqtt",
+    publish_qos1 = "publish-qos1.mqtt",
+    publish_qos2 = "publish-qos2.mqtt",
+    redelivery = "redelivery.mqtt",
+    ordering = "ordering.mqtt",
+    flow_control = "flow-control.mqtt",
+    packet_size = "packet-size.mqtt",
+    message_properties = "message-properties.mqtt",
+    message_expiry = "message-expiry.mqtt",
+    topic_alias = "topic-alias.mqtt",
     retained = "retained.mqtt",
 }

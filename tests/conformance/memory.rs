@@ -93,7 +93,8 @@ impl Memory {
     /// Runs until nothing is left to do.
     fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
-            let was_busy = self.read_all() | self.exchange() | self.flush_all() | self.outputs() | self.timeouts();
+            let was_busy =
+                self.read_all() | self.exchange() | self.flush_all() | self.outputs() | self.timeouts();
             if !was_busy && !self.make_durable() {
                 return;
             }
@@ -108,7 +109,11 @@ impl Memory {
 
     /// Feeds the broker what a client has sent, once.
     fn read(&mut self, name: &str) -> bool {
-        let Some(link) = self.links.get_mut(name).filter(|link| !link.unread.is_empty() && !link.is_paused && !link.is_starved) else {
+        let Some(link) = self
+            .links
+            .get_mut(name)
+            .filter(|link| !link.unread.is_empty() && !link.is_paused && !link.is_starved)
+        else {
             return false;
         };
         match &mut link.stage {
@@ -157,10 +162,16 @@ impl Memory {
                 link.stage = Stage::Closed;
             }
             Next::Accepted(request) => {
-                let shard = usize::from(partition(request.client_identifier.as_str(), self.shards.len() as u16));
+                let shard =
+                    usize::from(partition(request.client_identifier.as_str(), self.shards.len() as u16));
                 if !self.shards[shard].may_leave_will(&request) {
                     let (version, maximum) = (request.version, request.maximum_packet_size_bytes);
-                    link.received.extend(refusal_bytes(version, ReasonCode::NotAuthorized, "the Will is not allowed", maximum));
+                    link.received.extend(refusal_bytes(
+                        version,
+                        ReasonCode::NotAuthorized,
+                        Some("the Will is not allowed"),
+                        maximum,
+                    ));
                     link.stage = Stage::Closed;
                     return;
                 }
@@ -287,7 +298,8 @@ impl Driver for Memory {
                 return Ok((client.clone(), Received::Packet(link.received.drain(..length).collect())));
             }
         }
-        let is_closed = |client: &&String| self.links.get(*client).is_none_or(|link| matches!(link.stage, Stage::Closed));
+        let is_closed =
+            |client: &&String| self.links.get(*client).is_none_or(|link| matches!(link.stage, Stage::Closed));
         match clients.iter().find(is_closed) {
             Some(client) => Ok((client.clone(), Received::Close)),
             None => Ok((clients[0].clone(), Received::Nothing)),
@@ -351,7 +363,8 @@ fn verify(handshake: &mut Handshake, credentials: Option<&(String, Vec<u8>)>) ->
     };
     let user_name = request.user_name.clone();
     let is_known = credentials.is_none_or(|(known, password)| {
-        user_name.as_deref() == Some(known) && request.password.as_ref().is_some_and(|given| given.as_bytes() == password)
+        user_name.as_deref() == Some(known)
+            && request.password.as_ref().is_some_and(|given| given.as_bytes() == password)
     });
     if is_known {
         handshake.accept(Identity { user_name })
@@ -378,7 +391,9 @@ fn set(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
                 _ => return None,
             }
         }
-        "session_expiry_max" => settings.session_expiry_max = SessionExpiryInterval::from_seconds(value.parse().ok()?),
+        "session_expiry_max" => {
+            settings.session_expiry_max = SessionExpiryInterval::from_seconds(value.parse().ok()?)
+        }
         "subscriptions_max" => settings.subscriptions_max = value.parse().ok()?,
         "keep_alive_max_s" => settings.keep_alive_max_s = value.parse().ok()?,
         "topic_length_max" => settings.topic_length_max = value.parse().ok()?,

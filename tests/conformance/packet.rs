@@ -47,15 +47,38 @@ impl fmt::Display for Version {
 
 /// The packet types by their names; a type's number is its place, from 1.
 pub const KINDS: [&str; 15] = [
-    "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK",
-    "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+    "CONNECT",
+    "CONNACK",
+    "PUBLISH",
+    "PUBACK",
+    "PUBREC",
+    "PUBREL",
+    "PUBCOMP",
+    "SUBSCRIBE",
+    "SUBACK",
+    "UNSUBSCRIBE",
+    "UNSUBACK",
+    "PINGREQ",
+    "PINGRESP",
+    "DISCONNECT",
+    "AUTH",
 ];
 
 /// The fields of each packet type that are no properties.
 const FIELDS: [&[&str]; 15] = [
     &[
-        "version", "protocol_name", "protocol_level", "clean_start", "keep_alive", "client_identifier", "will_topic", "will_payload",
-        "will_qos", "will_retain", "user_name", "password",
+        "version",
+        "protocol_name",
+        "protocol_level",
+        "clean_start",
+        "keep_alive",
+        "client_identifier",
+        "will_topic",
+        "will_payload",
+        "will_qos",
+        "will_retain",
+        "user_name",
+        "password",
     ],
     &["session_present", "reason"],
     &["topic", "payload", "qos", "id", "dup", "retain"],
@@ -165,7 +188,9 @@ impl Packet {
 
     /// A Reason Code stands without a name.
     fn takes_reason(&self, word: &str, rest: &[Word]) -> bool {
-        FIELDS[self.kind].contains(&"reason") && rest.first() != Some(&Word::Mark('=')) && reason_code(word).is_ok()
+        FIELDS[self.kind].contains(&"reason")
+            && rest.first() != Some(&Word::Mark('='))
+            && reason_code(word).is_ok()
     }
 
     fn has_filters(&self) -> bool {
@@ -179,7 +204,7 @@ impl Packet {
             return Ok(rest);
         }
         let name = match (self.name(), self.get("topic"), self.get("payload")) {
-            ("PUBLISH", None, _) => "topic",
+            ("PUBLISH", None, None) => "topic",
             ("PUBLISH", Some(_), None) => "payload",
             _ => return Err("a text without a name does not belong here".to_owned()),
         };
@@ -220,7 +245,7 @@ impl Packet {
             return Err(format!("{} has no field `{name}`", self.name()));
         }
         // A script may say a property twice to see how the Server takes it.
-        if self.get(name).is_some() && property(name).is_none() {
+        if self.get(name).is_some() && property(name).or(will_property(name)).is_none() {
             return Err(format!("`{name}` is said twice"));
         }
         self.fields.push((name.to_owned(), value));
@@ -268,7 +293,8 @@ impl Packet {
             return vec![format!("a {} instead of a {}", got.name(), self.name())];
         }
         let mut differences = Vec::new();
-        let names: BTreeSet<&str> = self.fields.iter().chain(&got.fields).map(|(name, _)| name.as_str()).collect();
+        let names: BTreeSet<&str> =
+            self.fields.iter().chain(&got.fields).map(|(name, _)| name.as_str()).collect();
         for name in names {
             let expected = self.all(name);
             let received = got.all(name);
@@ -278,9 +304,16 @@ impl Packet {
             }
             let is_absent = expected == [&Value::Absent] && received.is_empty();
             let fits = expected.len() == received.len()
-                && expected.iter().zip(&received).all(|(expected, received)| fits(expected, received, variables));
+                && expected
+                    .iter()
+                    .zip(&received)
+                    .all(|(expected, received)| fits(expected, received, variables));
             if !is_absent && !fits {
-                differences.push(format!("{name}: {} instead of {}", show_all(&received), show_all(&expected)));
+                differences.push(format!(
+                    "{name}: {} instead of {}",
+                    show_all(&received),
+                    show_all(&expected)
+                ));
             }
         }
         differences
@@ -288,7 +321,8 @@ impl Packet {
 
     /// Reason Strings are for people: where the Server refuses or ends a connection, any text or none will do.
     fn may_explain_itself(&self) -> bool {
-        matches!(self.name(), "CONNACK" | "DISCONNECT") && matches!(self.get("reason"), Some(Value::Reason(0x80..)))
+        matches!(self.name(), "CONNACK" | "DISCONNECT")
+            && matches!(self.get("reason"), Some(Value::Reason(0x80..)))
     }
 
     fn all(&self, name: &str) -> Vec<&Value> {
@@ -338,7 +372,9 @@ fn value_and_rest<'a>(name: &str, value: &Word, rest: &'a [Word]) -> Result<(Val
             "never" => Value::Number(u64::from(u32::MAX)),
             _ if word.starts_with('$') => Value::Variable(word[1..].to_owned()),
             _ if name == "version" => Value::Text(word.clone().into_bytes()),
-            _ => Value::Number(number(word).ok_or_else(|| format!("`{name}={word}`: a number or a \"text\" is wanted"))?),
+            _ => Value::Number(
+                number(word).ok_or_else(|| format!("`{name}={word}`: a number or a \"text\" is wanted"))?,
+            ),
         },
         (Word::Mark(mark), _) => return Err(format!("`{mark}` is no value of `{name}`")),
     };
@@ -367,7 +403,11 @@ impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = if self.0.len() > 120 { &self.0[..60] } else { self.0 };
         write!(f, "\"{}\"", shown.escape_ascii())?;
-        if shown.len() < self.0.len() { write!(f, "(and {} bytes more)", self.0.len() - shown.len()) } else { Ok(()) }
+        if shown.len() < self.0.len() {
+            write!(f, "(and {} bytes more)", self.0.len() - shown.len())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -395,7 +435,9 @@ impl fmt::Display for Packet {
         for (name, value) in &self.fields {
             match (name.as_str(), value) {
                 ("topic" | "payload", Value::Text(_)) | ("reasons" | "reason", _) => write!(f, " {value}")?,
-                ("dup" | "retain" | "clean_start" | "session_present" | "will_retain", Value::Number(1)) => write!(f, " {name}")?,
+                ("dup" | "retain" | "clean_start" | "session_present" | "will_retain", Value::Number(1)) => {
+                    write!(f, " {name}")?
+                }
                 _ => write!(f, " {name}={value}")?,
             }
         }

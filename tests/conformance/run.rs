@@ -48,7 +48,14 @@ pub trait Driver {
 
 /// Runs a case. The error tells the line and what was wrong there.
 pub fn run(case: &Case, version: Version, driver: &mut dyn Driver) -> Result<(), String> {
-    let mut run = Run { driver, version, clients: BTreeMap::new(), aliases: BTreeMap::new(), variables: Variables::new(), trace: VecDeque::new() };
+    let mut run = Run {
+        driver,
+        version,
+        clients: BTreeMap::new(),
+        aliases: BTreeMap::new(),
+        variables: Variables::new(),
+        trace: VecDeque::new(),
+    };
     let mut steps = case.steps.iter().peekable();
     while let Some((line, step)) = steps.next() {
         let result = match step {
@@ -116,7 +123,9 @@ impl Run<'_> {
             Step::Send { client, packet, is_held } => {
                 let client = self.name(client);
                 let version = match packet.get("version") {
-                    Some(Value::Text(name)) => Version::named(&String::from_utf8_lossy(name)).ok_or("no such version")?,
+                    Some(Value::Text(name)) => {
+                        Version::named(&String::from_utf8_lossy(name)).ok_or("no such version")?
+                    }
                     _ => self.client(&client).version,
                 };
                 self.client(&client).version = version;
@@ -170,7 +179,12 @@ impl Run<'_> {
     /// The client of this name, whose connection opens with this if it has none.
     fn client(&mut self, name: &str) -> &mut Client {
         let version = self.version;
-        self.clients.entry(name.to_owned()).or_insert(Client { version, is_connected: false, reads: true, held: Vec::new() })
+        self.clients.entry(name.to_owned()).or_insert(Client {
+            version,
+            is_connected: false,
+            reads: true,
+            held: Vec::new(),
+        })
     }
 
     fn is_open(&self, client: &str) -> Result<(), String> {
@@ -206,7 +220,9 @@ impl Run<'_> {
             let (client, received) = self.driver.receive(clients)?;
             let got = match received {
                 Received::Packet(bytes) => self.decoded(&client, &bytes)?,
-                Received::Close => return Err(format!("{client} <- {first}\n    got the end of the connection")),
+                Received::Close => {
+                    return Err(format!("{client} <- {first}\n    got the end of the connection"));
+                }
                 Received::Nothing => return Err(format!("{client} <- {first}\n    got nothing")),
             };
             let fitting = wanted.iter().position(|(_, packet, _)| {
@@ -259,7 +275,9 @@ impl Run<'_> {
                 self.driver.cut(client);
                 Ok(())
             }
-            Received::Packet(bytes) => Err(format!("{client} <- close\n    got {}", self.decoded(client, &bytes)?)),
+            Received::Packet(bytes) => {
+                Err(format!("{client} <- close\n    got {}", self.decoded(client, &bytes)?))
+            }
             Received::Nothing => Err(format!("{client} <- close\n    the connection is still open")),
         }
     }
@@ -281,7 +299,8 @@ impl Run<'_> {
             Received::Nothing => "no PINGRESP".to_owned(),
             Received::Close => "the end of the connection".to_owned(),
             Received::Packet(bytes) => {
-                let packet = decode(&bytes, self.client(name).version).map_err(|error| format!("{name} got {error}"))?;
+                let packet = decode(&bytes, self.client(name).version)
+                    .map_err(|error| format!("{name} got {error}"))?;
                 if answer.as_ref() == Some(&packet) {
                     return Ok(());
                 }
@@ -293,7 +312,9 @@ impl Run<'_> {
 
     fn finish(&mut self) -> Result<(), String> {
         let open: Vec<String> = self.clients.keys().cloned().collect();
-        open.iter().try_for_each(|client| self.expect_nothing(client).map_err(|error| format!("at the end of the case: {error}")))
+        open.iter().try_for_each(|client| {
+            self.expect_nothing(client).map_err(|error| format!("at the end of the case: {error}"))
+        })
     }
 }
 

@@ -90,13 +90,16 @@ impl Parser {
         }
         if let Some(title) = text.strip_prefix("case ") {
             if !std::mem::take(&mut self.is_cited) {
-                return Err("above a case stands what it shows, as in `# spec(v5): [MQTT-3.3.1-5]`".to_owned());
+                return Err(
+                    "above a case stands what it shows, as in `# spec(v5): [MQTT-3.3.1-5]`".to_owned()
+                );
             }
             if let Some(case) = self.cases.last().filter(|case| case.steps.is_empty()) {
                 return Err(format!("the case in line {} is empty", case.line));
             }
             self.identifiers = 60_000;
-            let versions = if self.versions.is_empty() { Version::ALL.to_vec() } else { self.versions.clone() };
+            let versions =
+                if self.versions.is_empty() { Version::ALL.to_vec() } else { self.versions.clone() };
             let title = title.trim().to_owned();
             self.cases.push(Case { title, line, versions, setup: Setup::default(), steps: Vec::new() });
             return Ok(());
@@ -139,7 +142,8 @@ impl Parser {
                 let [_, Word::Text(user_name), Word::Text(password)] = words.as_slice() else {
                     return Err("User Name and Password stand in quotes".to_owned());
                 };
-                case.setup.credentials = Some((String::from_utf8_lossy(user_name).into_owned(), password.clone()));
+                case.setup.credentials =
+                    Some((String::from_utf8_lossy(user_name).into_owned(), password.clone()));
                 case.setup.only_in_memory = true;
             }
             ["versions" | "settings" | "only" | "denied" | "credentials", ..] => {
@@ -156,7 +160,8 @@ impl Parser {
 }
 
 fn parse_versions(names: &[&str]) -> Result<Vec<Version>, String> {
-    let named = |name: &&str| Version::named(name).ok_or_else(|| format!("`{name}` is no version: 3.1, 3.1.1, 5.0"));
+    let named =
+        |name: &&str| Version::named(name).ok_or_else(|| format!("`{name}` is no version: 3.1, 3.1.1, 5.0"));
     names.iter().map(named).collect()
 }
 
@@ -164,7 +169,9 @@ fn take_settings(setup: &mut Setup, mut words: &[Word]) -> Result<(), String> {
     while let [Word::Bare(name), rest @ ..] = words {
         let (value, rest) = match rest {
             [Word::Mark('='), Word::Bare(value), rest @ ..] => (value.clone(), rest),
-            [Word::Mark('='), Word::Text(value), rest @ ..] => (String::from_utf8_lossy(value).into_owned(), rest),
+            [Word::Mark('='), Word::Text(value), rest @ ..] => {
+                (String::from_utf8_lossy(value).into_owned(), rest)
+            }
             _ => ("true".to_owned(), rest),
         };
         setup.settings.push((name.clone(), value));
@@ -181,27 +188,40 @@ fn steps(words: &[Word], bare: &[&str], identifiers: &mut u64) -> Result<(Vec<St
         ["store", "holds"] => Ok((vec![Step::Store { is_held: true }], true)),
         ["store", "goes", "on"] => Ok((vec![Step::Store { is_held: false }], true)),
         [client, "cut"] => one(Step::Cut { client: name(client)? }),
-        [client, "stops", "reading"] => Ok((vec![Step::Read { client: name(client)?, does_read: false }], true)),
+        [client, "stops", "reading"] => {
+            Ok((vec![Step::Read { client: name(client)?, does_read: false }], true))
+        }
         [client, "reads", "on"] => Ok((vec![Step::Read { client: name(client)?, does_read: true }], true)),
         [client, "<-", "close"] => one(Step::ExpectClose { client: name(client)? }),
         [client, "<-", "nothing"] => one(Step::ExpectNothing { client: name(client)? }),
-        [client, arrow @ ("->" | "->>"), "bytes", ..] => {
-            one(Step::SendBytes { client: name(client)?, bytes: raw_bytes(&words[3..])?, is_held: *arrow == "->>" })
-        }
-        [client, arrow @ ("->" | "->>"), ..] => {
-            one(Step::Send { client: name(client)?, packet: Packet::parse(&words[2..])?, is_held: *arrow == "->>" })
-        }
+        [client, arrow @ ("->" | "->>"), "bytes", ..] => one(Step::SendBytes {
+            client: name(client)?,
+            bytes: raw_bytes(&words[3..])?,
+            is_held: *arrow == "->>",
+        }),
+        [client, arrow @ ("->" | "->>"), ..] => one(Step::Send {
+            client: name(client)?,
+            packet: Packet::parse(&words[2..])?,
+            is_held: *arrow == "->>",
+        }),
         [clients, arrow @ ("<-" | "<~"), ..] => {
             let clients = clients.split('|').map(name).collect::<Result<_, _>>()?;
             let (words, alias) = match (words, bare) {
                 ([words @ .., _, _], [.., "as", alias]) => (words, Some(name(alias)?)),
                 _ => (words, None),
             };
-            one(Step::Expect { clients, packet: Packet::parse(&words[2..])?, in_any_order: *arrow == "<~", alias })
+            one(Step::Expect {
+                clients,
+                packet: Packet::parse(&words[2..])?,
+                in_any_order: *arrow == "<~",
+                alias,
+            })
         }
-        [client, verb @ ("connects" | "resumes" | "subscribes" | "unsubscribes" | "publishes" | "disconnects"), ..] => {
-            Ok((exchange(&name(client)?, verb, &words[2..], identifiers)?, false))
-        }
+        [
+            client,
+            verb @ ("connects" | "resumes" | "subscribes" | "unsubscribes" | "publishes" | "disconnects"),
+            ..,
+        ] => Ok((exchange(&name(client)?, verb, &words[2..], identifiers)?, false)),
         _ => Err("this is no step".to_owned()),
     }
 }
@@ -209,11 +229,13 @@ fn steps(words: &[Word], bare: &[&str], identifiers: &mut u64) -> Result<(Vec<St
 /// The whole exchange that a verb stands for.
 fn exchange(client: &str, verb: &str, words: &[Word], identifiers: &mut u64) -> Result<Vec<Step>, String> {
     let send = |packet| Step::Send { client: client.to_owned(), packet, is_held: false };
-    let expect = |packet| Step::Expect { clients: vec![client.to_owned()], packet, in_any_order: false, alias: None };
+    let expect =
+        |packet| Step::Expect { clients: vec![client.to_owned()], packet, in_any_order: false, alias: None };
     *identifiers += 1;
     let id = Value::Number(*identifiers);
     let parse = |kind: &str| {
-        let words: Vec<Word> = std::iter::once(Word::Bare(kind.to_owned())).chain(words.iter().cloned()).collect();
+        let words: Vec<Word> =
+            std::iter::once(Word::Bare(kind.to_owned())).chain(words.iter().cloned()).collect();
         Packet::parse(&words)
     };
     Ok(match verb {
@@ -225,13 +247,15 @@ fn exchange(client: &str, verb: &str, words: &[Word], identifiers: &mut u64) -> 
         "subscribes" => {
             let packet = parse("SUBSCRIBE")?;
             let granted = packet.filters.iter().map(|filter| filter.options & 0b11).collect();
-            let suback = Packet::new("SUBACK").with("id", id.clone()).with("reasons", Value::Reasons(granted));
+            let suback =
+                Packet::new("SUBACK").with("id", id.clone()).with("reasons", Value::Reasons(granted));
             vec![send(packet.with("id", id)), expect(suback)]
         }
         "unsubscribes" => {
             let packet = parse("UNSUBSCRIBE")?;
             let success = vec![0; packet.filters.len()];
-            let unsuback = Packet::new("UNSUBACK").with("id", id.clone()).with("reasons", Value::Reasons(success));
+            let unsuback =
+                Packet::new("UNSUBACK").with("id", id.clone()).with("reasons", Value::Reasons(success));
             vec![send(packet.with("id", id)), expect(unsuback)]
         }
         "publishes" => {
@@ -256,13 +280,16 @@ fn exchange(client: &str, verb: &str, words: &[Word], identifiers: &mut u64) -> 
 }
 
 fn name(word: &str) -> Result<String, String> {
-    let is_name = !word.is_empty() && word.chars().all(|character| character.is_alphanumeric() || character == '_');
+    let is_name =
+        !word.is_empty() && word.chars().all(|character| character.is_alphanumeric() || character == '_');
     if is_name { Ok(word.to_owned()) } else { Err(format!("`{word}` is no name of a client")) }
 }
 
 fn duration(word: &str) -> Result<Duration, String> {
     let millis = word.strip_suffix("ms").and_then(number).map(Duration::from_millis);
-    millis.or_else(|| word.strip_suffix('s').and_then(number).map(Duration::from_secs)).ok_or_else(|| format!("`{word}` is no time such as 15s or 500ms"))
+    millis
+        .or_else(|| word.strip_suffix('s').and_then(number).map(Duration::from_secs))
+        .ok_or_else(|| format!("`{word}` is no time such as 15s or 500ms"))
 }
 
 /// `30 02 "MQTT" 00`
@@ -292,7 +319,10 @@ mod tests {
             ("# spec(v5): [MQTT-3.1.0-1]\ncase a\n", "2: the case is empty"),
             (&format!("{head}  wait 1\n"), "3: `1` is no time"),
             (&format!("{head}  a -> PUBLSH\n"), "3: `PUBLSH` is no packet type"),
-            (&format!("{head}  a -> PUBLISH \\\n    qos=1\n  a <- PUBACK idd=1\n"), "5: PUBACK has no field `idd`"),
+            (
+                &format!("{head}  a -> PUBLISH \\\n    qos=1\n  a <- PUBACK idd=1\n"),
+                "5: PUBACK has no field `idd`",
+            ),
             (&format!("{head}  a <- CONNACK good\n"), "3: CONNACK has no field `good`"),
             (&format!("{head}  a -> CONNECT clean_start clean_start\n"), "3: `clean_start` is said twice"),
             (&format!("{head}  a waves\n"), "3: this is no step"),
@@ -316,8 +346,12 @@ mod tests {
                 other => format!("{other:?}"),
             })
             .collect();
-        let expected =
-            ["-> PUBLISH qos=2 \"t\" id=60001", "<- PUBREC id=60001 ...", "-> PUBREL id=60001", "<- PUBCOMP id=60001 ..."];
+        let expected = [
+            "-> PUBLISH qos=2 \"t\" id=60001",
+            "<- PUBREC id=60001 ...",
+            "-> PUBREL id=60001",
+            "<- PUBCOMP id=60001 ...",
+        ];
         assert_eq!(names, expected);
     }
 }

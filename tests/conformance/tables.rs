@@ -102,7 +102,10 @@ pub const RETURN_CODES: &[u8] = &[0x00, 0x84, 0x85, 0x88, 0x86, 0x87];
 
 /// Identifier and layout of the property that scripts call `name`.
 pub fn property(name: &str) -> Option<(u8, Layout)> {
-    PROPERTIES.iter().find(|(_, other, _)| *other == name).map(|(identifier, _, layout)| (*identifier, *layout))
+    PROPERTIES
+        .iter()
+        .find(|(_, other, _)| *other == name)
+        .map(|(identifier, _, layout)| (*identifier, *layout))
 }
 
 /// Name and layout of the property with this identifier.

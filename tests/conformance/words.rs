@@ -51,7 +51,8 @@ fn joined_text(mut rest: &str) -> Result<(Vec<u8>, &str), String> {
         let mut times = 1;
         if let Some(number) = rest.strip_prefix('*') {
             let end = number.find(|character: char| !character.is_ascii_digit()).unwrap_or(number.len());
-            times = number[..end].parse().map_err(|_| "behind `*` stands how often, as a number".to_owned())?;
+            times =
+                number[..end].parse().map_err(|_| "behind `*` stands how often, as a number".to_owned())?;
             rest = &number[end..];
         }
         joined.extend(text.repeat(times));
@@ -76,7 +77,10 @@ fn text(rest: &str) -> Result<(Vec<u8>, &str), String> {
                     '\\' | '"' => text.push(escape as u8),
                     'x' => {
                         let digits = inside.get(at + 2..at + 4).unwrap_or_default();
-                        text.push(u8::from_str_radix(digits, 16).map_err(|_| "behind `\\x` stand two hexadecimal digits")?);
+                        text.push(
+                            u8::from_str_radix(digits, 16)
+                                .map_err(|_| "behind `\\x` stand two hexadecimal digits")?,
+                        );
                         characters = inside.char_indices();
                         characters.nth(inside[..at + 4].chars().count() - 1);
                     }
@@ -85,7 +89,9 @@ fn text(rest: &str) -> Result<(Vec<u8>, &str), String> {
                         let digits = inside.get(at + 3..end).unwrap_or_default();
                         let code = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
                         let mut buffer = [0; 4];
-                        text.extend(code.ok_or("`\\u{..}` names no character")?.encode_utf8(&mut buffer).bytes());
+                        text.extend(
+                            code.ok_or("`\\u{..}` names no character")?.encode_utf8(&mut buffer).bytes(),
+                        );
                         characters = inside.char_indices();
                         characters.nth(inside[..=end].chars().count() - 1);
                     }

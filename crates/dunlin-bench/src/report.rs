@@ -1,7 +1,7 @@
 //! What a comparison prints: a table for the terminal, JSON for programs, Markdown for `docs/benchmarks.md`.
 //!
-//! The three say the same. A line for a broker holds its cost, the rate, how busy broker and generator were, and what was
-//! lost; without the last three a cost means little.
+//! The three say the same. A line for a broker holds its cost, the rate, how busy broker and generator were, how much
+//! others disturbed them, and what was lost; without these a cost means little.
 
 use std::fmt::Write;
 use std::fs;
@@ -13,6 +13,7 @@ use crate::Error;
 use crate::compare::{ComparedScenario, Comparison, Figures};
 use crate::scenario::Load;
 use crate::statistics::Spread;
+use crate::traffic::TrafficFigures;
 
 /// Where Markdown results begin in a document.
 pub const RESULTS_BEGIN: &str = "<!-- results: begin (written by dunlin-bench compare --markdown) -->";
@@ -38,6 +39,7 @@ struct Line {
     rate: String,
     broker_core: String,
     generator_core: String,
+    disturbed: String,
     lost: String,
     ratio: String,
 }
@@ -65,8 +67,8 @@ pub fn one_line(figures: &Figures) -> String {
     let line = line("", std::slice::from_ref(figures), None);
     match figures {
         Figures::Traffic(_) => format!(
-            "{}, {}/s, broker {}, generator {}, lost {}",
-            line.cost, line.rate, line.broker_core, line.generator_core, line.lost
+            "{}, {}/s, broker {}, generator {}, disturbed {}, lost {}",
+            line.cost, line.rate, line.broker_core, line.generator_core, line.disturbed, line.lost
         ),
         Figures::Idle(figures) => {
             format!("{} ({:.0} B private dirty)", line.cost, figures.private_dirty_bytes_per_connection)
@@ -83,14 +85,14 @@ pub fn table(comparison: &Comparison) -> String {
         let [cost, rate, ..] = headings(&scenario.scenario.load);
         let _ = writeln!(
             out,
-            "  {:<16} {cost:<34} {rate:>14} {:>7} {:>10} {:>8}",
-            "broker", "broker", "generator", "lost"
+            "  {:<16} {cost:<32} {rate:>12} {:>7} {:>10} {:>10} {:>6}",
+            "broker", "broker", "generator", "disturbed", "lost"
         );
         for line in lines(comparison, scenario) {
-            let Line { broker, cost, rate, broker_core, generator_core, lost, ratio } = line;
+            let Line { broker, cost, rate, broker_core, generator_core, disturbed, lost, ratio } = line;
             let _ = writeln!(
                 out,
-                "  {broker:<16} {cost:<34} {rate:>14} {broker_core:>7} {generator_core:>10} {lost:>8}"
+                "  {broker:<16} {cost:<32} {rate:>12} {broker_core:>7} {generator_core:>10} {disturbed:>10} {lost:>6}"
             );
             if !ratio.is_empty() {
                 let _ = writeln!(out, "  {} / {broker}: {ratio}", comparison.brokers[0].name);
@@ -120,16 +122,17 @@ pub fn markdown(comparison: &Comparison, machine: &Machine) -> String {
     let first = comparison.brokers.first().map_or("", |broker| &broker.name);
     let _ = writeln!(
         out,
-        "\n| scenario | broker | cost | messages/s | broker core | generator core | lost | {first} / this |"
+        "\n| scenario | broker | cost | messages/s | broker core | generator core | disturbed | lost | {first} / this |"
     );
-    let _ = writeln!(out, "|---|---|---|---|---|---|---|---|");
+    let _ = writeln!(out, "|---|---|---|---|---|---|---|---|---|");
     for scenario in &comparison.scenarios {
         for line in lines(comparison, scenario) {
-            let Line { broker, cost, rate, broker_core, generator_core, lost, ratio } = line;
+            let Line { broker, cost, rate, broker_core, generator_core, disturbed, lost, ratio } = line;
             let name = &scenario.scenario.name;
             let _ = writeln!(
                 out,
-                "| {name} | {broker} | {cost} | {rate} | {broker_core} | {generator_core} | {lost} | {ratio} |"
+                "| {name} | {broker} | {cost} | {rate} | {broker_core} | {generator_core} | {disturbed} | {lost} | \
+                 {ratio} |"
             );
         }
     }
@@ -198,20 +201,9 @@ fn line(broker: &str, rounds: &[Figures], ratio: Option<Spread>) -> Line {
         broker: broker.to_owned(),
         cost: cost.map_or_else(|| "unknown".to_owned(), |cost| show_spread(cost, unit)),
         rate: median(traffic.iter().map(|figures| figures.delivered_per_s).collect(), thousands),
-        broker_core: median(
-            traffic
-                .iter()
-                .filter_map(|figures| busy(figures.broker_cpu_share?, figures.broker_wait_share?))
-                .collect(),
-            percent,
-        ),
-        generator_core: median(
-            traffic
-                .iter()
-                .filter_map(|figures| busy(figures.generator_cpu_share, figures.generator_wait_share))
-                .collect(),
-            percent,
-        ),
+        broker_core: median(traffic.iter().filter_map(|figures| figures.broker_cpu_share).collect(), percent),
+        generator_core: median(traffic.iter().map(|figures| figures.generator_cpu_share).collect(), percent),
+        disturbed: median(traffic.iter().map(|figures| disturbed(figures)).collect(), percent),
         lost: match traffic.iter().map(|figures| figures.lost + figures.repeated).max() {
             None => "-".to_owned(),
             Some(_) => show_faults(
@@ -223,9 +215,9 @@ fn line(broker: &str, rounds: &[Figures], ratio: Option<Spread>) -> Line {
     }
 }
 
-/// The share of the time in which a process had work, of the time in which it could have its core.
-fn busy(ran: f64, waited: f64) -> Option<f64> {
-    (waited < 1.0).then(|| ran / (1.0 - waited))
+/// The share of the time in which broker or generator had work and others had its core.
+fn disturbed(figures: &TrafficFigures) -> f64 {
+    figures.generator_wait_share.max(figures.broker_wait_share.unwrap_or_default())
 }
 
 fn show_faults(lost: u64, repeated: u64) -> String {

@@ -46,7 +46,7 @@ pub struct TrafficFigures {
     pub delivered_per_s: f64,
     /// CPU time of the broker's process per delivered message in microseconds, when its process is known.
     pub broker_cpu_us_per_message: Option<f64>,
-    /// The share of one core that the broker used; with what it waited for its core, about 1 when it was saturated.
+    /// The share of one core that the broker used; about 1 when it was saturated.
     pub broker_cpu_share: Option<f64>,
     /// The share of the time in which the broker had work and others had its core; 0 on a quiet machine.
     pub broker_wait_share: Option<f64>,

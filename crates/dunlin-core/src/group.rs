@@ -85,7 +85,14 @@ pub struct Group {
 impl Group {
     /// A group without members.
     pub fn new(name: Arc<str>) -> Self {
-        Self { name, members: Vec::new(), queue: VecDeque::new(), queued_bytes: 0, next_sequence: 0, last_picked: 0 }
+        Self {
+            name,
+            members: Vec::new(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            next_sequence: 0,
+            last_picked: 0,
+        }
     }
 
     /// The filter beneath `$share/name/`.
@@ -98,7 +105,13 @@ impl Group {
         match self.member_mut(id) {
             Some(member) => member.subscription = subscription,
             None => {
-                self.members.push(Member { id, subscription, is_online: false, is_ready: false, outstanding: 0 });
+                self.members.push(Member {
+                    id,
+                    subscription,
+                    is_online: false,
+                    is_ready: false,
+                    outstanding: 0,
+                });
             }
         }
     }

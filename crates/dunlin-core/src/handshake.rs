@@ -98,6 +98,16 @@ pub struct ConnectRequest {
     pub accepted_packet_size_bytes: u32,
 }
 
+impl ConnectRequest {
+    /// The Keep Alive the Server imposes, if the client's is longer than allowed or off. 3.x has no way to say so, so there it is
+    /// not imposed.
+    pub fn server_keep_alive_s(&self, settings: &Settings) -> Option<u16> {
+        let maximum_s = settings.keep_alive_max_s;
+        let is_too_long = self.keep_alive_s == 0 || self.keep_alive_s > maximum_s;
+        (self.version == ProtocolVersion::V5 && maximum_s > 0 && is_too_long).then_some(maximum_s)
+    }
+}
+
 /// Why a connection did not come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -164,7 +174,9 @@ impl Handshake {
             State::Challenging(mechanism) => self.handle_auth(frame, mechanism),
             // spec(v5): [MQTT-3.1.4-6]
             // spec(v3.1.1): [MQTT-3.1.4-5]
-            State::AwaitingVerdict | State::Over => self.refuse(ReasonCode::ProtocolError, "a packet before CONNACK"),
+            State::AwaitingVerdict | State::Over => {
+                self.refuse(ReasonCode::ProtocolError, "a packet before CONNACK")
+            }
         }
     }
 
@@ -194,8 +206,11 @@ impl Handshake {
     // spec(v3.1.1): [MQTT-3.2.2-4]
     pub fn refuse(&mut self, reason_code: ReasonCode, detail: &'static str) -> Next {
         self.state = State::Over;
-        let maximum_packet_size = self.request.as_ref().map_or(u32::MAX, |request| request.maximum_packet_size_bytes);
-        let bytes = refusal_bytes(self.version, reason_code, detail, maximum_packet_size);
+        let maximum_packet_size =
+            self.request.as_ref().map_or(u32::MAX, |request| request.maximum_packet_size_bytes);
+        let is_welcome = self.request.as_ref().is_none_or(|request| request.request_problem_information);
+        let bytes =
+            refusal_bytes(self.version, reason_code, is_welcome.then_some(detail), maximum_packet_size);
         Next::Refused(bytes, Refusal { reason_code, detail })
     }
 
@@ -229,14 +244,20 @@ impl Handshake {
                 if !name_is_known {
                     return Next::Refused(Vec::new(), refusal);
                 }
-                let version = if level >= 5 { ProtocolVersion::V5 } else { ProtocolVersion::V3_1_1 };
-                Next::Refused(refusal_bytes(version, refusal.reason_code, refusal.detail, u32::MAX), refusal)
+                // Bit 7 marks bridges of 3.x, which understand only an answer in 3.x.
+                let version = if level & 0x7F >= 5 { ProtocolVersion::V5 } else { ProtocolVersion::V3_1_1 };
+                Next::Refused(
+                    refusal_bytes(version, refusal.reason_code, Some(refusal.detail), u32::MAX),
+                    refusal,
+                )
             }
             // spec(v5): [MQTT-3.1.4-1] [MQTT-4.13.1-1]
             // spec(v3.1.1): [MQTT-3.1.4-1] [MQTT-3.2.2-6]
             Err(ConnectError::Malformed { version, error }) => {
                 let bytes = match version {
-                    ProtocolVersion::V5 => refusal_bytes(version, error.reason_code, error.detail, u32::MAX),
+                    ProtocolVersion::V5 => {
+                        refusal_bytes(version, error.reason_code, Some(error.detail), u32::MAX)
+                    }
                     ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => Vec::new(),
                 };
                 Next::Refused(bytes, Refusal { reason_code: error.reason_code, detail: error.detail })
@@ -260,7 +281,10 @@ impl Handshake {
             // spec(v3.1.1): [MQTT-3.1.3-8] [MQTT-3.1.3-9]
             // MQTT 3.1 knows no empty identifier at all (1 to 23 characters).
             None if (!is_v5 && !connect.clean_start) || version == ProtocolVersion::V3_1 => {
-                return self.refuse(ReasonCode::ClientIdentifierNotValid, "an empty client identifier needs Clean Session");
+                return self.refuse(
+                    ReasonCode::ClientIdentifierNotValid,
+                    "an empty client identifier needs Clean Session",
+                );
             }
             // spec(v5): [MQTT-3.1.3-7]
             None => ClientIdentifier::assigned(random),
@@ -314,6 +338,16 @@ impl Handshake {
             authentication: method.map(|method| (method.into(), None)),
             accepted_packet_size_bytes: self.accepted_packet_size_bytes,
         }));
+        // spec(v5): [MQTT-3.1.2-24]
+        let fits = self.request.as_ref().is_none_or(|request| {
+            connack(request, settings, false).len() <= request.maximum_packet_size_bytes as usize
+        });
+        if !fits {
+            return self.refuse(
+                ReasonCode::PacketTooLarge,
+                "the client's Maximum Packet Size leaves no room for CONNACK",
+            );
+        }
         match method {
             None => {
                 self.state = State::AwaitingVerdict;
@@ -322,7 +356,10 @@ impl Handshake {
             Some(method) => match mechanisms.begin(method) {
                 Some(mechanism) => self.advance(mechanism, connect.properties.authentication_data),
                 // spec(v5): [MQTT-4.12.0-1]
-                None => self.refuse(ReasonCode::BadAuthenticationMethod, "the Authentication Method is not supported"),
+                None => self.refuse(
+                    ReasonCode::BadAuthenticationMethod,
+                    "the Authentication Method is not supported",
+                ),
             },
         }
     }
@@ -356,7 +393,9 @@ impl Handshake {
                 Next::Read(auth_bytes(ReasonCode::ContinueAuthentication, self.method(), Some(&data)))
             }
             Step::Success { data, identity } => {
-                if let Some((_, answer)) = self.request.as_mut().and_then(|request| request.authentication.as_mut()) {
+                if let Some((_, answer)) =
+                    self.request.as_mut().and_then(|request| request.authentication.as_mut())
+                {
                     *answer = data.map(Into::into);
                 }
                 self.accept(identity)
@@ -376,12 +415,47 @@ pub(crate) fn auth_bytes(reason_code: ReasonCode, method: Option<&str>, data: Op
     bytes
 }
 
-/// A CONNACK that refuses. The Reason String is left out if it would not fit.
-// spec(v5): [MQTT-3.2.2-19]
+/// The CONNACK that accepts.
+pub(crate) fn connack(request: &ConnectRequest, settings: &Settings, session_present: bool) -> Vec<u8> {
+    let granted_expiry = request.session_expiry.min(settings.session_expiry_max);
+    let (method, data) = match &request.authentication {
+        Some((method, data)) => (Some(&**method), data.as_deref()),
+        None => (None, None),
+    };
+    // spec(v5): [MQTT-3.1.2-28]
+    let response_information = settings
+        .response_information
+        .as_ref()
+        .filter(|_| request.request_response_information)
+        .map(|template| template.replace("%c", request.client_identifier.as_str()));
+    let properties = ConnAckProperties {
+        session_expiry_interval_s: (granted_expiry != request.session_expiry)
+            .then(|| granted_expiry.as_seconds()),
+        receive_maximum: (settings.receive_maximum != u16::MAX).then_some(settings.receive_maximum),
+        maximum_packet_size: Some(request.accepted_packet_size_bytes),
+        // spec(v5): [MQTT-3.2.2-16]
+        assigned_client_identifier: request.is_assigned.then_some(request.client_identifier.as_str()),
+        topic_alias_maximum: (settings.topic_alias_maximum > 0).then_some(settings.topic_alias_maximum),
+        // spec(v5): [MQTT-3.1.2-21]
+        server_keep_alive_s: request.server_keep_alive_s(settings),
+        response_information: response_information.as_deref(),
+        // spec(v5): [MQTT-4.12.0-5] [MQTT-4.12.0-6]
+        authentication_method: method,
+        authentication_data: data,
+        ..ConnAckProperties::default()
+    };
+    let mut bytes = Vec::new();
+    let connack = ConnAck { session_present, reason_code: ReasonCode::Success, properties };
+    connack.encode(request.version, &mut bytes);
+    bytes
+}
+
+/// A CONNACK that refuses. The Reason String is left out if it would not fit, and if nothing fits there are no bytes.
+// spec(v5): [MQTT-3.2.2-19] [MQTT-3.1.2-24]
 pub fn refusal_bytes(
     version: ProtocolVersion,
     reason_code: ReasonCode,
-    detail: &str,
+    detail: Option<&str>,
     maximum_packet_size_bytes: u32,
 ) -> Vec<u8> {
     let encode = |reason_string| {
@@ -390,8 +464,8 @@ pub fn refusal_bytes(
         ConnAck { session_present: false, reason_code, properties }.encode(version, &mut bytes);
         bytes
     };
-    let whole = encode(Some(detail));
-    if whole.len() > maximum_packet_size_bytes as usize { encode(None) } else { whole }
+    let fits = |bytes: &Vec<u8>| bytes.len() <= maximum_packet_size_bytes as usize;
+    [detail, None].into_iter().map(encode).find(fits).unwrap_or_default()
 }
 
 /// Judges a Topic Name's length and levels against the limits.

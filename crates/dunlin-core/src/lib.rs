@@ -16,26 +16,32 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unreachable)
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable
+    )
 )]
 
-pub mod time;
-pub mod settings;
-pub mod message;
-pub mod identity;
 pub mod authenticate;
 pub mod authorize;
-pub mod handshake;
 pub mod connection;
-pub mod session;
-pub mod router;
-pub mod retained;
 pub mod group;
+pub mod handshake;
+pub mod identity;
 pub mod journal;
+pub mod message;
 pub mod peer;
-pub mod timers;
-pub mod slots;
+pub mod retained;
+pub mod router;
+pub mod session;
+pub mod settings;
 pub mod shard;
+pub mod slots;
+pub mod time;
+pub mod timers;
 
 pub use shard::Shard;
 pub use time::Timestamp;

@@ -62,7 +62,10 @@ impl ApplicationMessage {
     /// The Topic Name.
     pub fn topic(&self) -> &str {
         // The bytes were a `&str` when the message was made.
-        self.bytes.get(..self.topic_length as usize).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.bytes
+            .get(..self.topic_length as usize)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
     }
 
     /// The encoded properties that travel with the message.
@@ -127,7 +130,18 @@ pub struct Publication<'a> {
 impl<'a> Publication<'a> {
     /// A publication that nobody keeps yet.
     pub fn new(id: MessageId, topic: &'a str, qos: QoS, retain: bool, gauge: &'a MemoryGauge) -> Self {
-        Self { id, topic, qos, retain, publisher: 0, expires_at: None, forwarded: &[], payload: &[], kept: None, gauge }
+        Self {
+            id,
+            topic,
+            qos,
+            retain,
+            publisher: 0,
+            expires_at: None,
+            forwarded: &[],
+            payload: &[],
+            kept: None,
+            gauge,
+        }
     }
 
     /// A message that was kept, on its way again.

@@ -194,11 +194,16 @@ impl Link {
         self.received += 1;
     }
 
-    /// What to tell the peer about its messages: the count, if it has grown and nothing is withheld.
-    pub(crate) fn applied_to_tell(&mut self) -> Option<u64> {
-        (self.withheld == 0 && self.told < self.received).then(|| {
-            self.told = self.received;
-            self.received
+    /// Messages received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// What to tell the peer when `received` of its messages are applied: the count, if it has grown and nothing is withheld.
+    pub(crate) fn applied_to_tell(&mut self, received: u64) -> Option<u64> {
+        (self.withheld == 0 && self.told < received).then(|| {
+            self.told = received;
+            received
         })
     }
 }

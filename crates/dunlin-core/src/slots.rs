@@ -89,6 +89,8 @@ impl<T> Slots<T> {
 
     /// All keys and things, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.slab.iter().map(|(index, (generation, value))| (Key { index: index as u32, generation: *generation }, value))
+        self.slab
+            .iter()
+            .map(|(index, (generation, value))| (Key { index: index as u32, generation: *generation }, value))
     }
 }

@@ -109,6 +109,8 @@ pub(crate) struct Connection {
     pub is_lagging: bool,
     /// It is a publisher that waits for a slow consumer or peer.
     pub is_paused: bool,
+    /// Its input waits until CONNACK has left, or until it has read what waits for it.
+    pub is_held: bool,
     /// The client welcomes Reason Strings everywhere.
     pub request_problem_information: bool,
     pub keep_alive_s: u16,
@@ -138,7 +140,8 @@ impl Connection {
     // spec(v5): [MQTT-3.1.2-22] [MQTT-3.2.2-22]
     // spec(v3.1.1): [MQTT-3.1.2-24]
     pub fn keep_alive_deadline(&self) -> Option<Timestamp> {
-        (self.keep_alive_s > 0)
-            .then(|| self.last_packet_at + std::time::Duration::from_millis(u64::from(self.keep_alive_s) * 1500))
+        (self.keep_alive_s > 0).then(|| {
+            self.last_packet_at + std::time::Duration::from_millis(u64::from(self.keep_alive_s) * 1500)
+        })
     }
 }

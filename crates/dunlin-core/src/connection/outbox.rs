@@ -79,7 +79,9 @@ impl Outbox {
             [before, payload]
         });
         let last = self.shared.back().map_or(self.written, |(at, _)| (*at).max(self.written));
-        pieces.chain(std::iter::once(self.buffer.get(last..).unwrap_or_default())).filter(|piece| !piece.is_empty())
+        pieces
+            .chain(std::iter::once(self.buffer.get(last..).unwrap_or_default()))
+            .filter(|piece| !piece.is_empty())
     }
 
     /// Forgets the first `count` bytes: they are written.

@@ -204,7 +204,9 @@ impl Outbound {
     pub fn enqueue(&mut self, delivery: Delivery, settings: &Settings, now: Timestamp) -> Enqueued {
         let size = delivery.message.size_bytes();
         let mut displaced = Vec::new();
-        while self.queue.len() >= settings.queued_messages_max || self.queued_bytes + size > settings.queued_bytes_max {
+        while self.queue.len() >= settings.queued_messages_max
+            || self.queued_bytes + size > settings.queued_bytes_max
+        {
             let front_is_expired = self.queue.front().is_some_and(|front| front.message.is_expired(now));
             let makes_room = front_is_expired || settings.overflow == OverflowPolicy::DropOldest;
             match self.queue.pop_front() {
@@ -219,7 +221,9 @@ impl Outbound {
                 None => break,
             }
         }
-        if self.queue.len() >= settings.queued_messages_max || self.queued_bytes + size > settings.queued_bytes_max {
+        if self.queue.len() >= settings.queued_messages_max
+            || self.queued_bytes + size > settings.queued_bytes_max
+        {
             return match settings.overflow {
                 OverflowPolicy::Disconnect => Enqueued::Overflow(delivery),
                 OverflowPolicy::DropOldest | OverflowPolicy::DropNewest => Enqueued::Refused(delivery),
@@ -292,7 +296,9 @@ impl Outbound {
     // spec(v3.1.1): [MQTT-4.3.2-1]
     pub fn acknowledge(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {
         match self.stage_of(packet_identifier) {
-            Some(Stage::Publish(delivery)) if delivery.qos == QoS::AtLeastOnce => self.over(packet_identifier),
+            Some(Stage::Publish(delivery)) if delivery.qos == QoS::AtLeastOnce => {
+                self.over(packet_identifier)
+            }
             Some(Stage::Publish(_) | Stage::PubRel { .. }) => Acknowledged::WrongQoS,
             Some(Stage::Done) | None => Acknowledged::Unknown,
         }

@@ -14,7 +14,9 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::slots::{Key, Slots};
 use crate::timers::Timers;
-use dunlin_codec::{Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode, UserProperties};
+use dunlin_codec::{
+    Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode, UserProperties,
+};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -108,11 +110,13 @@ impl Clients {
 
     /// Whether anything lets the Session's client do this.
     pub fn is_allowed(&self, session: Key, question: impl FnOnce(&dyn Authorizer, Who<'_>) -> bool) -> bool {
-        let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| !authorizer.allows_everything()) else {
+        let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| !authorizer.allows_everything())
+        else {
             return true;
         };
         self.sessions.get(session).is_some_and(|session| {
-            let who = Who { client_identifier: session.client_identifier.as_str(), identity: &session.identity };
+            let who =
+                Who { client_identifier: session.client_identifier.as_str(), identity: &session.identity };
             question(&**authorizer, who)
         })
     }
@@ -189,7 +193,11 @@ impl Clients {
 
 /// A DISCONNECT with a Reason String, if the client welcomes one and it is not too large for it.
 // spec(v5): [MQTT-3.1.2-29] [MQTT-3.14.2-1] [MQTT-3.14.2-3] [MQTT-3.1.2-24]
-fn disconnect_bytes(reason_code: ReasonCode, detail: Option<&str>, maximum_packet_size_bytes: usize) -> Vec<u8> {
+fn disconnect_bytes(
+    reason_code: ReasonCode,
+    detail: Option<&str>,
+    maximum_packet_size_bytes: usize,
+) -> Vec<u8> {
     for reason_string in [detail, None] {
         let mut bytes = Vec::new();
         Disconnect { reason_string, ..Disconnect::new(reason_code) }.encode(ProtocolVersion::V5, &mut bytes);

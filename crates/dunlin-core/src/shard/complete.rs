@@ -42,8 +42,9 @@ impl Shard {
     // spec(v5): [MQTT-4.6.0-2] [MQTT-4.6.0-3]
     // spec(v3.1.1): [MQTT-4.6.0-2] [MQTT-4.6.0-3]
     pub(super) fn owe(&mut self, now: Timestamp, key: Key, barrier: Barrier, owed: Owed) {
-        let is_open =
-            barrier.peers.is_empty() && barrier.joins.is_empty() && self.clients.journal.is_durable(barrier.position);
+        let is_open = barrier.peers.is_empty()
+            && barrier.joins.is_empty()
+            && self.clients.journal.is_durable(barrier.position);
         let Some(connection) = self.clients.connections.get_mut(key) else {
             return;
         };
@@ -75,14 +76,25 @@ impl Shard {
             self.waiting_durable.pop_front();
             self.release(now, key);
         }
+        while let Some((position, peer, received)) = self.waiting_applied.front().copied() {
+            if !self.clients.journal.is_durable(position) {
+                break;
+            }
+            self.waiting_applied.pop_front();
+            self.tell_applied(peer, received);
+        }
         self.run_follow_ups(now);
     }
 
     /// Sends the connection's acknowledgements whose turn has come.
     pub(super) fn release(&mut self, now: Timestamp, key: Key) {
         while self.first_is_open(key) {
-            let completions =
-                self.clients.connections.get_mut(key).and_then(|c| c.extras.as_mut()).map(|e| &mut e.completions);
+            let completions = self
+                .clients
+                .connections
+                .get_mut(key)
+                .and_then(|c| c.extras.as_mut())
+                .map(|e| &mut e.completions);
             let Some(completion) = completions.and_then(|completions| completions.pop_front()) else {
                 return;
             };
@@ -98,9 +110,10 @@ impl Shard {
         let barrier = &completion.barrier;
         barrier.joins.iter().all(|token| !self.waiting_joins.contains_key(token))
             && self.clients.journal.is_durable(barrier.position)
-            && barrier.peers.iter().all(|(peer, sequence)| {
-                self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence))
-            })
+            && barrier
+                .peers
+                .iter()
+                .all(|(peer, sequence)| self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence)))
     }
 
     /// A group has answered: one thing less in the way of a SUBACK.
@@ -111,7 +124,9 @@ impl Shard {
     }
 
     fn send_owed(&mut self, now: Timestamp, key: Key, owed: Owed) {
-        let Some(connection) = self.clients.connections.get_mut(key).filter(|connection| !connection.is_closing) else {
+        let Some(connection) =
+            self.clients.connections.get_mut(key).filter(|connection| !connection.is_closing)
+        else {
             return;
         };
         let version = connection.version;
@@ -120,6 +135,7 @@ impl Shard {
                 connection.is_established = true;
                 let session = connection.session;
                 self.clients.write(key, |outbox| outbox.push(&bytes));
+                self.let_go(key);
                 self.resume(now, session);
             }
             Owed::PubAck(packet_identifier, reason_code) => {
@@ -156,7 +172,8 @@ impl Shard {
             Owed::UnsubAck { packet_identifier, reason_codes } => {
                 let reason_codes = &reason_codes[..];
                 let user_properties = UserProperties::default();
-                let unsuback = UnsubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
+                let unsuback =
+                    UnsubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
                 self.clients.write(key, |outbox| outbox.encode(|bytes| unsuback.encode(version, bytes)));
             }
         }

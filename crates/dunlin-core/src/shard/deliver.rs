@@ -96,7 +96,16 @@ impl Clients {
             }
             self.slow_consumer = Some(connection);
         }
-        self.transmit(now, connection, publication, QoS::AtMostOnce, wanted.retain, wanted.identifiers, None, false);
+        self.transmit(
+            now,
+            connection,
+            publication,
+            QoS::AtMostOnce,
+            wanted.retain,
+            wanted.identifiers,
+            None,
+            false,
+        );
     }
 
     fn enqueue(&mut self, now: Timestamp, session: Key, delivery: Delivery) {
@@ -109,7 +118,10 @@ impl Clients {
             Enqueued::Refused(delivery) => vec![delivery],
             Enqueued::Overflow(delivery) => {
                 if let Some(connection) = value.connection {
-                    let cause = Cause::Server { reason_code: ReasonCode::QuotaExceeded, detail: "the queue of the Session is full" };
+                    let cause = Cause::Server {
+                        reason_code: ReasonCode::QuotaExceeded,
+                        detail: "the queue of the Session is full",
+                    };
                     self.follow_ups.push_back(FollowUp::Disconnect { connection, cause });
                 }
                 vec![delivery]
@@ -164,17 +176,31 @@ impl Clients {
             self.journal.stage(|| Record::Sent { client: client.clone(), message, packet_identifier });
         }
         let identifiers = identifiers.as_slice();
-        let was_sent =
-            self.transmit(now, connection, publication, qos, retain, identifiers, Some(packet_identifier), false);
+        let was_sent = self.transmit(
+            now,
+            connection,
+            publication,
+            qos,
+            retain,
+            identifiers,
+            Some(packet_identifier),
+            false,
+        );
         if !was_sent {
             // spec(v5): [MQTT-3.1.2-25]
-            let ticket = self.sessions.get_mut(session).and_then(|value| value.outbound.abandon(packet_identifier));
+            let ticket =
+                self.sessions.get_mut(session).and_then(|value| value.outbound.abandon(packet_identifier));
             self.exchange_over(session, packet_identifier, ticket);
         }
     }
 
     /// An exchange is over: whoever lent the message hears of it.
-    pub fn exchange_over(&mut self, session: Key, packet_identifier: PacketIdentifier, ticket: Option<Box<Ticket>>) {
+    pub fn exchange_over(
+        &mut self,
+        session: Key,
+        packet_identifier: PacketIdentifier,
+        ticket: Option<Box<Ticket>>,
+    ) {
         if let Some(ticket) = ticket {
             self.follow_ups.push_back(FollowUp::TicketDone { session, ticket: *ticket });
         }
@@ -192,7 +218,9 @@ impl Clients {
         };
         while self.outbox_has_room(connection) && self.resend_one(now, session, connection) {}
         while self.outbox_has_room(connection) {
-            let Some(delivery) = self.sessions.get_mut(session).and_then(|value| value.outbound.next_queued()) else {
+            let Some(delivery) =
+                self.sessions.get_mut(session).and_then(|value| value.outbound.next_queued())
+            else {
                 break;
             };
             if delivery.message.is_expired(now) {
@@ -206,7 +234,8 @@ impl Clients {
     }
 
     fn resend_one(&mut self, now: Timestamp, session: Key, connection: Key) -> bool {
-        let Some(resend) = self.sessions.get_mut(session).and_then(|value| value.outbound.next_resend()) else {
+        let Some(resend) = self.sessions.get_mut(session).and_then(|value| value.outbound.next_resend())
+        else {
             return false;
         };
         match resend {
@@ -217,15 +246,31 @@ impl Clients {
                 let mut publication = Publication::of(&delivery.message);
                 let identifiers = delivery.identifiers.as_slice();
                 let (qos, retain) = (delivery.qos, delivery.retain);
-                let was_sent =
-                    self.transmit(now, connection, &mut publication, qos, retain, identifiers, Some(packet_identifier), true);
+                let was_sent = self.transmit(
+                    now,
+                    connection,
+                    &mut publication,
+                    qos,
+                    retain,
+                    identifiers,
+                    Some(packet_identifier),
+                    true,
+                );
                 if !was_sent {
-                    let ticket = self.sessions.get_mut(session).and_then(|value| value.outbound.abandon(packet_identifier));
+                    let ticket = self
+                        .sessions
+                        .get_mut(session)
+                        .and_then(|value| value.outbound.abandon(packet_identifier));
                     self.exchange_over(session, packet_identifier, ticket);
                 }
             }
             Resend::PubRel(packet_identifier) => {
-                self.send_acknowledgement(connection, PacketType::PubRel, packet_identifier, ReasonCode::Success);
+                self.send_acknowledgement(
+                    connection,
+                    PacketType::PubRel,
+                    packet_identifier,
+                    ReasonCode::Success,
+                );
             }
         }
         true
@@ -273,7 +318,8 @@ impl Clients {
             return self.count_sent(fits);
         }
         let mut parts = frames::parts(publication, qos, retain, now);
-        (parts.dup, parts.packet_identifier, parts.subscription_identifiers) = (dup, packet_identifier, identifiers);
+        (parts.dup, parts.packet_identifier, parts.subscription_identifiers) =
+            (dup, packet_identifier, identifiers);
         if parts.frame_length(version) > maximum {
             return self.count_sent(false);
         }
@@ -330,7 +376,10 @@ impl Clients {
         self.connections.get(connection).is_none_or(|value| {
             value.is_closing
                 || (value.outbox_bytes() <= mark
-                    && self.sessions.get(value.session).is_none_or(|session| session.outbound.queued_bytes() <= mark))
+                    && self
+                        .sessions
+                        .get(value.session)
+                        .is_none_or(|session| session.outbound.queued_bytes() <= mark))
         })
     }
 

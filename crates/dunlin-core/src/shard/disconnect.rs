@@ -25,13 +25,19 @@ impl Shard {
         key: Key,
         disconnect: Disconnect<'_>,
     ) -> Result<(), Violation> {
+        if !disconnect.reason_code.client_may_disconnect_with() {
+            return Err(protocol_error("3.14.2.1", "a Reason Code of DISCONNECT that only a Server sends"));
+        }
         let session_expiry_max = self.clients.settings.session_expiry_max;
         let Some((_, session)) = self.clients.session_of(key) else {
             return Ok(());
         };
         if let Some(seconds) = disconnect.session_expiry_interval_s {
             if session.expiry == SessionExpiryInterval::WITH_CONNECTION && seconds != 0 {
-                return Err(protocol_error("3.14.2.2.2", "a Session Expiry Interval of 0 cannot be raised at DISCONNECT"));
+                return Err(protocol_error(
+                    "3.14.2.2.2",
+                    "a Session Expiry Interval of 0 cannot be raised at DISCONNECT",
+                ));
             }
             session.expiry = SessionExpiryInterval::from_seconds(seconds).min(session_expiry_max);
         }
@@ -61,7 +67,13 @@ impl Shard {
     }
 
     /// Ends a connection for a reason of the Server or its operator.
-    pub fn disconnect(&mut self, now: Timestamp, connection: Key, reason_code: ReasonCode, detail: &'static str) {
+    pub fn disconnect(
+        &mut self,
+        now: Timestamp,
+        connection: Key,
+        reason_code: ReasonCode,
+        detail: &'static str,
+    ) {
         self.end_connection(now, connection, Cause::Server { reason_code, detail });
         self.run_follow_ups(now);
     }
@@ -76,7 +88,8 @@ impl Shard {
 
     /// Ends a connection once, whatever the cause; what the client is told is in its outbox.
     pub(super) fn end_connection(&mut self, now: Timestamp, key: Key, cause: Cause) {
-        let Some(connection) = self.clients.connections.get(key).filter(|connection| !connection.is_closing) else {
+        let Some(connection) = self.clients.connections.get(key).filter(|connection| !connection.is_closing)
+        else {
             return;
         };
         let session = connection.session;
@@ -89,7 +102,9 @@ impl Shard {
     // spec(v5): [MQTT-3.1.2-23] [MQTT-4.1.0-1]
     // spec(v3.1.1): [MQTT-3.1.2-4] [MQTT-4.1.0-1] [MQTT-4.1.0-2]
     fn leave(&mut self, now: Timestamp, session: Key, key: Key) {
-        let Some(value) = self.clients.sessions.get_mut(session).filter(|value| value.connection == Some(key)) else {
+        let Some(value) =
+            self.clients.sessions.get_mut(session).filter(|value| value.connection == Some(key))
+        else {
             return;
         };
         value.connection = None;

@@ -18,19 +18,19 @@
 //! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what several of them share is
 //! in `clients`, `deliver`, `complete`, `retain`, `shared` and `peers`.
 
+mod acknowledge;
 mod clients;
-mod frames;
-mod deliver;
 mod complete;
 mod connect;
+mod deliver;
+mod disconnect;
+mod frames;
+mod peers;
 mod publish;
-mod acknowledge;
-mod subscribe;
+mod reauthenticate;
 mod retain;
 mod shared;
-mod peers;
-mod disconnect;
-mod reauthenticate;
+mod subscribe;
 mod timeouts;
 
 use crate::authenticate::{Mechanisms, NoMechanisms};
@@ -215,6 +215,8 @@ pub struct Shard {
     last_message_at: Timestamp,
     /// Connections whose acknowledgements wait for the store, by position.
     waiting_durable: VecDeque<(Position, Key)>,
+    /// Peers that hear how many of their messages are applied when the store has them, by position.
+    waiting_applied: VecDeque<(Position, ShardId, u64)>,
     /// Connections whose SUBACK waits for a group.
     waiting_joins: HashMap<u64, Key, foldhash::fast::RandomState>,
     next_token: u64,
@@ -243,6 +245,7 @@ impl Shard {
             boot_epoch: config.boot_epoch,
             last_message_at: Timestamp::ZERO,
             waiting_durable: VecDeque::new(),
+            waiting_applied: VecDeque::new(),
             waiting_joins: HashMap::default(),
             next_token: 0,
             answers: Vec::new(),
@@ -257,11 +260,19 @@ impl Shard {
             value.last_packet_at = now;
         }
         let next = loop {
-            let Some(value) = self.clients.connections.get(connection).filter(|value| !value.is_closing) else {
+            let Some(value) = self.clients.connections.get_mut(connection).filter(|value| !value.is_closing)
+            else {
                 consumed = input.len();
                 break NextInput::Close;
             };
             if value.is_paused {
+                break NextInput::Pause;
+            }
+            // Nothing is answered before CONNACK, and a client that reads no answers asks no more questions.
+            // spec(v5): [MQTT-3.2.0-1]
+            // spec(v3.1.1): [MQTT-3.2.0-1]
+            if !value.is_established || value.outbox_bytes() > 2 * self.clients.settings.outbox_bytes_max {
+                value.is_held = true;
                 break NextInput::Pause;
             }
             if self.clients.wire.turn_bytes > TURN_BYTES_MAX {
@@ -286,7 +297,12 @@ impl Shard {
         Progress { consumed, next }
     }
 
-    fn handle_packet(&mut self, now: Timestamp, connection: Key, packet: Packet<'_>) -> Result<(), Violation> {
+    fn handle_packet(
+        &mut self,
+        now: Timestamp,
+        connection: Key,
+        packet: Packet<'_>,
+    ) -> Result<(), Violation> {
         match packet {
             Packet::Publish(publish) => self.handle_publish(now, connection, publish),
             Packet::PubAck(packet) => self.handle_puback(now, connection, packet),
@@ -350,13 +366,38 @@ impl Shard {
         self.clients.recycle(connection);
         if self.clients.has_caught_up(connection) {
             self.caught_up(connection);
-            if let Some((session, value)) = self.clients.session_of(connection)
-                && (value.outbound.queued_messages() > 0 || value.outbound.owes_resend() || value.is_busy || !value.retained.is_empty())
-            {
-                self.pump(now, session);
-                self.run_follow_ups(now);
-            }
         }
+        // However long its queue is: what fits is sent, or nothing would ever shorten it.
+        let mark = self.clients.settings.outbox_bytes_max / 2;
+        if self.connection(connection).is_none_or(|value| value.outbox_bytes() > mark) {
+            return;
+        }
+        self.let_go(connection);
+        if let Some((session, value)) = self.clients.session_of(connection)
+            && (value.outbound.queued_messages() > 0
+                || value.outbound.owes_resend()
+                || value.is_busy
+                || !value.retained.is_empty())
+        {
+            self.pump(now, session);
+            self.run_follow_ups(now);
+        }
+    }
+
+    /// Input that was held back for the sake of this connection itself may come.
+    fn let_go(&mut self, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key)
+            && connection.is_established
+            && std::mem::take(&mut connection.is_held)
+        {
+            self.clients.outputs.push_back(Output::Resume { connection: key });
+        }
+    }
+
+    /// Whether input of this connection waits for [`Output::Resume`].
+    pub fn is_paused(&self, connection: Key) -> bool {
+        self.connection(connection)
+            .is_some_and(|value| !value.is_closing && (value.is_paused || value.is_held))
     }
 
     /// What the runtime is asked to do.

@@ -1,13 +1,13 @@
 //! What other shards say, and how they are answered.
 
-use super::complete::Answer;
 use super::Shard;
+use super::complete::Answer;
+use super::shared::ROUTE_ONLY;
 use crate::connection::{Barrier, Slowed};
 use crate::group::MemberId;
 use crate::identity::ShardId;
 use crate::message::Publication;
 use crate::peer::PeerMessage;
-use super::shared::ROUTE_ONLY;
 use crate::router::Target;
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -27,9 +27,24 @@ impl Shard {
     }
 
     /// The end of a batch from a shard: tells it how much is applied.
+    ///
+    /// Applied means durable here as well, because the peer sends acknowledgements on the strength of it.
     pub fn handle_peer_batch_end(&mut self, from: ShardId) {
-        if let Some(link) = self.peers.link(from)
-            && let Some(applied) = link.applied_to_tell()
+        let position = self.clients.journal.position();
+        let Some(received) = self.peers.link(from).map(|link| link.received()) else {
+            return;
+        };
+        if self.clients.journal.is_durable(position) {
+            self.tell_applied(from, received);
+        } else {
+            self.waiting_applied.push_back((position, from, received));
+        }
+    }
+
+    /// Tells a shard that so many of its messages are applied.
+    pub(super) fn tell_applied(&mut self, to: ShardId, received: u64) {
+        if let Some(link) = self.peers.link(to)
+            && let Some(applied) = link.applied_to_tell(received)
         {
             link.stage(PeerMessage::Applied(applied));
         }
@@ -48,6 +63,8 @@ impl Shard {
         let member = |session| MemberId { shard: from, session };
         match message {
             PeerMessage::Publish(message) => {
+                // Whatever is published here after this message was acknowledged is newer than it, whatever the clocks say.
+                self.last_message_at = self.last_message_at.max(message.id.received_at);
                 self.route(now, &mut Publication::of(&message), Some(from));
                 self.withhold(now, from);
             }
@@ -128,9 +145,9 @@ impl Shard {
         let mut position = 0;
         while let Some(answer) = self.answers.get(position) {
             let peers = answer.barrier.peers.clone();
-            let is_open = peers
-                .iter()
-                .all(|(peer, sequence)| self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence)));
+            let is_open = peers.iter().all(|(peer, sequence)| {
+                self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence))
+            });
             if is_open {
                 let Answer { to, token, .. } = self.answers.remove(position);
                 self.tell(now, to, PeerMessage::GroupJoined { token });

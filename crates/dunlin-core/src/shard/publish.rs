@@ -27,7 +27,12 @@ pub(super) struct Routed {
 }
 
 impl Shard {
-    pub(super) fn handle_publish(&mut self, now: Timestamp, key: Key, publish: Publish<'_>) -> Result<(), Violation> {
+    pub(super) fn handle_publish(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        publish: Publish<'_>,
+    ) -> Result<(), Violation> {
         self.clients.counters.messages_received += 1;
         // spec(v5): [MQTT-3.3.4-6]
         if !publish.subscription_identifiers.is_empty() {
@@ -60,7 +65,8 @@ impl Shard {
         let gauge = self.clients.gauge.clone();
         let mut publication = Publication::new(id, topic, publish.qos, publish.retain, &gauge);
         publication.publisher = publisher;
-        publication.expires_at = publish.properties.message_expiry_interval_s.map(|seconds| now.after_s(seconds));
+        publication.expires_at =
+            publish.properties.message_expiry_interval_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = &forwarded;
         publication.payload = publish.payload;
         let routed = self.route(now, &mut publication, None);
@@ -80,7 +86,11 @@ impl Shard {
         };
         if alias.get() > self.clients.settings.topic_alias_maximum {
             let detail = "the Topic Alias is greater than Topic Alias Maximum";
-            return Err(Violation { reason_code: ReasonCode::TopicAliasInvalid, statement: "MQTT-3.3.2-9", detail });
+            return Err(Violation {
+                reason_code: ReasonCode::TopicAliasInvalid,
+                statement: "MQTT-3.3.2-9",
+                detail,
+            });
         }
         let Some(connection) = self.clients.connections.get_mut(key) else {
             return Ok(None);
@@ -109,7 +119,11 @@ impl Shard {
         };
         if connection.version == ProtocolVersion::V5 && connection.inbound_outstanding >= receive_maximum {
             let detail = "more than Receive Maximum publications are unacknowledged";
-            return Err(Violation { reason_code: ReasonCode::ReceiveMaximumExceeded, statement: "MQTT-3.3.4-7", detail });
+            return Err(Violation {
+                reason_code: ReasonCode::ReceiveMaximumExceeded,
+                statement: "MQTT-3.3.4-7",
+                detail,
+            });
         }
         connection.inbound_outstanding = connection.inbound_outstanding.saturating_add(1);
         Ok(())
@@ -122,8 +136,11 @@ impl Shard {
             return Some(ReasonCode::TopicNameInvalid);
         }
         // The topics under $SYS are the Server's own (5.0 section 4.7.2).
-        let is_reserved = topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let may_publish = |retain| self.clients.is_allowed(session, |authorizer, who| authorizer.may_publish(who, topic, retain));
+        let is_reserved =
+            topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let may_publish = |retain| {
+            self.clients.is_allowed(session, |authorizer, who| authorizer.may_publish(who, topic, retain))
+        };
         if is_reserved || !may_publish(publish.retain) {
             return Some(ReasonCode::NotAuthorized);
         }
@@ -131,7 +148,8 @@ impl Shard {
         if is_utf8 && std::str::from_utf8(publish.payload).is_err() {
             return Some(ReasonCode::PayloadFormatInvalid);
         }
-        let is_over_memory = publish.qos > QoS::AtMostOnce && self.clients.gauge.bytes() > settings.memory_bytes_max;
+        let is_over_memory =
+            publish.qos > QoS::AtMostOnce && self.clients.gauge.bytes() > settings.memory_bytes_max;
         if is_over_memory || (publish.retain && !self.may_retain(topic, publish.payload.len())) {
             return Some(ReasonCode::QuotaExceeded);
         }
@@ -150,16 +168,20 @@ impl Shard {
         self.clients.counters.drop(Drop::Refused);
         let is_v5 = self.connection(key).is_some_and(|connection| connection.version == ProtocolVersion::V5);
         match (publish.packet_identifier, reason_code) {
-            (None, ReasonCode::PayloadFormatInvalid) => {
-                Err(Violation { reason_code, statement: "3.3.2.3.2", detail: "the payload is not UTF-8 as it says" })
-            }
+            (None, ReasonCode::PayloadFormatInvalid) => Err(Violation {
+                reason_code,
+                statement: "3.3.2.3.2",
+                detail: "the payload is not UTF-8 as it says",
+            }),
             (None, _) => Ok(()),
             // 3.x has no negative acknowledgement. Without room the connection is closed unacknowledged, so that the client sends again later; what can never succeed
             // is acknowledged and dropped.
             // spec(v3.1.1): [MQTT-4.8.0-2] [MQTT-3.3.5-2]
-            (Some(_), ReasonCode::QuotaExceeded) if !is_v5 => {
-                Err(Violation { reason_code, statement: "MQTT-4.8.0-2", detail: "there is no room for the message" })
-            }
+            (Some(_), ReasonCode::QuotaExceeded) if !is_v5 => Err(Violation {
+                reason_code,
+                statement: "MQTT-4.8.0-2",
+                detail: "there is no room for the message",
+            }),
             (Some(packet_identifier), _) => {
                 let barrier = Barrier::default();
                 let owed = match publish.qos {
@@ -184,7 +206,8 @@ impl Shard {
         routed: Routed,
     ) {
         let Routed { has_subscribers, mut barrier } = routed;
-        let reason_code = if has_subscribers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
+        let reason_code =
+            if has_subscribers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         let owed = if qos == QoS::ExactlyOnce {
             if let Some((_, session)) = self.clients.session_of(key) {
                 session.inbound.insert(packet_identifier);
@@ -204,7 +227,12 @@ impl Shard {
     /// Sends a publication to everybody it concerns on this shard and, if it did not come from one, on the others.
     // spec(v5): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
     // spec(v3.1.1): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
-    pub(super) fn route(&mut self, now: Timestamp, publication: &mut Publication<'_>, from: Option<ShardId>) -> Routed {
+    pub(super) fn route(
+        &mut self,
+        now: Timestamp,
+        publication: &mut Publication<'_>,
+        from: Option<ShardId>,
+    ) -> Routed {
         let mut routed = Routed::default();
         let mut groups = SmallVec::<[u32; 4]>::new();
         let mut peers = SmallVec::<[ShardId; 4]>::new();
@@ -285,7 +313,9 @@ impl Shard {
 
     /// Notes who waits for a slow consumer. False if it is lagging already, and nobody waits for it any more.
     pub(super) fn slow_down(&mut self, now: Timestamp, consumer: Key, slowed: Slowed) -> bool {
-        let Some(connection) = self.clients.connections.get_mut(consumer).filter(|connection| !connection.is_lagging) else {
+        let Some(connection) =
+            self.clients.connections.get_mut(consumer).filter(|connection| !connection.is_lagging)
+        else {
             return false;
         };
         let waiting = &mut connection.extras_mut().slowed;

@@ -18,7 +18,10 @@ impl Shard {
             return Err(protocol_error("MQTT-4.12.0-7", "AUTH without an Authentication Method in CONNECT"));
         };
         if auth.method != extras.method.as_deref() {
-            return Err(protocol_error("MQTT-4.12.1-1", "AUTH names another Authentication Method than CONNECT"));
+            return Err(protocol_error(
+                "MQTT-4.12.1-1",
+                "AUTH names another Authentication Method than CONNECT",
+            ));
         }
         let mechanism = match (auth.reason_code, extras.mechanism.take()) {
             (ReasonCode::ReAuthenticate, None) => auth.method.and_then(|method| mechanisms.begin(method)),
@@ -27,11 +30,16 @@ impl Shard {
         };
         let Some(mut mechanism) = mechanism else {
             let detail = "the Authentication Method is no longer supported";
-            return Err(Violation { reason_code: ReasonCode::BadAuthenticationMethod, statement: "MQTT-4.12.1-2", detail });
+            return Err(Violation {
+                reason_code: ReasonCode::BadAuthenticationMethod,
+                statement: "MQTT-4.12.1-2",
+                detail,
+            });
         };
         match mechanism.step(auth.data) {
             Step::Continue(data) => {
-                let bytes = auth_bytes(ReasonCode::ContinueAuthentication, extras.method.as_deref(), Some(&data));
+                let bytes =
+                    auth_bytes(ReasonCode::ContinueAuthentication, extras.method.as_deref(), Some(&data));
                 extras.mechanism = Some(mechanism);
                 self.clients.write(key, |outbox| outbox.push(&bytes));
                 Ok(())

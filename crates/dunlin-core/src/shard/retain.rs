@@ -115,7 +115,12 @@ impl Shard {
     }
 
     /// SUBACK has left: its subscriptions are owed their Retained Messages.
-    pub(super) fn owe_retained(&mut self, now: Timestamp, session: Key, filters: Vec<(Box<str>, Subscription)>) {
+    pub(super) fn owe_retained(
+        &mut self,
+        now: Timestamp,
+        session: Key,
+        filters: Vec<(Box<str>, Subscription)>,
+    ) {
         if filters.is_empty() || self.retained.is_empty() {
             return;
         }

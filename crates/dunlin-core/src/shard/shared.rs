@@ -69,14 +69,18 @@ impl Shard {
     ) -> bool {
         let own = self.peers.own;
         let ticket = Ticket { group: GroupId { owner: own, key }, sequence };
-        while let Some(member) = self.groups.get_mut(key).and_then(|group| group.pick(publication.qos != QoS::AtMostOnce)) {
+        while let Some(member) =
+            self.groups.get_mut(key).and_then(|group| group.pick(publication.qos != QoS::AtMostOnce))
+        {
             let Member { id, subscription, .. } = member;
             let is_counted = publication.qos != QoS::AtMostOnce && subscription.maximum_qos > 0;
             if id.shard == own && is_counted && !self.clients.can_take(id.session) {
                 self.member_is_busy(key, id);
                 continue;
             }
-            if is_counted && let Some(member) = self.groups.get_mut(key).and_then(|group| group.member_mut(id)) {
+            if is_counted
+                && let Some(member) = self.groups.get_mut(key).and_then(|group| group.member_mut(id))
+            {
                 member.outstanding += 1;
             }
             if id.shard == own {
@@ -85,7 +89,8 @@ impl Shard {
                 self.clients.deliver(now, id.session, publication, wanted, is_counted.then_some(ticket));
             } else if let Some(link) = self.peers.link(id.shard) {
                 let message = publication.keep();
-                let deliver = PeerMessage::GroupDeliver { session: id.session, ticket, subscription, message };
+                let deliver =
+                    PeerMessage::GroupDeliver { session: id.session, ticket, subscription, message };
                 barrier.peers.push((id.shard, link.stage(deliver)));
             }
             return true;
@@ -111,7 +116,9 @@ impl Shard {
         let (name, sequence, message) = (group.name.clone(), waiting.sequence, waiting.message.clone());
         self.clients.journal.stage(|| Record::GroupQueued { group: name, message, sequence });
         group.enqueue(waiting);
-        while group.queued_messages() > settings.queued_messages_max || group.queued_bytes() > settings.queued_bytes_max {
+        while group.queued_messages() > settings.queued_messages_max
+            || group.queued_bytes() > settings.queued_bytes_max
+        {
             let dropped = match settings.overflow {
                 OverflowPolicy::DropOldest => group.dequeue(),
                 OverflowPolicy::DropNewest | OverflowPolicy::Disconnect => group.dequeue_newest(),
@@ -225,7 +232,13 @@ impl Shard {
         self.clients.frames.reset();
         let identifier = [subscription.identifier];
         let wanted = wanted(&subscription, &identifier, message.retain);
-        self.clients.deliver(now, session, &mut Publication::of(&message), wanted, is_counted.then_some(ticket));
+        self.clients.deliver(
+            now,
+            session,
+            &mut Publication::of(&message),
+            wanted,
+            is_counted.then_some(ticket),
+        );
     }
 
     /// A Session joins, or changes its options. The group exists from here on; the answer waits until every shard knows.

@@ -13,7 +13,8 @@ use crate::session::Membership;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{
-    ProtocolVersion, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions, Unsubscribe,
+    ProtocolVersion, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions,
+    Unsubscribe,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -80,7 +81,10 @@ impl Shard {
         if crate::handshake::check_topic(text, settings).is_err() {
             return Err(ReasonCode::TopicFilterInvalid);
         }
-        if !self.clients.is_allowed(session, |authorizer, who| authorizer.may_subscribe(who, filter.topic_filter)) {
+        if !self
+            .clients
+            .is_allowed(session, |authorizer, who| authorizer.may_subscribe(who, filter.topic_filter))
+        {
             return Err(ReasonCode::NotAuthorized);
         }
         let value = self.clients.sessions.get(session).ok_or(ReasonCode::UnspecifiedError)?;
@@ -97,7 +101,12 @@ impl Shard {
     /// Adds or replaces a subscription of the Session's own; true if it is new.
     // spec(v5): [MQTT-3.8.4-3]
     // spec(v3.1.1): [MQTT-3.8.4-3]
-    fn subscribe_own(&mut self, session: Key, filter: SubscriptionFilter<'_>, subscription: Subscription) -> bool {
+    fn subscribe_own(
+        &mut self,
+        session: Key,
+        filter: SubscriptionFilter<'_>,
+        subscription: Subscription,
+    ) -> bool {
         let text = filter.as_str();
         let inserted = self.router.insert(text, Target::Session(session.index), subscription);
         if inserted.is_first_local {
@@ -168,7 +177,9 @@ impl Shard {
             };
             let reason_code = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             reason_codes.push(reason_code.code());
-            if existed && let Some(value) = self.clients.sessions.get(session).filter(|value| value.is_durable()) {
+            if existed
+                && let Some(value) = self.clients.sessions.get(session).filter(|value| value.is_durable())
+            {
                 let client = &value.client_identifier;
                 self.clients.journal.stage(|| Record::Unsubscribed {
                     client: client.clone(),

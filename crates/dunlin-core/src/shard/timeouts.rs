@@ -9,7 +9,11 @@ use crate::timers::Timer;
 impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.retained_continues.is_empty() { self.clients.timers.next_deadline() } else { Some(Timestamp::ZERO) }
+        if self.retained_continues.is_empty() {
+            self.clients.timers.next_deadline()
+        } else {
+            Some(Timestamp::ZERO)
+        }
     }
 
     /// Does what is due.
@@ -62,7 +66,10 @@ impl Shard {
     // spec(v5): [MQTT-3.1.2-22]
     // spec(v3.1.1): [MQTT-3.1.2-24]
     fn check_keep_alive(&mut self, now: Timestamp, key: Key) {
-        let Some(deadline) = self.connection(key).filter(|connection| !connection.is_closing).and_then(Connection::keep_alive_deadline)
+        let Some(deadline) = self
+            .connection(key)
+            .filter(|connection| !connection.is_closing)
+            .and_then(Connection::keep_alive_deadline)
         else {
             return;
         };
@@ -90,7 +97,9 @@ impl Shard {
         if self.clients.sessions.get(session).is_some_and(|value| !value.retained.is_empty()) {
             self.pump_retained(now, session);
         }
-        if self.clients.sessions.get(session).is_some_and(|value| value.is_busy) && self.clients.can_take(session) {
+        if self.clients.sessions.get(session).is_some_and(|value| value.is_busy)
+            && self.clients.can_take(session)
+        {
             self.tell_ready(now, session);
         }
     }

@@ -9,7 +9,7 @@
 //! * first arrivals in the order of sending, for each publisher, topic and QoS ([MQTT-4.6.0-5], [MQTT-4.6.0-6]);
 //! * a message of a shared group is with one member at a time, and ends with one.
 
-use crate::history::{Arrival, History, Publication, Session};
+use crate::history::{Arrival, History, Publication, Session, Subscription};
 use crate::world::World;
 use dunlin_codec::QoS;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,8 @@ pub fn check_arrival(history: &mut History, session: usize, arrival: &Arrival) {
                 && !(subscription.no_local && publication.publisher == value.client)
                 && !(arrival.retain && subscription.is_shared())
         });
-        let is_wanted = granted.map(|subscription| subscription.qos).max().is_some_and(|qos| arrival.qos <= qos);
+        let is_wanted =
+            granted.map(|subscription| subscription.qos).max().is_some_and(|qos| arrival.qos <= qos);
         (!is_wanted).then(|| format!("client {} did not subscribe to message {number}", value.client))
     };
     if let Some(complaint) = complaint {
@@ -59,7 +60,11 @@ pub fn check(world: &World, is_lossy: bool) -> Result<(), String> {
         for (number, (new, exactly_once)) in &counts {
             let publication = &history.publications[*number];
             if *new.max(exactly_once) > publication.copies_max() && !is_job(publication) {
-                return Err(format!("message {number} came {} times to client {}", new.max(exactly_once), session.client));
+                return Err(format!(
+                    "message {number} came {} times to client {}",
+                    new.max(exactly_once),
+                    session.client
+                ));
             }
         }
         check_order(history, session)?;
@@ -80,25 +85,35 @@ pub fn check(world: &World, is_lossy: bool) -> Result<(), String> {
 
 fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize>) -> Result<(), String> {
     for (number, publication) in history.publications.iter().enumerate() {
-        let (Some(began), Some(_)) = (publication.began, publication.acknowledged) else { continue };
         let is_owed = session.subscriptions.iter().any(|subscription| {
             !subscription.is_shared()
-                && subscription.acknowledged.is_some_and(|acknowledged| acknowledged < began)
+                && is_before(subscription, publication)
                 && subscription.ended.is_none()
                 && subscription.qos.min(publication.qos) > QoS::AtMostOnce
                 && !(subscription.no_local && publication.publisher == session.client)
                 && subscription.matches(publication.topic)
         });
-        if is_owed && !arrived.contains(&number) && !is_excused(publication, session) {
-            return Err(format!("message {number} ({}) never came to client {}", publication.topic, session.client));
+        let is_acknowledged = publication.acknowledged.is_some();
+        if is_acknowledged && is_owed && !arrived.contains(&number) && !is_excused(publication, session) {
+            return Err(format!(
+                "message {number} ({}) never came to client {}",
+                publication.topic, session.client
+            ));
         }
     }
     Ok(())
 }
 
+/// Whether the client knew of its subscription before the message was first sent.
+fn is_before(subscription: &Subscription, publication: &Publication) -> bool {
+    let acknowledged = subscription.acknowledged;
+    acknowledged.is_some_and(|acknowledged| publication.began.is_some_and(|began| acknowledged < began))
+}
+
 fn is_excused(publication: &Publication, session: &Session) -> bool {
-    let is_too_large =
-        |maximum: u32| publication.payload_length + publication.topic.len() + HEAD_BYTES_MAX > maximum as usize;
+    let is_too_large = |maximum: u32| {
+        publication.payload_length + publication.topic.len() + HEAD_BYTES_MAX > maximum as usize
+    };
     // The message that clears a Retained Message has no number by which it could be recognised.
     publication.expires_at.is_some()
         || publication.payload_length == 0
@@ -110,7 +125,14 @@ fn check_order(history: &History, session: &Session) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for arrival in session.arrivals.iter().filter(|arrival| !arrival.retain) {
         let publication = &history.publications[arrival.publication];
-        if is_job(publication) || !seen.insert(arrival.publication) {
+        // A Will is numbered when it is made, and sent at some later time. What was sent again may have found no subscription
+        // the first time.
+        let may_be_late = publication.transmissions.len() > 1
+            && !session
+                .subscriptions
+                .iter()
+                .any(|it| is_before(it, publication) && it.matches(publication.topic));
+        if is_job(publication) || publication.is_will || may_be_late || !seen.insert(arrival.publication) {
             continue;
         }
         let stream = (publication.publisher, publication.topic, publication.qos, arrival.qos);
@@ -118,7 +140,9 @@ fn check_order(history: &History, session: &Session) -> Result<(), String> {
             && earlier > arrival.publication
         {
             let (late, client) = (arrival.publication, session.client);
-            return Err(format!("message {late} came to client {client} after message {earlier}, out of order"));
+            return Err(format!(
+                "message {late} came to client {client} after message {earlier}, out of order"
+            ));
         }
     }
     Ok(())
@@ -131,30 +155,38 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<(), String>
         |session: &&Session| session.subscriptions.iter().any(|subscription| subscription.filter == share);
     let members: Vec<&Session> = history.sessions.iter().filter(is_member).collect();
     for (number, publication) in history.publications.iter().enumerate().filter(|(_, one)| is_job(one)) {
-        let mut arrivals: Vec<&Arrival> =
-            members.iter().flat_map(|session| &session.arrivals).filter(|it| it.publication == number).collect();
+        let mut arrivals: Vec<&Arrival> = members
+            .iter()
+            .flat_map(|session| &session.arrivals)
+            .filter(|it| it.publication == number)
+            .collect();
         arrivals.sort_by_key(|arrival| arrival.event);
         for (position, arrival) in arrivals.iter().enumerate() {
-            let held = arrivals[..position].iter().filter(|earlier| !has_returned(world, earlier, arrival.event)).count();
+            let held = arrivals[..position]
+                .iter()
+                .filter(|earlier| !has_returned(world, earlier, arrival.event))
+                .count();
             if held >= publication.copies_max() {
                 return Err(format!("message {number} went to {} members of {share}", held + 1));
             }
         }
-        let (Some(began), Some(_), true) = (publication.began, publication.acknowledged, arrivals.is_empty()) else {
+        if publication.acknowledged.is_none() || !arrivals.is_empty() {
             continue;
-        };
+        }
         let is_owed = members.iter().any(|session| {
             !session.is_over
                 && session.subscriptions.iter().any(|subscription| {
                     subscription.filter == share
                         && subscription.matches(publication.topic)
-                        && subscription.acknowledged.is_some_and(|acknowledged| acknowledged < began)
+                        && is_before(subscription, publication)
                         && subscription.ended.is_none()
                 })
         });
         // An exchange at QoS 2 ends with the Session in which it began ([MQTT-4.8.2-5]).
-        let may_have_ended = publication.qos == QoS::ExactlyOnce && members.iter().any(|session| session.is_over);
-        let is_excused = is_lossy || may_have_ended || members.iter().any(|session| is_excused(publication, session));
+        let may_have_ended =
+            publication.qos == QoS::ExactlyOnce && members.iter().any(|session| session.is_over);
+        let is_excused =
+            is_lossy || may_have_ended || members.iter().any(|session| is_excused(publication, session));
         if is_owed && !is_excused {
             return Err(format!("message {number} never came to any member of {share}"));
         }
@@ -179,8 +211,12 @@ pub fn check_retained(world: &World, topic: &str, found: Option<&[u8]>) -> Resul
         .enumerate()
         .filter(|(_, one)| one.retain && one.topic == topic && one.began.is_some())
         .collect();
-    let arrived: BTreeSet<usize> =
-        history.sessions.iter().flat_map(|session| &session.arrivals).map(|arrival| arrival.publication).collect();
+    let arrived: BTreeSet<usize> = history
+        .sessions
+        .iter()
+        .flat_map(|session| &session.arrivals)
+        .map(|arrival| arrival.publication)
+        .collect();
     let is_known = |number: usize, one: &Publication| one.acknowledged.is_some() || arrived.contains(&number);
     let is_latest = |one: &Publication| {
         !all.iter().any(|(number, later)| {
@@ -192,12 +228,15 @@ pub fn check_retained(world: &World, topic: &str, found: Option<&[u8]>) -> Resul
         })
     };
     let latest: Vec<&(usize, &Publication)> = all.iter().filter(|(_, one)| is_latest(one)).collect();
-    let is_expired = |one: &Publication| one.expires_at.is_some_and(|at| at <= world.now);
     let is_right = match found {
-        Some(payload) => latest.iter().any(|(number, one)| !is_expired(one) && history.payload(*number) == payload),
+        Some(payload) => latest.iter().any(|(number, _)| history.payload(*number) == payload),
         None => {
+            // The broker counts from when it received the message, so that is not before the publisher's count.
+            let may_be_gone = |one: &Publication| {
+                one.payload_length == 0 || one.expires_at.is_some_and(|at| at <= world.now)
+            };
             !latest.iter().any(|(number, one)| is_known(*number, one))
-                || latest.iter().any(|(_, one)| is_expired(one) || one.payload_length == 0)
+                || latest.iter().any(|(_, one)| may_be_gone(one))
         }
     };
     if is_right {

@@ -9,10 +9,10 @@
 use crate::history::{Arrival, Publication, Subscription};
 use crate::world::World;
 use dunlin_codec::{
-    Acknowledgement, ConnAck, Connect, ConnectProperties, Disconnect, MessageProperties, Packet, PacketIdentifier,
-    PacketType, ProtocolVersion, Publish, QoS, ReasonCode, RetainHandling, Split, Subscribe, SubscriptionFilter,
-    SubscriptionOptions, Unsubscribe, UserProperties, Will, decode, encode_subscribe_filters,
-    encode_unsubscribe_filters, split,
+    Acknowledgement, ConnAck, Connect, ConnectProperties, Disconnect, MessageProperties, Packet,
+    PacketIdentifier, PacketType, ProtocolVersion, Publish, QoS, ReasonCode, RetainHandling, Split,
+    Subscribe, SubscriptionFilter, SubscriptionOptions, Unsubscribe, UserProperties, Will, decode,
+    encode_subscribe_filters, encode_unsubscribe_filters, split,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -223,7 +223,9 @@ impl Client {
         payload_length: usize,
         expiry_s: Option<u32>,
     ) {
-        let (Some(wire), Some(session)) = (self.wire.filter(|_| self.is_connected), self.session) else { return };
+        let (Some(wire), Some(session)) = (self.wire.filter(|_| self.is_connected), self.session) else {
+            return;
+        };
         if qos != QoS::AtMostOnce && self.outgoing.len() >= self.window {
             return;
         }
@@ -255,7 +257,16 @@ impl Client {
         let message_expiry_interval_s = value.expires_at.map(|at| at.seconds_from(now));
         let (qos, retain, topic) = (value.qos, value.retain, value.topic);
         let properties = MessageProperties { message_expiry_interval_s, ..MessageProperties::default() };
-        let publish = Publish { dup, qos, retain, topic, packet_identifier, properties, payload: &payload, ..Publish::default() };
+        let publish = Publish {
+            dup,
+            qos,
+            retain,
+            topic,
+            packet_identifier,
+            properties,
+            payload: &payload,
+            ..Publish::default()
+        };
         let mut bytes = Vec::new();
         publish.encode(self.habits.version, &mut bytes);
         world.send(wire, &bytes);
@@ -275,8 +286,16 @@ impl Client {
     }
 
     /// Subscribes to filters, each at its QoS.
-    pub fn subscribe(&mut self, world: &mut World, filters: &[(&'static str, QoS)], no_local: bool, handling: RetainHandling) {
-        let (Some(wire), Some(session)) = (self.wire.filter(|_| self.is_connected), self.session) else { return };
+    pub fn subscribe(
+        &mut self,
+        world: &mut World,
+        filters: &[(&'static str, QoS)],
+        no_local: bool,
+        handling: RetainHandling,
+    ) {
+        let (Some(wire), Some(session)) = (self.wire.filter(|_| self.is_connected), self.session) else {
+            return;
+        };
         if self.subscribing.len() > 3 {
             return;
         }
@@ -287,7 +306,9 @@ impl Client {
         let mut entries = Vec::new();
         let mut numbers = Vec::new();
         for (filter, qos) in filters {
-            for other in subscriptions.iter_mut().filter(|other| other.filter == *filter && other.ended.is_none()) {
+            for other in
+                subscriptions.iter_mut().filter(|other| other.filter == *filter && other.ended.is_none())
+            {
                 other.ended = Some(event);
             }
             let parsed = SubscriptionFilter::parse(filter).unwrap();
@@ -295,7 +316,12 @@ impl Client {
             let retain_handling = if is_v5 { handling } else { RetainHandling::SendAtSubscribe };
             entries.push((
                 parsed,
-                SubscriptionOptions { maximum_qos: *qos, no_local, retain_as_published: false, retain_handling },
+                SubscriptionOptions {
+                    maximum_qos: *qos,
+                    no_local,
+                    retain_as_published: false,
+                    retain_handling,
+                },
             ));
             numbers.push(subscriptions.len());
             subscriptions.push(Subscription { filter, qos: *qos, no_local, acknowledged: None, ended: None });
@@ -317,7 +343,9 @@ impl Client {
 
     /// Ends a subscription.
     pub fn unsubscribe(&mut self, world: &mut World, filter: &'static str) {
-        let (Some(wire), Some(session)) = (self.wire.filter(|_| self.is_connected), self.session) else { return };
+        let (Some(wire), Some(session)) = (self.wire.filter(|_| self.is_connected), self.session) else {
+            return;
+        };
         if self.unsubscribing.len() > 3 {
             return;
         }
@@ -349,7 +377,10 @@ impl Client {
 
     /// Whether nothing is on its way in either direction, as far as the client knows.
     pub fn is_quiet(&self) -> bool {
-        self.outgoing.is_empty() && self.incoming.is_empty() && self.owed.is_empty() && self.subscribing.is_empty()
+        self.outgoing.is_empty()
+            && self.incoming.is_empty()
+            && self.owed.is_empty()
+            && self.subscribing.is_empty()
     }
 
     /// Sends up to `count` acknowledgements, in the order in which it owes them.
@@ -384,7 +415,9 @@ impl Client {
             }
             match decode(frame, self.habits.version) {
                 Ok(packet) => self.handle(world, wire, packet),
-                Err(error) => world.history.complain(format!("the broker sent what cannot be decoded: {error:?}")),
+                Err(error) => {
+                    world.history.complain(format!("the broker sent what cannot be decoded: {error:?}"))
+                }
             }
             start += length;
         }
@@ -410,7 +443,9 @@ impl Client {
             Packet::PubAck(packet) => self.handle_acknowledged(world, packet, QoS::AtLeastOnce),
             Packet::PubRec(packet) => self.handle_acknowledged(world, packet, QoS::ExactlyOnce),
             Packet::PubComp(packet) => {
-                let is_it = |outgoing: &Outgoing| outgoing.identifier == packet.packet_identifier && outgoing.is_received;
+                let is_it = |outgoing: &Outgoing| {
+                    outgoing.identifier == packet.packet_identifier && outgoing.is_received
+                };
                 match self.outgoing.iter().position(is_it) {
                     Some(position) => drop(self.outgoing.remove(position)),
                     None => world.history.complain(format!("PUBCOMP for nothing: {packet:?}")),
@@ -420,7 +455,9 @@ impl Client {
                 self.incoming.remove(&packet.packet_identifier.get());
                 self.owed.push_back((PacketType::PubComp, packet.packet_identifier, None));
             }
-            Packet::SubAck(suback) => self.handle_suback(world, suback.packet_identifier.get(), suback.reason_codes),
+            Packet::SubAck(suback) => {
+                self.handle_suback(world, suback.packet_identifier.get(), suback.reason_codes)
+            }
             Packet::UnsubAck(unsuback) => {
                 if !self.unsubscribing.remove(&unsuback.packet_identifier.get()) {
                     world.history.complain(format!("UNSUBACK for nothing: {unsuback:?}"));
@@ -444,8 +481,11 @@ impl Client {
             }
         }
         let Some(session) = self.session else { return };
-        let again: Vec<(PacketIdentifier, usize, bool)> =
-            self.outgoing.iter().map(|outgoing| (outgoing.identifier, outgoing.publication, outgoing.is_received)).collect();
+        let again: Vec<(PacketIdentifier, usize, bool)> = self
+            .outgoing
+            .iter()
+            .map(|outgoing| (outgoing.identifier, outgoing.publication, outgoing.is_received))
+            .collect();
         for (identifier, publication, is_received) in again {
             if is_received {
                 self.send_pubrel(world, wire, identifier);
@@ -464,11 +504,14 @@ impl Client {
 
     fn handle_acknowledged(&mut self, world: &mut World, packet: Acknowledgement<'_>, qos: QoS) {
         let is_it = |outgoing: &Outgoing| {
-            outgoing.identifier == packet.packet_identifier && world.history.publications[outgoing.publication].qos == qos
+            outgoing.identifier == packet.packet_identifier
+                && world.history.publications[outgoing.publication].qos == qos
         };
         let position = self.outgoing.iter().position(is_it);
         let Some(position) = position.filter(|_| !packet.reason_code.is_error()) else {
-            return world.history.complain(format!("an acknowledgement for nothing, or an error: {packet:?}"));
+            return world
+                .history
+                .complain(format!("an acknowledgement for nothing, or an error: {packet:?}"));
         };
         let event = world.history.event();
         world.history.publications[self.outgoing[position].publication].acknowledged.get_or_insert(event);
@@ -541,11 +584,14 @@ impl Client {
         if publish.qos == QoS::AtLeastOnce {
             return self.arrive(world, wire, publish, publication, Some(packet_identifier));
         }
-        match (self.incoming.insert(packet_identifier.get(), publication.unwrap_or(usize::MAX)), publish.dup) {
+        match (self.incoming.insert(packet_identifier.get(), publication.unwrap_or(usize::MAX)), publish.dup)
+        {
             (Some(other), true) if Some(other) == publication || publication.is_none() => {
                 self.owed.push_back((PacketType::PubRec, packet_identifier, None));
             }
-            (Some(other), _) => world.history.complain(format!("identifier of message {other} used for {publish:?}")),
+            (Some(other), _) => {
+                world.history.complain(format!("identifier of message {other} used for {publish:?}"))
+            }
             (None, _) => self.arrive(world, wire, publish, publication, Some(packet_identifier)),
         }
     }
@@ -560,7 +606,8 @@ impl Client {
         packet_identifier: Option<PacketIdentifier>,
     ) {
         let Some(session) = self.session else { return };
-        let packet_type = if publish.qos == QoS::ExactlyOnce { PacketType::PubRec } else { PacketType::PubAck };
+        let packet_type =
+            if publish.qos == QoS::ExactlyOnce { PacketType::PubRec } else { PacketType::PubAck };
         let mut number = None;
         if let Some(publication) = publication {
             let event = world.history.event();
@@ -597,7 +644,8 @@ impl Client {
                 }
                 Some(earlier) => {
                     let (one, other) = (&publication[earlier.publication], &publication[arrival.publication]);
-                    let is_alike = one.publisher == other.publisher && one.topic == other.topic && one.qos == other.qos;
+                    let is_alike =
+                        one.publisher == other.publisher && one.topic == other.topic && one.qos == other.qos;
                     if is_alike && earlier.publication < arrival.publication && arrival.qos == earlier.qos {
                         self.fault = None;
                         arrivals.push(arrival);

@@ -67,7 +67,11 @@ impl Subscription {
 
     /// Whether a topic matches it.
     pub fn matches(&self, topic: &str) -> bool {
-        let filter = if self.is_shared() { self.filter.splitn(3, '/').nth(2).unwrap_or_default() } else { self.filter };
+        let filter = if self.is_shared() {
+            self.filter.splitn(3, '/').nth(2).unwrap_or_default()
+        } else {
+            self.filter
+        };
         let (filter, topic) = (TopicFilter::parse(filter), TopicName::parse(topic));
         filter.unwrap().matches(topic.unwrap())
     }

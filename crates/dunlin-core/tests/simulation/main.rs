@@ -63,7 +63,11 @@ fn every_seed_keeps_every_promise() {
     );
     // A run in which nothing happens would keep every promise too.
     if seeds.end - seeds.start >= SEEDS {
-        assert!(all.arrivals > 10 * SEEDS as usize && all.shared_arrivals > SEEDS as usize && all.resent > SEEDS as usize / 2);
+        assert!(
+            all.arrivals > 10 * SEEDS as usize
+                && all.shared_arrivals > SEEDS as usize
+                && all.resent > SEEDS as usize / 2
+        );
     }
 }
 

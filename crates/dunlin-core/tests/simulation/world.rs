@@ -11,18 +11,18 @@
 use crate::history::{History, Session};
 use crate::random::Random;
 use dunlin_codec::{Packet, PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
+use dunlin_core::Shard;
 use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next};
 use dunlin_core::identity::{Identity, partition};
 use dunlin_core::journal::{Position, Record};
-use dunlin_core::message::ApplicationMessage;
+use dunlin_core::message::{ApplicationMessage, MessageId};
 use dunlin_core::peer::PeerMessage;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
 use dunlin_core::shard::{NextInput, Output, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
-use dunlin_core::Shard;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +39,8 @@ pub struct Node {
 struct Promise {
     /// Records that must be durable: shard and position.
     records: Vec<(usize, u64)>,
-    /// The message that every shard must have applied.
-    publication: Option<usize>,
+    /// The message that every shard it went to must have applied.
+    message: Option<MessageId>,
 }
 
 /// A Network Connection.
@@ -90,8 +90,10 @@ pub struct World {
     mail: Vec<VecDeque<PeerMessage>>,
     by_key: HashMap<(usize, Key), usize>,
     expectations: HashMap<usize, Expectation>,
-    /// Where and at which position a publication was made durable on shards that did not take it in.
-    applied: HashMap<usize, Vec<(usize, u64)>>,
+    /// On which other shards, and at which position, a message is kept.
+    applied: HashMap<MessageId, Vec<(usize, u64)>>,
+    /// Whether to say what happens, for whoever investigates a seed.
+    traces: bool,
     /// A planted fault: the shards are told that everything is durable.
     pub store_lies: bool,
     /// A planted fault: one closed connection is never removed.
@@ -109,7 +111,12 @@ impl World {
     pub fn new(random: Random, settings: Settings, shards: u16) -> Self {
         let settings = Arc::new(settings);
         let nodes = (0..shards).map(|id| {
-            let config = ShardConfig { id, shards, settings: settings.clone(), ..ShardConfig::single(Settings::default()) };
+            let config = ShardConfig {
+                id,
+                shards,
+                settings: settings.clone(),
+                ..ShardConfig::single(Settings::default())
+            };
             Node { shard: Shard::new(config), staged: 0, durable: 0 }
         });
         Self {
@@ -122,9 +129,19 @@ impl World {
             by_key: HashMap::new(),
             expectations: HashMap::new(),
             applied: HashMap::new(),
+            traces: std::env::var_os("DUNLIN_TRACE").is_some(),
             store_lies: false,
             forgets_to_remove: false,
             settings,
+        }
+    }
+
+    /// Says what happens, in a run with `DUNLIN_TRACE`.
+    fn trace(&self, what: impl FnOnce() -> String) {
+        if self.traces {
+            let mut line = format!("{:>10} {}", self.now.as_micros() % 10_000_000_000, what());
+            line.truncate(line.floor_char_boundary(240));
+            println!("{line}");
         }
     }
 
@@ -168,7 +185,8 @@ impl World {
 
     /// A client has gone: the network may lose the end of what it sent, and loses what was to come.
     pub fn leave(&mut self, wire: usize, is_abrupt: bool) {
-        let keep = if is_abrupt { self.random.below(self.wires[wire].to_broker.len() + 1) } else { usize::MAX };
+        let keep =
+            if is_abrupt { self.random.below(self.wires[wire].to_broker.len() + 1) } else { usize::MAX };
         let wire = &mut self.wires[wire];
         wire.client_is_there = false;
         wire.to_broker.truncate(keep);
@@ -202,7 +220,8 @@ impl World {
         value.inbox.extend(&piece);
         let is_fed = self.feed(wire);
         let value = &mut self.wires[wire];
-        let is_gone = !value.client_is_there && value.to_broker.is_empty() && !value.is_paused && !value.is_closing;
+        let is_gone =
+            !value.client_is_there && value.to_broker.is_empty() && !value.is_paused && !value.is_closing;
         if is_gone && value.broker_is_there {
             match value.place {
                 Some((shard, key)) => {
@@ -255,20 +274,28 @@ impl World {
 
     fn accept(&mut self, wire: usize, request: ConnectRequest) {
         let shard = self.home(request.client_identifier.as_str());
-        let (client, clean_start, expiry) = (self.wires[wire].client, request.clean_start, request.session_expiry);
+        let (client, clean_start, expiry) =
+            (self.wires[wire].client, request.clean_start, request.session_expiry);
         let node = &mut self.nodes[shard];
         let before = node.shard.sessions_count();
         let key = node.shard.handle_connect(self.now, request);
-        let is_new = clean_start || node.shard.sessions_count() > before;
+        let has_grown = node.shard.sessions_count() > before;
         let expectation = self.expectations.entry(client).or_default();
+        // A Session that ends with its connection ends when that is taken over, and the count stays the same. CONNACK will tell.
+        let has_replaced = expectation.session.is_some()
+            && expectation.expiry == Some(SessionExpiryInterval::WITH_CONNECTION);
+        let is_new = clean_start || has_grown || has_replaced;
         let must_be_present = match (expectation.session, expectation.absent_since, expectation.expiry) {
-            _ if clean_start => false,
+            _ if clean_start || has_replaced => false,
             (Some(_), None, _) | (Some(_), _, Some(SessionExpiryInterval::Never)) => true,
-            (Some(_), Some(since), Some(SessionExpiryInterval::After(seconds))) => self.now < since.after_s(seconds),
+            (Some(_), Some(since), Some(SessionExpiryInterval::After(seconds))) => {
+                self.now < since.after_s(seconds)
+            }
             _ => false,
         };
         if must_be_present == is_new {
-            let complaint = format!("client {client}: the Session should be present: {must_be_present}, new: {is_new}");
+            let complaint =
+                format!("client {client}: the Session should be present: {must_be_present}, new: {is_new}");
             self.history.complain(complaint);
         }
         if is_new {
@@ -292,7 +319,7 @@ impl World {
             matches!(record, Record::Session { .. } | Record::WillSet { .. } | Record::SessionEnded { .. })
         });
         let records = position.map(|(position, _)| (shard, position)).into_iter().collect();
-        self.promise(wire, PacketType::ConnAck, 0, Promise { records, publication: None });
+        self.promise(wire, PacketType::ConnAck, 0, Promise { records, message: None });
     }
 
     fn hand_in(&mut self, wire: usize, shard: usize, key: Key, input: &[u8]) -> usize {
@@ -312,6 +339,9 @@ impl World {
             && let Ok(Split::Packet { frame, .. }) = split(input, u32::MAX)
             && let Ok(packet) = decode(frame, version)
         {
+            self.trace(|| {
+                format!("client {} on {wire} -> shard {shard}: {packet:?}", self.wires[wire].client)
+            });
             self.expect_answer(wire, shard, &packet, &records);
         }
         progress.consumed
@@ -322,16 +352,17 @@ impl World {
         let last = |is_wanted: &dyn Fn(&Record) -> bool| {
             records.iter().rfind(|(_, record)| is_wanted(record)).map(|(position, _)| (shard, *position))
         };
-        let (answer, identifier, record, publication) = match packet {
+        let (answer, identifier, record, message) = match packet {
             Packet::Publish(publish) => {
                 let Some(identifier) = publish.packet_identifier else { return };
-                let publication = self.history.recognise(publish.payload);
+                let message =
+                    self.on_their_way().filter(|it| it.payload() == publish.payload).map(|it| it.id).max();
                 let answer = if publish.qos.bits() == 1 { PacketType::PubAck } else { PacketType::PubRec };
                 let record = last(&|record| match record {
                     Record::Received { packet_identifier, .. } => *packet_identifier == identifier,
                     other => kept(other).is_some_and(|message| message.payload() == publish.payload),
                 });
-                (answer, identifier, record, publication)
+                (answer, identifier, record, message)
             }
             Packet::PubRel(pubrel) => {
                 let record = last(&|record| matches!(record, Record::Completed { .. }));
@@ -348,7 +379,7 @@ impl World {
             _ => return,
         };
         let records = record.into_iter().collect();
-        self.promise(wire, answer, identifier.get(), Promise { records, publication });
+        self.promise(wire, answer, identifier.get(), Promise { records, message });
     }
 
     fn promise(&mut self, wire: usize, answer: PacketType, identifier: u16, promise: Promise) {
@@ -392,6 +423,7 @@ impl World {
 
     fn close(&mut self, shard: usize, connection: Key, cause: Cause) {
         let wire = self.by_key[&(shard, connection)];
+        self.trace(|| format!("shard {shard} closes {wire}: {}", cause.detail()));
         let event = self.history.event();
         let value = &mut self.wires[wire];
         (value.is_closing, value.closed) = (true, Some(event));
@@ -454,6 +486,7 @@ impl World {
         while let Split::Packet { frame, length } = split(&tapped[start..], u32::MAX).unwrap() {
             let packet = decode(frame, self.wires[wire].version).unwrap();
             start += length;
+            self.trace(|| format!("client {} on {wire} <- {packet:?}", self.wires[wire].client));
             let key = match packet {
                 Packet::ConnAck(connack) => {
                     if connack.session_present != self.wires[wire].session_present {
@@ -477,7 +510,7 @@ impl World {
     }
 
     fn check_promise(&mut self, (answer, identifier): (PacketType, u16), promise: &Promise) {
-        let elsewhere = promise.publication.and_then(|publication| self.applied.get(&publication));
+        let elsewhere = promise.message.and_then(|message| self.applied.get(&message));
         for (shard, position) in promise.records.iter().chain(elsewhere.into_iter().flatten()) {
             let durable = self.nodes[*shard].durable;
             if *position > durable {
@@ -486,15 +519,18 @@ impl World {
                 ));
             }
         }
-        let is_on_its_way = self.mail.iter().flatten().any(|message| match message {
-            PeerMessage::Publish(message) => {
-                promise.publication.is_some() && self.history.recognise(message.payload()) == promise.publication
-            }
-            _ => false,
-        });
-        if is_on_its_way {
-            self.history.complain(format!("{answer:?} {identifier} left before every shard had applied the message"));
+        if self.on_their_way().any(|message| Some(message.id) == promise.message) {
+            self.history
+                .complain(format!("{answer:?} {identifier} left before every shard had applied the message"));
         }
+    }
+
+    /// Messages that one shard has sent and another has not received.
+    fn on_their_way(&self) -> impl Iterator<Item = &ApplicationMessage> {
+        self.mail.iter().flatten().filter_map(|message| match message {
+            PeerMessage::Publish(message) => Some(&**message),
+            _ => None,
+        })
     }
 
     /// Up to `count` messages from one shard reach another.
@@ -506,6 +542,7 @@ impl World {
                 PeerMessage::Publish(message) => Some(message.clone()),
                 _ => None,
             };
+            self.trace(|| format!("shard {from} -> {to}: {message:?}"));
             self.nodes[to].shard.handle_peer(self.now, from as u16, message);
             let records = self.collect(to);
             if let Some(message) = published {
@@ -522,8 +559,8 @@ impl World {
     fn note_applied(&mut self, shard: usize, message: &ApplicationMessage, records: &[(u64, Record)]) {
         let is_kept = |record: &Record| kept(record).is_some_and(|other| other.id == message.id);
         let position = records.iter().rfind(|(_, record)| is_kept(record)).map(|(position, _)| *position);
-        if let (Some(publication), Some(position)) = (self.history.recognise(message.payload()), position) {
-            self.applied.entry(publication).or_default().push((shard, position));
+        if let Some(position) = position {
+            self.applied.entry(message.id).or_default().push((shard, position));
         }
     }
 
@@ -583,7 +620,9 @@ impl World {
 /// The message that a record keeps.
 fn kept(record: &Record) -> Option<&ApplicationMessage> {
     match record {
-        Record::Queued { message, .. } | Record::Retained { message } | Record::GroupQueued { message, .. } => Some(message),
+        Record::Queued { message, .. }
+        | Record::Retained { message }
+        | Record::GroupQueued { message, .. } => Some(message),
         _ => None,
     }
 }

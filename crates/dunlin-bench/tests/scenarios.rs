@@ -1,0 +1,200 @@
+//! Small scenarios against the relay: the generator counts what was sent, what arrived, and what was lost or repeated.
+//!
+//! The relay runs in a thread of the test, on a port of its own, so that no broker needs to be installed. A relay that
+//! tampers with messages stands between the generator and the relay where a fault has to be seen.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use dunlin_bench::compare::{Figures, run_one};
+use dunlin_bench::process::Process;
+use dunlin_bench::relay::Relay;
+use dunlin_bench::scenario::{self, Overrides};
+use dunlin_bench::traffic::TrafficFigures;
+use dunlin_bench::{Error, Target};
+use dunlin_codec::{PacketType, ProtocolVersion, QoS, Split, split};
+
+/// A relay in a thread; stops with this value.
+struct RunningRelay {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl RunningRelay {
+    fn start() -> Self {
+        let relay = Relay::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = relay.address().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = Some(thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || relay.run(&stop)
+        }));
+        Self { address, stop, thread }
+    }
+}
+
+impl Drop for RunningRelay {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().unwrap().join();
+        if !thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+fn small(overrides: Overrides) -> Overrides {
+    Overrides {
+        publishers: overrides.publishers.or(Some(3)),
+        subscribers: overrides.subscribers.or(Some(3)),
+        topics: overrides.topics.or(Some(3)),
+        warm_up_messages: Some(100),
+        duration_ms: Some(50),
+        ..overrides
+    }
+}
+
+fn run(address: SocketAddr, version: ProtocolVersion, overrides: Overrides) -> Result<TrafficFigures, Error> {
+    let scenario = scenario::by_name("qos0-10-10")?.with(&small(overrides))?;
+    let target = Target { address, version };
+    match run_one(&target, &scenario, Some(Process::this()))? {
+        Figures::Traffic(figures) => Ok(figures),
+        Figures::Idle(_) => panic!("a scenario of messages gave figures of idle connections"),
+    }
+}
+
+#[test]
+fn every_message_of_every_qos_and_version_is_counted_once() {
+    let relay = RunningRelay::start();
+    for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let figures =
+                run(relay.address, version, Overrides { qos: Some(qos), ..Overrides::default() }).unwrap();
+            assert_eq!((figures.lost, figures.repeated), (0, 0), "{version} {qos:?}: {figures:?}");
+            assert_eq!(figures.received, figures.expected, "{version} {qos:?}");
+            assert_eq!(figures.expected, figures.published, "each publisher has one subscriber");
+            assert!(figures.delivered > 0 && figures.delivered <= figures.received);
+            assert!(figures.broker_cpu_us_per_message.unwrap() > 0.0);
+        }
+    }
+}
+
+#[test]
+fn a_fan_out_expects_each_message_at_every_subscriber() {
+    let relay = RunningRelay::start();
+    let overrides =
+        Overrides { publishers: Some(1), subscribers: Some(20), topics: Some(1), ..Overrides::default() };
+    let figures = run(relay.address, ProtocolVersion::V3_1_1, overrides).unwrap();
+    assert_eq!(figures.expected, figures.published * 20);
+    assert_eq!((figures.received, figures.lost), (figures.expected, 0));
+}
+
+#[test]
+fn a_payload_larger_than_a_read_arrives_whole() {
+    let relay = RunningRelay::start();
+    let overrides = Overrides {
+        payload_bytes: Some(1_000_000),
+        qos: Some(QoS::AtLeastOnce),
+        window: Some(2),
+        ..Overrides::default()
+    };
+    let scenario = scenario::by_name("qos1-10-10").unwrap();
+    let scenario = scenario.with(&Overrides { warm_up_messages: Some(1), ..small(overrides) }).unwrap();
+    let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+    let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
+    assert_eq!((figures.received, figures.lost), (figures.expected, 0));
+    assert_eq!(figures.broker_cpu_us_per_message, None, "the process is not known");
+}
+
+#[test]
+fn idle_connections_are_counted_without_those_of_the_warm_up() {
+    let relay = RunningRelay::start();
+    let overrides = Overrides { connections: Some(30), ..Overrides::default() };
+    let scenario = scenario::by_name("idle").unwrap().with(&overrides).unwrap();
+    let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+    let figures = run_one(&target, &scenario, Some(Process::this())).unwrap();
+    let Figures::Idle(figures) = figures else { panic!("a scenario of idle connections gave other figures") };
+    assert_eq!(figures.connections, 30);
+    assert!(matches!(run_one(&target, &scenario, None), Err(Error::Usage(_))), "it needs the process");
+}
+
+/// What [`tamper`] does to the third PUBLISH of each connection.
+#[derive(Clone, Copy)]
+enum Fault {
+    Drop,
+    Repeat,
+    Close,
+}
+
+/// A listener in front of `relay` that spoils the third PUBLISH that a client sends.
+fn tamper(relay: SocketAddr, fault: Fault) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, broker) = (client.unwrap(), TcpStream::connect(relay).unwrap());
+            let back = (broker.try_clone().unwrap(), client.try_clone().unwrap());
+            // Both directions end when either side closes.
+            thread::spawn(move || pass_packets(client, broker, Some(fault)));
+            thread::spawn(move || pass_packets(back.0, back.1, None));
+        }
+    });
+    address
+}
+
+fn pass_packets(mut from: TcpStream, mut to: TcpStream, fault: Option<Fault>) {
+    let (mut bytes, mut chunk, mut publishes) = (Vec::new(), vec![0; 65536], 0);
+    loop {
+        let Ok(count @ 1..) = from.read(&mut chunk) else { return };
+        bytes.extend_from_slice(&chunk[..count]);
+        let (mut out, mut taken) = (Vec::new(), 0);
+        while let Split::Packet { frame, length } = split(&bytes[taken..], u32::MAX).unwrap() {
+            let packet = &bytes[taken..taken + length];
+            publishes += u32::from(frame.packet_type() == Ok(PacketType::Publish));
+            let spoilt = fault.filter(|_| publishes == 3 && frame.packet_type() == Ok(PacketType::Publish));
+            match spoilt {
+                None => out.extend_from_slice(packet),
+                Some(Fault::Drop) => {}
+                Some(Fault::Repeat) => out.extend_from_slice(&[packet, packet].concat()),
+                Some(Fault::Close) => {
+                    let _ = from.shutdown(std::net::Shutdown::Both);
+                    return;
+                }
+            }
+            taken += length;
+        }
+        bytes.drain(..taken);
+        if to.write_all(&out).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn lost_messages_are_counted_and_do_not_stop_the_run() {
+    let relay = RunningRelay::start();
+    let figures =
+        run(tamper(relay.address, Fault::Drop), ProtocolVersion::V3_1_1, Overrides::default()).unwrap();
+    assert_eq!((figures.lost, figures.repeated), (3, 0), "one of each publisher: {figures:?}");
+}
+
+#[test]
+fn repeated_messages_are_counted_and_make_up_for_no_lost_one() {
+    let relay = RunningRelay::start();
+    let figures =
+        run(tamper(relay.address, Fault::Repeat), ProtocolVersion::V3_1_1, Overrides::default()).unwrap();
+    assert_eq!((figures.lost, figures.repeated), (0, 3), "one of each publisher: {figures:?}");
+    assert_eq!(figures.received, figures.expected);
+}
+
+#[test]
+fn a_closed_connection_ends_the_run_with_the_name_of_the_client() {
+    let relay = RunningRelay::start();
+    let error =
+        run(tamper(relay.address, Fault::Close), ProtocolVersion::V3_1_1, Overrides::default()).unwrap_err();
+    assert!(error.to_string().contains("bench-p"), "{error}");
+}

@@ -1,0 +1,21 @@
+//! End to end: the program `dunlin` with clients that other people wrote.
+//!
+//! mosquitto_pub and mosquitto_sub (C), paho (Python), MQTT.js (Node.js) and rumqttc (Rust) over plain TCP, TLS and
+//! WebSocket, in every version of the protocol and every QoS. What these tests show is that Dunlin and the clients
+//! people use understand each other; what a Server must do in detail is the conformance suite's.
+//!
+//! The tools come from `cargo xtask test`. A test without its tool fails and says so: a silent skip would be a lie.
+
+#[path = "../support/certificates.rs"]
+mod certificates;
+#[path = "../support/dunlin.rs"]
+mod dunlin;
+#[path = "../support/process.rs"]
+mod process;
+
+mod mosquitto;
+mod mqtt_js;
+mod paho;
+mod rumqttc;
+mod script;
+mod site;
