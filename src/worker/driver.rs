@@ -49,7 +49,7 @@ impl Driver {
             match mail {
                 Mail::Arrival(arrival) => arrival.admit(Rc::clone(&self.worker)),
                 Mail::Client(mut client) => match client.transport.attach() {
-                    Ok(()) => self.worker.adopt(client),
+                    Ok(()) => self.worker.adopt(*client),
                     Err(error) => tracing::debug!(%error, "a connection ended while it moved to its worker"),
                 },
                 Mail::Batch(from, batch) => {

@@ -103,7 +103,7 @@ impl Worker {
     pub(crate) fn settle(self: &Rc<Self>, mut client: Box<Client>) {
         let home = partition(client.request.client_identifier.as_str(), self.shared.mailboxes.len() as u16);
         if home == self.id {
-            return self.adopt(client);
+            return self.adopt(*client);
         }
         if let Err(error) = client.transport.detach() {
             tracing::debug!(%error, "a connection ended while it moved to its worker");
@@ -116,8 +116,8 @@ impl Worker {
     }
 
     /// Makes an admitted client a connection of this worker's shard.
-    pub(crate) fn adopt(self: &Rc<Self>, client: Box<Client>) {
-        let Client { request, transport, pending, arrival } = *client;
+    pub(crate) fn adopt(self: &Rc<Self>, client: Client) {
+        let Client { request, transport, pending, arrival } = client;
         let log = link::Description::new(&request, &arrival);
         log.connected();
         let key = self.shard.borrow_mut().handle_connect(self.now(), *request);

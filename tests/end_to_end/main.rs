@@ -16,6 +16,6 @@ mod process;
 mod mosquitto;
 mod mqtt_js;
 mod paho;
-mod rumqttc;
+mod rumqttc_tls;
 mod script;
 mod site;

@@ -221,7 +221,7 @@ fn shares_work(version: &str, qos: u8) {
 
 #[test]
 fn each_message_of_a_shared_subscription_goes_to_exactly_one_member() {
-    // spec(v5): [MQTT-4.8.2-4]
+    // spec(v5): section 4.8.2
     shares_work("mqttv5", 1);
     shares_work("mqttv5", 2);
 }

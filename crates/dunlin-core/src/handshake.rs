@@ -59,6 +59,15 @@ impl fmt::Debug for Password {
     }
 }
 
+/// The enhanced authentication that admitted a client.
+#[derive(Debug)]
+pub struct Authentication {
+    /// The Authentication Method of CONNECT.
+    pub method: Box<str>,
+    /// The Authentication Data for CONNACK.
+    pub data: Option<Box<[u8]>>,
+}
+
 /// A CONNECT, judged and owned: what a Session's shard needs.
 #[derive(Debug)]
 pub struct ConnectRequest {
@@ -92,8 +101,8 @@ pub struct ConnectRequest {
     pub password: Option<Password>,
     /// Who the client turned out to be.
     pub identity: Identity,
-    /// The Authentication Method, and the data for CONNACK.
-    pub authentication: Option<(Box<str>, Option<Box<[u8]>>)>,
+    /// Enhanced authentication, where the client asked for it.
+    pub authentication: Option<Authentication>,
     /// The largest packet we accept from it, in bytes: the listener's limit.
     pub accepted_packet_size_bytes: u32,
 }
@@ -335,7 +344,7 @@ impl Handshake {
             user_name: connect.user_name.map(Into::into),
             password: connect.password.map(|password| Password(password.into())),
             identity: Identity::default(),
-            authentication: method.map(|method| (method.into(), None)),
+            authentication: method.map(|method| Authentication { method: method.into(), data: None }),
             accepted_packet_size_bytes: self.accepted_packet_size_bytes,
         }));
         // spec(v5): [MQTT-3.1.2-24]
@@ -383,7 +392,7 @@ impl Handshake {
     }
 
     fn method(&self) -> Option<&str> {
-        self.request.as_ref().and_then(|request| request.authentication.as_ref()).map(|(method, _)| &**method)
+        self.request.as_ref().and_then(|request| request.authentication.as_ref()).map(|authentication| &*authentication.method)
     }
 
     fn advance(&mut self, mut mechanism: Box<dyn Mechanism>, data: Option<&[u8]>) -> Next {
@@ -393,10 +402,9 @@ impl Handshake {
                 Next::Read(auth_bytes(ReasonCode::ContinueAuthentication, self.method(), Some(&data)))
             }
             Step::Success { data, identity } => {
-                if let Some((_, answer)) =
-                    self.request.as_mut().and_then(|request| request.authentication.as_mut())
-                {
-                    *answer = data.map(Into::into);
+                let authentication = self.request.as_mut().and_then(|request| request.authentication.as_mut());
+                if let Some(authentication) = authentication {
+                    authentication.data = data.map(Into::into);
                 }
                 self.accept(identity)
             }
@@ -418,10 +426,7 @@ pub(crate) fn auth_bytes(reason_code: ReasonCode, method: Option<&str>, data: Op
 /// The CONNACK that accepts.
 pub(crate) fn connack(request: &ConnectRequest, settings: &Settings, session_present: bool) -> Vec<u8> {
     let granted_expiry = request.session_expiry.min(settings.session_expiry_max);
-    let (method, data) = match &request.authentication {
-        Some((method, data)) => (Some(&**method), data.as_deref()),
-        None => (None, None),
-    };
+    let authentication = request.authentication.as_ref();
     // spec(v5): [MQTT-3.1.2-28]
     let response_information = settings
         .response_information
@@ -440,8 +445,8 @@ pub(crate) fn connack(request: &ConnectRequest, settings: &Settings, session_pre
         server_keep_alive_s: request.server_keep_alive_s(settings),
         response_information: response_information.as_deref(),
         // spec(v5): [MQTT-4.12.0-5] [MQTT-4.12.0-6]
-        authentication_method: method,
-        authentication_data: data,
+        authentication_method: authentication.map(|authentication| &*authentication.method),
+        authentication_data: authentication.and_then(|authentication| authentication.data.as_deref()),
         ..ConnAckProperties::default()
     };
     let mut bytes = Vec::new();

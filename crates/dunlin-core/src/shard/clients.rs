@@ -50,6 +50,7 @@ pub(crate) struct Wire {
     pub dirty: Vec<Key>,
     /// Bytes appended to outboxes since the runtime last flushed.
     pub turn_bytes: usize,
+    #[expect(clippy::vec_box, reason = "the boxes move between the pool and idle-small connections")]
     pool: Vec<Box<Outbox>>,
 }
 

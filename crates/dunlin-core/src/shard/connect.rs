@@ -66,7 +66,7 @@ impl Shard {
         let extras = (aliases > 0 || request.authentication.is_some()).then(|| {
             Box::new(Extras {
                 server_aliases: (aliases > 0).then(|| ServerAliases::new(aliases)),
-                method: request.authentication.as_ref().map(|(method, _)| method.clone()),
+                method: request.authentication.as_ref().map(|authentication| authentication.method.clone()),
                 ..Extras::default()
             })
         });

@@ -10,7 +10,7 @@
 
 use crate::history::{History, Session};
 use crate::random::Random;
-use dunlin_codec::{Packet, PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
+use dunlin_codec::{Packet, PacketType, ProtocolVersion, Publish, ReasonCode, Split, decode, split};
 use dunlin_core::Shard;
 use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::connection::Cause;
@@ -142,6 +142,19 @@ impl World {
             let mut line = format!("{:>10} {}", self.now.as_micros() % 10_000_000_000, what());
             line.truncate(line.floor_char_boundary(240));
             println!("{line}");
+        }
+    }
+
+    fn describe(&self, packet: &Packet<'_>) -> String {
+        match packet {
+            Packet::Publish(publish) => {
+                let Publish { topic, qos, dup, retain, packet_identifier, .. } = publish;
+                let number = self.history.recognise(publish.payload);
+                format!(
+                    "PUBLISH {packet_identifier:?} message {number:?} {topic} {qos:?} dup {dup} retain {retain}"
+                )
+            }
+            other => format!("{other:?}"),
         }
     }
 
@@ -486,7 +499,9 @@ impl World {
         while let Split::Packet { frame, length } = split(&tapped[start..], u32::MAX).unwrap() {
             let packet = decode(frame, self.wires[wire].version).unwrap();
             start += length;
-            self.trace(|| format!("client {} on {wire} <- {packet:?}", self.wires[wire].client));
+            self.trace(|| {
+                format!("client {} on {wire} <- {}", self.wires[wire].client, self.describe(&packet))
+            });
             let key = match packet {
                 Packet::ConnAck(connack) => {
                     if connack.session_present != self.wires[wire].session_present {
@@ -542,7 +557,16 @@ impl World {
                 PeerMessage::Publish(message) => Some(message.clone()),
                 _ => None,
             };
-            self.trace(|| format!("shard {from} -> {to}: {message:?}"));
+            self.trace(|| match &message {
+                PeerMessage::Publish(message) | PeerMessage::GroupDeliver { message, .. } => {
+                    format!(
+                        "shard {from} -> {to}: message {:?} {:?}",
+                        self.history.recognise(message.payload()),
+                        message.id
+                    )
+                }
+                other => format!("shard {from} -> {to}: {other:?}"),
+            });
             self.nodes[to].shard.handle_peer(self.now, from as u16, message);
             let records = self.collect(to);
             if let Some(message) = published {
