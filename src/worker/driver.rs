@@ -47,6 +47,8 @@ impl Driver {
                 return taken > 0;
             };
             match mail {
+                // Whoever still comes is not let in any more.
+                Mail::Arrival(_) | Mail::Client(_) if self.stop.is_some() => {}
                 Mail::Arrival(arrival) => arrival.admit(Rc::clone(&self.worker)),
                 Mail::Client(mut client) => match client.transport.attach() {
                     Ok(()) => self.worker.adopt(*client),

@@ -16,7 +16,7 @@ use crate::compare::{self, Plan};
 use crate::handshake::Target;
 use crate::process::Process;
 use crate::relay::Relay;
-use crate::report::{self, Machine};
+use crate::report::{self, Document, Machine};
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
 
 /// The arguments of the load generator.
@@ -171,6 +171,7 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
         rounds: args.rounds,
         version: args.changes.protocol,
     };
+    let document = args.markdown.map(Document::open).transpose()?;
     let machine = Machine::this();
     let comparison = compare::run(&plan, |scenario, round, broker, figures| {
         eprintln!("{} round {round} {}: {}", scenario.name, broker.name, report::one_line(figures));
@@ -180,8 +181,8 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
             "broker and generator share one core: rates are of both together, CPU times are the broker's own"
         );
     }
-    if let Some(path) = &args.markdown {
-        report::write_into(path, &report::markdown(&comparison, &machine))?;
+    if let Some(document) = document {
+        document.write(&report::markdown(&comparison, &machine))?;
     }
     match args.json {
         true => println!("{}", report::json(&comparison, &machine)),

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -158,16 +158,40 @@ pub fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }
 
-/// Puts Markdown results between [`RESULTS_BEGIN`] and [`RESULTS_END`] of a document.
+/// A document with a place for results, from [`RESULTS_BEGIN`] to [`RESULTS_END`].
 ///
-/// # Errors
-/// When the file cannot be read or written, or has no such place.
-pub fn write_into(path: &Path, results: &str) -> Result<(), Error> {
-    let text = fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))?;
-    let replaced = replace_results(&text, results).ok_or_else(|| {
-        Error::Usage(format!("{} has no lines \"{RESULTS_BEGIN}\" and \"{RESULTS_END}\"", path.display()))
-    })?;
-    fs::write(path, replaced).map_err(Error::io(format!("write {}", path.display())))
+/// It is opened before a comparison runs, so that minutes of measuring do not end in a wrong path.
+#[derive(Debug)]
+pub struct Document {
+    path: PathBuf,
+}
+
+impl Document {
+    /// The document in this file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has no such place.
+    pub fn open(path: PathBuf) -> Result<Self, Error> {
+        let document = Self { path };
+        document.with_results("").map(|_| document)
+    }
+
+    /// Replaces the results in the document.
+    ///
+    /// # Errors
+    /// When the file has changed so that it has no place for results, or cannot be written.
+    pub fn write(&self, results: &str) -> Result<(), Error> {
+        let text = self.with_results(results)?;
+        fs::write(&self.path, text).map_err(Error::io(format!("write {}", self.path.display())))
+    }
+
+    fn with_results(&self, results: &str) -> Result<String, Error> {
+        let path = self.path.display();
+        let text = fs::read_to_string(&self.path).map_err(Error::io(format!("read {path}")))?;
+        replace_results(&text, results).ok_or_else(|| {
+            Error::Usage(format!("{path} has no lines \"{RESULTS_BEGIN}\" and \"{RESULTS_END}\""))
+        })
+    }
 }
 
 fn replace_results(text: &str, results: &str) -> Option<String> {
@@ -204,13 +228,7 @@ fn line(broker: &str, rounds: &[Figures], ratio: Option<Spread>) -> Line {
         broker_core: median(traffic.iter().filter_map(|figures| figures.broker_cpu_share).collect(), percent),
         generator_core: median(traffic.iter().map(|figures| figures.generator_cpu_share).collect(), percent),
         disturbed: median(traffic.iter().map(|figures| disturbed(figures)).collect(), percent),
-        lost: match traffic.iter().map(|figures| figures.lost + figures.repeated).max() {
-            None => "-".to_owned(),
-            Some(_) => show_faults(
-                traffic.iter().map(|figures| figures.lost).max().unwrap_or(0),
-                traffic.iter().map(|figures| figures.repeated).max().unwrap_or(0),
-            ),
-        },
+        lost: show_faults(&traffic),
         ratio: ratio.map(show_ratio).unwrap_or_default(),
     }
 }
@@ -220,10 +238,13 @@ fn disturbed(figures: &TrafficFigures) -> f64 {
     figures.generator_wait_share.max(figures.broker_wait_share.unwrap_or_default())
 }
 
-fn show_faults(lost: u64, repeated: u64) -> String {
-    match repeated {
-        0 => thousands(lost as f64),
-        _ => format!("{} (and {} repeated)", thousands(lost as f64), thousands(repeated as f64)),
+/// The worst round's lost messages, and its repeated ones if there were any.
+fn show_faults(traffic: &[&TrafficFigures]) -> String {
+    let worst = |count: fn(&TrafficFigures) -> u64| traffic.iter().map(|&figures| count(figures)).max();
+    let lost = worst(|figures| figures.lost).map_or_else(|| "-".to_owned(), |lost| thousands(lost as f64));
+    match worst(|figures| figures.repeated) {
+        None | Some(0) => lost,
+        Some(repeated) => format!("{lost} (and {} repeated)", thousands(repeated as f64)),
     }
 }
 
@@ -289,6 +310,18 @@ mod tests {
         assert_eq!(replaced, format!("before\n{RESULTS_BEGIN}\nnew\n{RESULTS_END}\nafter\n"));
         assert_eq!(replace_results(&replaced, "new").unwrap(), replaced);
         assert_eq!(replace_results("no place", "new"), None);
+    }
+
+    #[test]
+    fn a_document_without_a_place_for_results_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("benchmarks.md");
+        assert!(matches!(Document::open(path.clone()), Err(Error::Io { .. })));
+        fs::write(&path, "nothing").unwrap();
+        assert!(matches!(Document::open(path.clone()), Err(Error::Usage(_))));
+        fs::write(&path, format!("{RESULTS_BEGIN}{RESULTS_END}")).unwrap();
+        Document::open(path.clone()).unwrap().write("new").unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains("new"));
     }
 
     #[test]

@@ -256,9 +256,6 @@ impl Shard {
     /// Takes bytes that were read from a connection.
     pub fn handle_input(&mut self, now: Timestamp, connection: Key, input: &[u8]) -> Progress {
         let mut consumed = 0;
-        if let Some(value) = self.clients.connections.get_mut(connection) {
-            value.last_packet_at = now;
-        }
         let next = loop {
             let Some(value) = self.clients.connections.get_mut(connection).filter(|value| !value.is_closing)
             else {
@@ -294,6 +291,12 @@ impl Shard {
             }
             self.run_follow_ups(now);
         };
+        // Only whole packets count for Keep Alive: a byte now and then is not a client that lives.
+        if consumed > 0
+            && let Some(value) = self.clients.connections.get_mut(connection)
+        {
+            value.last_packet_at = now;
+        }
         Progress { consumed, next }
     }
 

@@ -126,12 +126,13 @@ fn check_order(history: &History, session: &Session) -> Result<(), String> {
     for arrival in session.arrivals.iter().filter(|arrival| !arrival.retain) {
         let publication = &history.publications[arrival.publication];
         // A Will is numbered when it is made, and sent at some later time. What was sent again may have found no subscription
-        // the first time.
+        // the first time, or may have been lost then, at QoS 0.
         let may_be_late = publication.transmissions.len() > 1
-            && !session
-                .subscriptions
-                .iter()
-                .any(|it| is_before(it, publication) && it.matches(publication.topic));
+            && (arrival.qos == QoS::AtMostOnce
+                || !session
+                    .subscriptions
+                    .iter()
+                    .any(|it| is_before(it, publication) && it.matches(publication.topic)));
         if is_job(publication) || publication.is_will || may_be_late || !seen.insert(arrival.publication) {
             continue;
         }

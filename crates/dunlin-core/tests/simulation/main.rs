@@ -3,7 +3,8 @@
 //! One number decides everything: how many shards and clients there are, what they want, what they do, when each byte and
 //! each message between shards moves, and how late the store is. Time is virtual. A failure names its seed;
 //! `DUNLIN_SEED=<seed> cargo test -p dunlin-core --test simulation` repeats that run alone, and
-//! `DUNLIN_SEEDS=100000 cargo test --release -p dunlin-core --test simulation` looks for new ones.
+//! `DUNLIN_SEEDS=100000 cargo test --release -p dunlin-core --test simulation` looks for new ones. With `DUNLIN_TRACE=1` and
+//! `-- --nocapture` a run says what passes between clients and shards.
 //!
 //! Read `scenario.rs` (what happens), `client.rs` (who does it), `world.rs` (shards, network, store), `checks.rs` (what must
 //! be true). That the checkers notice is shown by faults planted between broker and observer, at the end of this file.
@@ -24,7 +25,7 @@ use client::Fault;
 use scenario::{Figures, run};
 
 /// Seeds of a run without any wish, for CI.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1000;
 
 /// Seeds tried until a planted fault must have been noticed.
 const FAULT_SEEDS: u64 = 60;
