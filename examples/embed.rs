@@ -34,7 +34,8 @@ pub async fn main() -> Result<(), Box<dyn Error>> {
     println!("{topic}: {payload}");
     println!("{} connection at present", broker.connections());
 
-    // Clients of MQTT 5.0 would be told that the Server shuts down (0x8B).
+    // A client that is still there is told that the Server shuts down (0x8B, MQTT 5.0) and has a moment to go.
+    drop((client, events));
     broker.stop();
     if topic == "greetings/first" { Ok(()) } else { Err(format!("{topic} is not what was published").into()) }
 }

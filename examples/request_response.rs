@@ -47,7 +47,10 @@ pub async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Polls until `wanted` finds what it wants in a packet from the broker.
-async fn wait_for<T>(events: &mut EventLoop, wanted: impl Fn(Packet) -> Option<T>) -> Result<T, Box<dyn Error>> {
+async fn wait_for<T>(
+    events: &mut EventLoop,
+    wanted: impl Fn(Packet) -> Option<T>,
+) -> Result<T, Box<dyn Error>> {
     loop {
         if let Event::Incoming(packet) = events.poll().await?
             && let Some(found) = wanted(packet)
@@ -69,10 +72,14 @@ async fn respond(client: AsyncClient, mut events: EventLoop) -> Result<(), Box<d
         let properties = request.properties.unwrap_or_default();
         // A request without a Response Topic wants no answer.
         if let Some(response_topic) = properties.response_topic {
-            let properties =
-                PublishProperties { correlation_data: properties.correlation_data, ..PublishProperties::default() };
+            let properties = PublishProperties {
+                correlation_data: properties.correlation_data,
+                ..PublishProperties::default()
+            };
             let answer = number.sqrt().to_string();
-            client.publish_with_properties(response_topic, QoS::AtLeastOnce, false, answer, properties).await?;
+            client
+                .publish_with_properties(response_topic, QoS::AtLeastOnce, false, answer, properties)
+                .await?;
         }
     }
 }
@@ -82,8 +89,13 @@ async fn request(port: u16, numbers: &[f64]) -> Result<(), Box<dyn Error>> {
     let mut options = MqttOptions::new("requester", "127.0.0.1", port);
     options.set_request_response_info(Some(1));
     let (client, mut events) = AsyncClient::new(options, 10);
-    let connack = wait_for(&mut events, |packet| if let Packet::ConnAck(connack) = packet { Some(connack) } else { None });
-    let response_topic = response_information(connack.await?).ok_or("the broker gave no Response Information")?;
+    let connack =
+        wait_for(
+            &mut events,
+            |packet| if let Packet::ConnAck(connack) = packet { Some(connack) } else { None },
+        );
+    let response_topic =
+        response_information(connack.await?).ok_or("the broker gave no Response Information")?;
     println!("responses come to {response_topic}");
     client.subscribe(&response_topic, QoS::AtLeastOnce).await?;
 
@@ -95,7 +107,9 @@ async fn request(port: u16, numbers: &[f64]) -> Result<(), Box<dyn Error>> {
             correlation_data: Some(correlation.clone().into()),
             ..PublishProperties::default()
         };
-        client.publish_with_properties(SERVICE, QoS::AtLeastOnce, false, number.to_string(), properties).await?;
+        client
+            .publish_with_properties(SERVICE, QoS::AtLeastOnce, false, number.to_string(), properties)
+            .await?;
         waiting.insert(correlation, *number);
     }
     while !waiting.is_empty() {

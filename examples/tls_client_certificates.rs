@@ -67,7 +67,11 @@ fn configuration(certificates: &Path) -> Result<Config, Box<dyn Error>> {
 /// Connects and publishes one message. `own` is the client's certificate and its key, as PEM.
 async fn say_hello(port: u16, ca: Vec<u8>, own: Option<(Vec<u8>, Vec<u8>)>) -> Result<(), Box<dyn Error>> {
     let mut options = MqttOptions::new("tls-example", "127.0.0.1", port);
-    options.set_transport(Transport::tls_with_config(TlsConfiguration::Simple { ca, alpn: None, client_auth: own }));
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Simple {
+        ca,
+        alpn: None,
+        client_auth: own,
+    }));
     let (client, mut events) = AsyncClient::new(options, 10);
     client.publish("examples/tls", QoS::AtLeastOnce, false, "hello").await?;
     let acknowledged = async {

@@ -20,7 +20,9 @@ use tokio_rustls::server::TlsStream;
 /// Pieces of an outbox handed to the kernel in one system call.
 const SLICES_MAX: usize = 64;
 
-/// One client's stream of bytes.
+/// One client's stream of bytes: ordered and lossless, both ways.
+// spec(v5): [MQTT-4.2-1]
+// spec(v3.1.1): [MQTT-7.1.1-1]
 pub enum Transport {
     /// TCP or a Unix socket.
     Plain(Socket),

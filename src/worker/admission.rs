@@ -262,6 +262,7 @@ async fn open(socket: Socket, ticket: &Ticket) -> io::Result<Transport> {
     })
 }
 
+// spec(v5): [MQTT-3.1.4-2]
 async fn verify(handshake: &mut Handshake, ticket: &Ticket) -> Next {
     let Some(request) = handshake.request() else {
         return handshake.refuse(ReasonCode::UnspecifiedError, "no credentials to verify");

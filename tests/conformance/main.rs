@@ -96,4 +96,9 @@ scripts! {
     message_expiry = "message-expiry.mqtt",
     topic_alias = "topic-alias.mqtt",
     retained = "retained.mqtt",
+    subscribe = "subscribe.mqtt",
+    unsubscribe = "unsubscribe.mqtt",
+    topics = "topics.mqtt",
+    disconnect = "disconnect.mqtt",
+    malformed = "malformed.mqtt",
 }

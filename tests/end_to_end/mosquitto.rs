@@ -149,7 +149,8 @@ fn the_will_of_a_client_that_is_killed_is_published() {
 fn no_will_is_published_when_a_client_says_goodbye() {
     let desk = Desk::open();
     let mut witness = desk.subscribe("-t obituaries -q 1");
-    let patient = desk.subscribe("-i patient -t anything --will-topic obituaries --will-payload gone --will-qos 1");
+    let patient =
+        desk.subscribe("-i patient -t anything --will-topic obituaries --will-payload gone --will-qos 1");
     // mosquitto_sub disconnects at SIGTERM.
     patient.signal(Signal::TERM);
     patient.finish();
@@ -263,7 +264,10 @@ fn a_payload_of_one_megabyte_arrives_unharmed() {
     std::fs::write(&file, &payload).expect("the payload can be written");
     desk.publish(&format!("-t parcels -f {file} -q 2"));
     let line = subscriber.wait_for("message parcels");
-    assert!(line.strip_prefix("message parcels qos 2 retain 0: ") == Some(&payload), "the payload has changed");
+    assert!(
+        line.strip_prefix("message parcels qos 2 retain 0: ") == Some(&payload),
+        "the payload has changed"
+    );
 }
 
 #[test]
@@ -326,7 +330,9 @@ fn users_of_a_password_file_connect_with_their_password_only() {
             ("", false),
         ] {
             let mut command = Command::new("mosquitto_pub");
-            command.args(words(&format!("-h 127.0.0.1 -p {port} {credentials} -V {version} -t safe -m in -q 1")));
+            command.args(words(&format!(
+                "-h 127.0.0.1 -p {port} {credentials} -V {version} -t safe -m in -q 1"
+            )));
             let ended = Process::start(&mut command, HINT).finish();
             assert_eq!(ended.status == 0, is_welcome, "{version} {credentials}: {}", ended.error);
             if is_welcome {

@@ -10,7 +10,11 @@ fn run(case: &str, scheme: &str, level: &str) {
     assert!(modules.is_dir(), "MQTT.js is not there: {HINT}");
     let mut site = Site::new(&[scheme], "");
     let (port, ca) = (site.port(0), site.file("ca.pem"));
-    script::run(Path::new("node"), "mqtt_js_client.js", &[case, &format!("{scheme}://127.0.0.1:{port}/mqtt"), level, &ca]);
+    script::run(
+        Path::new("node"),
+        "mqtt_js_client.js",
+        &[case, &format!("{scheme}://127.0.0.1:{port}/mqtt"), level, &ca],
+    );
 }
 
 #[test]

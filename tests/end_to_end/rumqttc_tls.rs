@@ -169,11 +169,14 @@ mod v5 {
         let (mut receiver, _) = Client5::connect("receiver", port, &transport);
         receiver.subscribe("every/#");
         let (mut sender, _) = Client5::connect("sender", port, &transport);
-        let user_properties: Vec<_> =
-            [("z", "1"), ("a", "2"), ("z", "3")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let user_properties: Vec<_> = [("z", "1"), ("a", "2"), ("z", "3")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         for (number, qos) in EVERY_QOS.into_iter().enumerate() {
-            let properties =
-                PublishProperties { user_properties: user_properties.clone(), ..PublishProperties::default() };
+            let properties = PublishProperties {
+                user_properties: user_properties.clone(),
+                ..PublishProperties::default()
+            };
             let topic = format!("every/{number}");
             sender
                 .client
@@ -198,7 +201,10 @@ mod v5 {
         sleeper.subscribe("night");
         drop(sleeper);
         let (mut sender, _) = Client5::connect("sender", port, &transport);
-        sender.client.publish("night", QoS::ExactlyOnce, false, "missed").expect("there is room for a request");
+        sender
+            .client
+            .publish("night", QoS::ExactlyOnce, false, "missed")
+            .expect("there is room for a request");
         sender.wait(|packet| matches!(packet, Packet::PubComp(_)).then_some(()));
         let (mut sleeper, session_present) = Client5::connect("sleeper", port, &transport);
         assert!(session_present);

@@ -29,7 +29,8 @@ impl Site {
         }
         prepare(directory.path());
         let listener = |scheme: &&str| {
-            let tls = if is_tls(scheme) { "tls = { cert = 'server.pem', key = 'server-key.pem' }" } else { "" };
+            let tls =
+                if is_tls(scheme) { "tls = { cert = 'server.pem', key = 'server-key.pem' }" } else { "" };
             format!("[[listener]]\nurl = '{scheme}://127.0.0.1:0'\n{tls}\n")
         };
         let listeners: String = schemes.iter().map(listener).collect();

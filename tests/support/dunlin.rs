@@ -56,7 +56,8 @@ impl Dunlin {
         while self.addresses.len() <= index {
             let line = self.process.wait_for("listening");
             let start = line.rfind("127.0.0.1:").or_else(|| line.rfind("0.0.0.0:"));
-            let text = start.and_then(|start| line[start..].split(['"', ' ', ',']).next()).unwrap_or_default();
+            let text =
+                start.and_then(|start| line[start..].split(['"', ' ', ',']).next()).unwrap_or_default();
             self.addresses.push(text.parse().unwrap_or_else(|_| panic!("no address in {line:?}")));
         }
         self.addresses[index]

@@ -80,7 +80,9 @@ impl Process {
         match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(line) => self.seen.push(line),
             Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => panic!("{} said nothing more in time{}", self.name, self.said()),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("{} said nothing more in time{}", self.name, self.said())
+            }
         }
         self.seen.last().map(|line| line.text.as_str())
     }
@@ -108,7 +110,8 @@ impl Process {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap_or_else(|error| panic!("no signal to {}: {error}", self.name));
+        kill_process(self.pid(), signal)
+            .unwrap_or_else(|error| panic!("no signal to {}: {error}", self.name));
     }
 
     /// Its process identifier.

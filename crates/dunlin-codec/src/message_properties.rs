@@ -36,6 +36,7 @@ impl<'a> MessageProperties<'a> {
         match property {
             Property::PayloadFormatIndicator(value) => self.payload_format_is_utf8 = Some(value),
             Property::MessageExpiryInterval(value) => self.message_expiry_interval_s = Some(value),
+            // spec(v5): [MQTT-3.3.2-19]
             Property::ContentType(value) => self.content_type = Some(value),
             Property::ResponseTopic(ResponseTopic(value)) => self.response_topic = Some(value),
             Property::CorrelationData(value) => self.correlation_data = Some(value),

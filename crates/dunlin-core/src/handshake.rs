@@ -285,6 +285,9 @@ impl Handshake {
     ) -> Next {
         let version = connect.version;
         let is_v5 = version == ProtocolVersion::V5;
+        // Any text is an identifier here, far beyond the 23 letters and digits every Server must allow.
+        // spec(v5): [MQTT-3.1.3-5] [MQTT-3.1.3-8]
+        // spec(v3.1.1): [MQTT-3.1.3-5]
         let client_identifier = match ClientIdentifier::new(connect.client_identifier) {
             Some(identifier) => identifier,
             // spec(v3.1.1): [MQTT-3.1.3-8] [MQTT-3.1.3-9]
@@ -392,7 +395,10 @@ impl Handshake {
     }
 
     fn method(&self) -> Option<&str> {
-        self.request.as_ref().and_then(|request| request.authentication.as_ref()).map(|authentication| &*authentication.method)
+        self.request
+            .as_ref()
+            .and_then(|request| request.authentication.as_ref())
+            .map(|authentication| &*authentication.method)
     }
 
     fn advance(&mut self, mut mechanism: Box<dyn Mechanism>, data: Option<&[u8]>) -> Next {
@@ -402,7 +408,8 @@ impl Handshake {
                 Next::Read(auth_bytes(ReasonCode::ContinueAuthentication, self.method(), Some(&data)))
             }
             Step::Success { data, identity } => {
-                let authentication = self.request.as_mut().and_then(|request| request.authentication.as_mut());
+                let authentication =
+                    self.request.as_mut().and_then(|request| request.authentication.as_mut());
                 if let Some(authentication) = authentication {
                     authentication.data = data.map(Into::into);
                 }

@@ -67,6 +67,11 @@ impl ServerAliases {
             None => Alias::None,
         }
     }
+
+    /// The alias that [`Self::of`] just gave this topic was not sent after all.
+    pub fn give_back(&mut self, topic: &str) {
+        self.aliases.remove(topic);
+    }
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Shard {
     }
 
     // spec(v5): [MQTT-4.3.3-4] [MQTT-3.6.2-1]
-    // spec(v3.1.1): [MQTT-4.3.3-1]
+    // spec(v3.1.1): [MQTT-4.3.3-1] [MQTT-4.6.0-4]
     pub(super) fn handle_pubrec(
         &mut self,
         now: Timestamp,
@@ -79,7 +79,8 @@ impl Shard {
         Ok(())
     }
 
-    // spec(v5): [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT-3.7.2-1]
+    // The exchange goes on whatever became of the message.
+    // spec(v5): [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT-4.3.3-13] [MQTT-3.7.2-1]
     // spec(v3.1.1): [MQTT-4.3.3-2]
     pub(super) fn handle_pubrel(
         &mut self,

@@ -39,6 +39,8 @@ impl Shard {
     }
 
     /// Sends an acknowledgement as soon as its barrier opens and those before it have left.
+    // Quota never delays it.
+    // spec(v5): [MQTT-3.3.4-10] [MQTT-4.9.0-3]
     // spec(v5): [MQTT-4.6.0-2] [MQTT-4.6.0-3]
     // spec(v3.1.1): [MQTT-4.6.0-2] [MQTT-4.6.0-3]
     pub(super) fn owe(&mut self, now: Timestamp, key: Key, barrier: Barrier, owed: Owed) {

@@ -277,7 +277,10 @@ impl Clients {
     }
 
     /// Appends one PUBLISH to an outbox. False if the client does not take frames of that size: the message counts as delivered.
-    // spec(v5): [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+    ///
+    /// `dup` is ours alone to say: what the publisher's packet had does not matter.
+    // spec(v5): [MQTT-3.1.2-24] [MQTT-3.1.2-25] [MQTT-3.3.1-3]
+    // spec(v3.1.1): [MQTT-3.3.1-3]
     #[expect(clippy::too_many_arguments, reason = "the one place where a delivery becomes bytes")]
     fn transmit(
         &mut self,
@@ -324,15 +327,19 @@ impl Clients {
             return self.count_sent(false);
         }
         if let Some(aliases) = aliases {
-            match aliases.of(publication.topic) {
+            let found = aliases.of(publication.topic);
+            match found {
                 Alias::None => {}
                 Alias::New(alias) => parts.topic_alias = Some(alias),
                 Alias::Known(alias) => (parts.topic_alias, parts.topic) = (Some(alias), ""),
             }
-        }
-        // A new alias adds three bytes, which may be three too many: then without.
-        if parts.frame_length(version) > maximum {
-            parts.topic_alias = None;
+            // An alias can be what makes the packet too large: a new one adds three bytes, a known one can be longer than its topic. Then without.
+            if parts.frame_length(version) > maximum {
+                (parts.topic_alias, parts.topic) = (None, publication.topic);
+                if matches!(found, Alias::New(_)) {
+                    aliases.give_back(publication.topic);
+                }
+            }
         }
         self.wire.append(key, connection, |outbox| {
             outbox.encode(|bytes| {

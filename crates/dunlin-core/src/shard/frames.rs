@@ -41,6 +41,8 @@ pub(crate) fn is_shared(publication: &Publication<'_>) -> bool {
 }
 
 /// The parts of the PUBLISH for a publication, without what is particular to a client.
+// spec(v5): [MQTT-4.3.1-1]
+// spec(v3.1.1): [MQTT-4.3.1-1]
 // spec(v5): [MQTT-3.3.2-4] [MQTT-3.3.2-6] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
 pub(crate) fn parts<'a>(
     publication: &Publication<'a>,

@@ -195,7 +195,8 @@ impl Shard {
         }
     }
 
-    // spec(v5): [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]
+    // A QoS 1 identifier is not remembered: after PUBACK it means a new message.
+    // spec(v5): [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.2-5] [MQTT-4.3.3-8]
     // spec(v3.1.1): [MQTT-3.3.4-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
     fn acknowledge_publish(
         &mut self,
