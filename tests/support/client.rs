@@ -7,9 +7,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use dunlin_codec::{
-    Connect, ConnectProperties, Disconnect, Packet, PacketIdentifier, ProtocolVersion, Publish, QoS, ReasonCode,
-    RetainHandling, Split, Subscribe, SubscribeFilters, SubscriptionFilter, SubscriptionOptions, decode,
-    encode_subscribe_filters, split,
+    Connect, ConnectProperties, Disconnect, Packet, PacketIdentifier, ProtocolVersion, Publish, QoS,
+    ReasonCode, RetainHandling, Split, Subscribe, SubscribeFilters, SubscriptionFilter, SubscriptionOptions,
+    decode, encode_subscribe_filters, split,
 };
 
 use super::process::DEADLINE;
@@ -82,7 +82,8 @@ pub fn subscribe(filter: &str) -> Vec<u8> {
         retain_as_published: false,
         retain_handling: RetainHandling::SendAtSubscribe,
     };
-    let filters = encode_subscribe_filters(&[(SubscriptionFilter::parse(filter).expect("a filter"), options)]);
+    let filters =
+        encode_subscribe_filters(&[(SubscriptionFilter::parse(filter).expect("a filter"), options)]);
     bytes_of(&Packet::Subscribe(Subscribe {
         packet_identifier: PacketIdentifier::new(1).expect("1 is one"),
         subscription_identifier: None,
@@ -195,7 +196,9 @@ impl Client {
     /// Shows that the connection works: a PINGRESP comes for a PINGREQ, and nothing before it.
     pub fn ping(&mut self) {
         self.send(&bytes_of(&Packet::PingReq));
-        self.next(|packet| assert!(matches!(packet, Some(Packet::PingResp)), "{packet:?} instead of PINGRESP"));
+        self.next(|packet| {
+            assert!(matches!(packet, Some(Packet::PingResp)), "{packet:?} instead of PINGRESP")
+        });
     }
 
     /// Reads to the end of the connection; the Reason Code of the last packet, if that was a DISCONNECT or a CONNACK.

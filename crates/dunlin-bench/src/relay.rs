@@ -118,7 +118,7 @@ impl Relay {
     fn note(&mut self, token: usize, readable: bool, writable: bool) {
         let Some(client) = &mut self.clients[token] else { return };
         if writable && client.connection.unblock().is_err() {
-            self.clients[token] = None;
+            self.close(token);
         } else if readable && !client.is_readable {
             client.is_readable = true;
             self.readable.push(token);
@@ -130,15 +130,20 @@ impl Relay {
             match self.read(token, buffer) {
                 Ok(true) => {}
                 Ok(false) => self.readable.push(token),
-                Err(_) => self.clients[token] = None,
+                Err(_) => self.close(token),
             }
         }
-        for token in self.routes.dirty.drain(..) {
+        for token in std::mem::take(&mut self.routes.dirty) {
             let Some(client) = &mut self.clients[token] else { continue };
             if client.connection.flush().is_err() {
-                self.clients[token] = None;
+                self.close(token);
             }
         }
+    }
+
+    fn close(&mut self, token: usize) {
+        self.clients[token] = None;
+        self.routes.forget(token);
     }
 
     /// Reads once from a connection and passes on what came. The result says whether its socket has no more for now.
@@ -167,6 +172,12 @@ impl Relay {
 }
 
 impl Routes {
+    fn forget(&mut self, token: usize) {
+        for subscribers in self.subscribers.values_mut() {
+            subscribers.retain(|&subscriber| subscriber != token);
+        }
+    }
+
     fn pass_on(
         &mut self,
         frame: Frame<'_>,

@@ -94,6 +94,21 @@ fn a_fan_out_expects_each_message_at_every_subscriber() {
 }
 
 #[test]
+fn a_run_leaves_nothing_behind_for_the_next_one() {
+    let relay = RunningRelay::start();
+    for subscribers in [20, 5] {
+        let overrides = Overrides {
+            publishers: Some(2),
+            subscribers: Some(subscribers),
+            topics: Some(1),
+            ..Overrides::default()
+        };
+        let figures = run(relay.address, ProtocolVersion::V5, overrides).unwrap();
+        assert_eq!((figures.received, figures.repeated), (figures.published * u64::from(subscribers), 0));
+    }
+}
+
+#[test]
 fn a_payload_larger_than_a_read_arrives_whole() {
     let relay = RunningRelay::start();
     let overrides = Overrides {

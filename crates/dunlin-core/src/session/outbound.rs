@@ -118,10 +118,10 @@ pub enum Enqueued {
     Accepted,
     /// It waits, and these went to make room.
     Displaced(Vec<Delivery>),
-    /// There is no room, and the policy says to drop the new one.
-    Refused(Delivery),
-    /// There is no room, and the policy says to disconnect a connected client.
-    Overflow(Delivery),
+    /// There is no room, and the policy says to drop the new one: the last of these. Before it, what had expired.
+    Refused(Vec<Delivery>),
+    /// There is no room, and the policy says to disconnect a connected client. The same are dropped.
+    Overflow(Vec<Delivery>),
 }
 
 /// See the top of the file.
@@ -204,34 +204,34 @@ impl Outbound {
     pub fn enqueue(&mut self, delivery: Delivery, settings: &Settings, now: Timestamp) -> Enqueued {
         let size = delivery.message.size_bytes();
         let mut displaced = Vec::new();
-        while self.queue.len() >= settings.queued_messages_max
-            || self.queued_bytes + size > settings.queued_bytes_max
+        // A message that would not fit into an empty queue displaces nobody.
+        let could_fit = size <= settings.queued_bytes_max && settings.queued_messages_max > 0;
+        while could_fit
+            && self.is_full_for(size, settings)
+            && let Some(front) = self.queue.pop_front()
         {
-            let front_is_expired = self.queue.front().is_some_and(|front| front.message.is_expired(now));
-            let makes_room = front_is_expired || settings.overflow == OverflowPolicy::DropOldest;
-            match self.queue.pop_front() {
-                Some(front) if makes_room => {
-                    self.queued_bytes -= front.message.size_bytes();
-                    displaced.push(front);
-                }
-                Some(front) => {
-                    self.queue.push_front(front);
-                    break;
-                }
-                None => break,
+            if !front.message.is_expired(now) && settings.overflow != OverflowPolicy::DropOldest {
+                self.queue.push_front(front);
+                break;
             }
+            self.queued_bytes -= front.message.size_bytes();
+            displaced.push(front);
         }
-        if self.queue.len() >= settings.queued_messages_max
-            || self.queued_bytes + size > settings.queued_bytes_max
-        {
+        if self.is_full_for(size, settings) {
+            displaced.push(delivery);
             return match settings.overflow {
-                OverflowPolicy::Disconnect => Enqueued::Overflow(delivery),
-                OverflowPolicy::DropOldest | OverflowPolicy::DropNewest => Enqueued::Refused(delivery),
+                OverflowPolicy::Disconnect => Enqueued::Overflow(displaced),
+                OverflowPolicy::DropOldest | OverflowPolicy::DropNewest => Enqueued::Refused(displaced),
             };
         }
         self.queued_bytes += size;
         self.queue.push_back(delivery);
         if displaced.is_empty() { Enqueued::Accepted } else { Enqueued::Displaced(displaced) }
+    }
+
+    fn is_full_for(&self, size_bytes: usize, settings: &Settings) -> bool {
+        self.queue.len() >= settings.queued_messages_max
+            || self.queued_bytes + size_bytes > settings.queued_bytes_max
     }
 
     /// Begins the exchange of a message for which there is room ([`Self::has_room`], or [`Self::next_queued`] gave it).

@@ -6,7 +6,7 @@
 
 use super::clients::Clients;
 use super::frames::{self, is_shared};
-use super::{Drop, FollowUp};
+use super::{DropReason, FollowUp};
 use crate::connection::{Alias, Cause};
 use crate::group::Ticket;
 use crate::journal::Record;
@@ -41,14 +41,14 @@ impl Clients {
             if let Some(ticket) = ticket {
                 self.follow_ups.push_back(FollowUp::TicketDone { session, ticket });
             }
-            return self.counters.drop(Drop::NotAuthorized);
+            return self.counters.drop(DropReason::NotAuthorized);
         }
         let qos = publication.qos.min(wanted.maximum_qos);
         let live = self.live_connection(session);
         if qos == QoS::AtMostOnce {
             return match live {
                 Some(connection) => self.deliver_at_most_once(now, connection, publication, wanted),
-                None => self.counters.drop(Drop::Away),
+                None => self.counters.drop(DropReason::Away),
             };
         }
         let has_room = live.is_some_and(|connection| self.outbox_has_room(connection));
@@ -92,7 +92,7 @@ impl Clients {
         let waiting = value.outbox_bytes();
         if waiting > self.settings.outbox_bytes_max {
             if value.is_lagging || waiting > 2 * self.settings.outbox_bytes_max {
-                return self.counters.drop(Drop::SlowConsumer);
+                return self.counters.drop(DropReason::SlowConsumer);
             }
             self.slow_consumer = Some(connection);
         }
@@ -114,9 +114,8 @@ impl Clients {
         };
         let dropped = match value.outbound.enqueue(delivery, &self.settings, now) {
             Enqueued::Accepted => Vec::new(),
-            Enqueued::Displaced(dropped) => dropped,
-            Enqueued::Refused(delivery) => vec![delivery],
-            Enqueued::Overflow(delivery) => {
+            Enqueued::Displaced(dropped) | Enqueued::Refused(dropped) => dropped,
+            Enqueued::Overflow(dropped) => {
                 if let Some(connection) = value.connection {
                     let cause = Cause::Server {
                         reason_code: ReasonCode::QuotaExceeded,
@@ -124,11 +123,11 @@ impl Clients {
                     };
                     self.follow_ups.push_back(FollowUp::Disconnect { connection, cause });
                 }
-                vec![delivery]
+                dropped
             }
         };
         for delivery in dropped {
-            self.note_dropped(session, &delivery, Drop::QueueFull);
+            self.note_dropped(session, &delivery, DropReason::QueueFull);
         }
         let Some(value) = self.sessions.get(session) else {
             return;
@@ -142,7 +141,7 @@ impl Clients {
         }
     }
 
-    pub fn note_dropped(&mut self, session: Key, delivery: &Delivery, reason: Drop) {
+    pub fn note_dropped(&mut self, session: Key, delivery: &Delivery, reason: DropReason) {
         self.counters.drop(reason);
         if let Some(ticket) = &delivery.ticket {
             self.follow_ups.push_back(FollowUp::TicketDone { session, ticket: **ticket });
@@ -224,7 +223,7 @@ impl Clients {
                 break;
             };
             if delivery.message.is_expired(now) {
-                self.note_dropped(session, &delivery, Drop::Expired);
+                self.note_dropped(session, &delivery, DropReason::Expired);
                 continue;
             }
             let message = delivery.message.clone();
@@ -357,7 +356,7 @@ impl Clients {
         if fits {
             self.counters.messages_sent += 1;
         } else {
-            self.counters.drop(Drop::TooLargeForClient);
+            self.counters.drop(DropReason::TooLargeForClient);
         }
         fits
     }

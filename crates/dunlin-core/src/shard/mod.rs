@@ -146,7 +146,7 @@ pub(crate) enum FollowUp {
 
 /// Why a message did not reach somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drop {
+pub enum DropReason {
     /// QoS 0 for a client that is away.
     Away,
     /// QoS 0 for a client that reads too slowly.
@@ -172,20 +172,20 @@ pub struct Counters {
     pub messages_received: u64,
     /// PUBLISH packets to clients.
     pub messages_sent: u64,
-    /// Messages that did not reach somebody, by [`Drop`].
+    /// Messages that did not reach somebody, by [`DropReason`].
     pub dropped: [u64; 8],
 }
 
 impl Counters {
     #[inline]
-    pub(crate) fn drop(&mut self, reason: Drop) {
+    pub(crate) fn drop(&mut self, reason: DropReason) {
         if let Some(counter) = self.dropped.get_mut(reason as usize) {
             *counter += 1;
         }
     }
 
     /// Messages dropped for a reason.
-    pub fn dropped_for(&self, reason: Drop) -> u64 {
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
     }
 }

@@ -4,7 +4,7 @@
 //! elsewhere; then the acknowledgement is owed behind exactly that.
 
 use super::deliver::Wanted;
-use super::{Drop, Shard, Violation, protocol_error};
+use super::{DropReason, Shard, Violation, protocol_error};
 use crate::connection::{Barrier, Owed, Slowed};
 use crate::handshake::check_topic;
 use crate::identity::ShardId;
@@ -165,7 +165,7 @@ impl Shard {
         publish: &Publish<'_>,
         reason_code: ReasonCode,
     ) -> Result<(), Violation> {
-        self.clients.counters.drop(Drop::Refused);
+        self.clients.counters.drop(DropReason::Refused);
         let is_v5 = self.connection(key).is_some_and(|connection| connection.version == ProtocolVersion::V5);
         match (publish.packet_identifier, reason_code) {
             (None, ReasonCode::PayloadFormatInvalid) => Err(Violation {

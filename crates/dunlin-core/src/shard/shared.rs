@@ -4,7 +4,7 @@
 //! the code is the same ([`Shard::tell`]).
 
 use super::deliver::Wanted;
-use super::{Drop, Shard};
+use super::{DropReason, Shard};
 use crate::connection::Barrier;
 use crate::group::{Group, GroupId, Member, MemberId, Ticket, Waiting};
 use crate::identity::ShardId;
@@ -54,7 +54,7 @@ impl Shard {
         if needs_quota {
             self.let_wait(now, key, Waiting { sequence, message: publication.keep() });
         } else {
-            self.clients.counters.drop(Drop::NoMember);
+            self.clients.counters.drop(DropReason::NoMember);
         }
     }
 
@@ -127,7 +127,7 @@ impl Shard {
                 return;
             };
             let is_expired = dropped.message.is_expired(now);
-            self.clients.counters.drop(if is_expired { Drop::Expired } else { Drop::QueueFull });
+            self.clients.counters.drop(if is_expired { DropReason::Expired } else { DropReason::QueueFull });
             let (name, sequence) = (group.name.clone(), dropped.sequence);
             self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
         }
@@ -142,7 +142,7 @@ impl Shard {
             };
             let sequence = waiting.sequence;
             if waiting.message.is_expired(now) {
-                self.clients.counters.drop(Drop::Expired);
+                self.clients.counters.drop(DropReason::Expired);
             } else {
                 let message = waiting.message.clone();
                 self.clients.frames.reset();
@@ -199,7 +199,7 @@ impl Shard {
         is_busy: bool,
     ) {
         let Some(group) = self.groups.get_mut(ticket.group.key) else {
-            return self.clients.counters.drop(Drop::NoMember);
+            return self.clients.counters.drop(DropReason::NoMember);
         };
         if let Some(member) = group.member_mut(id) {
             member.outstanding = member.outstanding.saturating_sub(1);
@@ -303,7 +303,7 @@ impl Shard {
             return;
         }
         while let Some(waiting) = group.dequeue() {
-            self.clients.counters.drop(Drop::NoMember);
+            self.clients.counters.drop(DropReason::NoMember);
             let (name, sequence) = (group.name.clone(), waiting.sequence);
             self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
         }

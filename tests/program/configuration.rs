@@ -1,0 +1,163 @@
+//! A configuration that cannot be used ends the program with one clear sentence for each problem and status 2; what is
+//! the fault of the machine ends it with status 1.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::dunlin::{Dunlin, QUIET, command, directory, write};
+use crate::process::Process;
+use crate::{ANNA, certificates};
+
+const TLS: &str = "listener = [{ url = 'mqtts://127.0.0.1:0' }]\n";
+
+/// Runs a command of the program to its end; its status and what it wrote.
+fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let ended = Process::start(&mut command(directory, arguments), "cargo builds it for the tests").finish();
+    (ended.status, ended.output, ended.error)
+}
+
+/// `dunlin check` and `dunlin serve` must both refuse a configuration in these words.
+fn is_refused(directory: &Path, config: &str, sentences: &[&str]) {
+    write(directory, "dunlin.toml", config);
+    let expected: String = sentences.iter().map(|sentence| format!("{sentence}\n")).collect();
+    for subcommand in ["check", "serve"] {
+        let (status, output, error) = run(directory, &[subcommand, "--config", "dunlin.toml"]);
+        assert_eq!(
+            (status, output.as_str(), error.as_str()),
+            (2, "", expected.as_str()),
+            "dunlin {subcommand}"
+        );
+    }
+}
+
+#[test]
+fn a_broken_configuration_is_refused_with_file_line_option_and_what_would_be_right() {
+    let directory = directory();
+    is_refused(
+        directory.path(),
+        "[session]\nmax_inflight = 0\noverflow = 'drop-everything'\n[limits]\nmax_conections = 5\n",
+        &[
+            "dunlin.toml:2: session.max_inflight = 0: must be 1 to 65535 (default 1000)",
+            "dunlin.toml:3: session.overflow = \"drop-everything\": must be \"drop-oldest\", \"drop-newest\" or \
+             \"disconnect\" (default \"drop-oldest\")",
+            "dunlin.toml:5: limits.max_conections: unknown option; did you mean max_connections?",
+        ],
+    );
+}
+
+#[test]
+fn a_private_key_that_cannot_be_read_is_named() {
+    let directory = directory();
+    certificates::make(directory.path(), "the authority of a test");
+    is_refused(
+        directory.path(),
+        &format!("{TLS}[tls]\ncert = 'server.pem'\nkey = 'missing.pem'\n"),
+        &[
+            "dunlin.toml:4: tls.key = \"missing.pem\": the file cannot be read: No such file or directory (os error 2)",
+        ],
+    );
+}
+
+#[test]
+fn a_private_key_of_another_certificate_is_named() {
+    let directory = directory();
+    certificates::make(directory.path(), "the authority of a test");
+    is_refused(
+        directory.path(),
+        &format!("{TLS}[tls]\ncert = 'server.pem'\nkey = 'client-key.pem'\n"),
+        &[
+            "dunlin.toml:4: tls.key = \"client-key.pem\": the private key does not belong to the certificate server.pem",
+        ],
+    );
+}
+
+#[test]
+fn a_password_file_and_an_acl_file_with_errors_are_named_together() {
+    let directory = directory();
+    write(directory.path(), "passwords", &format!("{ANNA}boris\n"));
+    write(directory.path(), "acl", "topic read a/#/b\n");
+    is_refused(
+        directory.path(),
+        "[auth]\npassword_file = 'passwords'\nacl_file = 'acl'\n",
+        &[
+            "dunlin.toml:2: auth.password_file: passwords:2: no colon between user name and hash",
+            "dunlin.toml:3: auth.acl_file: acl:1: a/#/b: misplaced wildcard",
+        ],
+    );
+}
+
+#[test]
+fn a_configuration_file_that_is_missing_is_named() {
+    let directory = directory();
+    let (status, output, error) = run(directory.path(), &["serve", "--config", "missing.toml"]);
+    assert_eq!((status, output.as_str()), (2, ""));
+    assert_eq!(error, "missing.toml: the file cannot be read: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn check_says_who_may_connect_where_and_starts_nothing() {
+    let directory = directory();
+    // The port is in use, which only a start would notice.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = taken.local_addr().expect("it has an address").port();
+    let config = format!(
+        "[[listener]]\nurl = 'mqtt://127.0.0.1:{port}'\n[[listener]]\nurl = 'ws://0.0.0.0:8083/mqtt'\n"
+    );
+    write(directory.path(), "dunlin.toml", &config);
+    let (status, output, error) = run(directory.path(), &["check", "--config", "dunlin.toml"]);
+    let expected = format!(
+        "configuration ok: mqtt://127.0.0.1:{port} (anonymous clients too), ws://0.0.0.0:8083/mqtt (no anonymous clients)\n"
+    );
+    assert_eq!((status, output, error.as_str()), (0, expected, ""));
+    assert!(!directory.path().join("dunlin-data").exists(), "a check leaves nothing behind");
+}
+
+#[test]
+fn a_port_in_use_is_named_and_is_no_error_of_the_configuration() {
+    let directory = directory();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = taken.local_addr().expect("it has an address").port();
+    write(
+        directory.path(),
+        "dunlin.toml",
+        &format!("{QUIET}listener = [{{ url = 'mqtt://127.0.0.1:{port}' }}]\n"),
+    );
+    let (status, output, error) = run(directory.path(), &["serve", "--config", "dunlin.toml"]);
+    assert_eq!((status, output.as_str()), (1, ""));
+    assert_eq!(
+        error,
+        format!("dunlin: cannot listen on mqtt://127.0.0.1:{port}: another program uses this address\n")
+    );
+}
+
+#[test]
+fn a_data_directory_that_another_broker_uses_is_named() {
+    let directory = directory();
+    let config = "http.address = ''\nstore.path = 'data'\nlistener = [{ url = 'mqtt://127.0.0.1:0' }]\n";
+    let mut first = Dunlin::start(directory.path(), config);
+    first.address(0);
+    let (status, output, error) = run(directory.path(), &["serve", "--config", "dunlin.toml"]);
+    assert_eq!((status, output.as_str()), (1, ""));
+    assert_eq!(
+        error,
+        "dunlin: another dunlin uses the data directory data; choose another with --data-dir\n"
+    );
+    assert_eq!(first.stop().status, 0);
+}
+
+#[test]
+fn an_operations_address_that_was_set_must_be_free() {
+    let directory = directory();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it has an address");
+    let config = format!(
+        "store.path = ''\nhttp.address = '{address}'\nlistener = [{{ url = 'mqtt://127.0.0.1:0' }}]\n"
+    );
+    write(directory.path(), "dunlin.toml", &config);
+    let (status, output, error) = run(directory.path(), &["serve", "--config", "dunlin.toml"]);
+    assert_eq!((status, output.as_str()), (2, ""));
+    assert_eq!(
+        error,
+        format!("dunlin.toml:2: http.address = \"{address}\": another program uses this address\n")
+    );
+}

@@ -1,0 +1,47 @@
+//! The program `dunlin`: what its operator sees. Start, messages, signals, exit status, logs.
+//!
+//! Each test runs the program itself in a directory of its own and reads what it writes.
+
+#[path = "../support/certificates.rs"]
+mod certificates;
+#[path = "../support/client.rs"]
+mod client;
+#[path = "../support/dunlin.rs"]
+mod dunlin;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/tls.rs"]
+mod tls;
+
+mod configuration;
+mod life;
+mod log;
+mod reload;
+
+use std::net::SocketAddr;
+
+use dunlin_codec::{Connect, ReasonCode};
+
+use client::{Client, hello, tcp};
+
+/// The hash of [`ANNA_PASSWORD`], made by mosquitto_passwd.
+const ANNA: &str = "anna:$7$101$xQMSy+BHTqHz+9+W$WuHfjO4WdySQ7RGbO53Kydw+mg0kPorwiGtd8l38aypNFsatHbJ0TEmoRrpPTOlq+XnY3Zs9+XJjgQrdgZbLuA==\n";
+
+const ANNA_PASSWORD: &str = "anna-knows-this";
+
+/// The hash of [`BORIS_PASSWORD`], made by mosquitto_passwd.
+const BORIS: &str = "boris:$7$101$mPSOKoHfnFt8rkKz$zuH8fhlIr3UvphCv/cUJhLLcef/LFv0ZlnhLyGgU5vB4/BqAVDlgAwIhr4txBljxRrurUY8pUCK9nhTHexNyMA==\n";
+
+const BORIS_PASSWORD: &str = "boris-knows-that";
+
+/// The CONNECT of a user; the client identifier is the user name.
+fn login<'a>(user: &'a str, password: &'a str) -> Connect<'a> {
+    Connect { user_name: Some(user), password: Some(password.as_bytes()), ..hello(user) }
+}
+
+/// A client over TCP that has tried to log in, and what it was told.
+fn log_in(address: SocketAddr, user: &str, password: &str) -> (Client, ReasonCode) {
+    let mut client = Client::over(tcp(address));
+    let reason = client.connect(&login(user, password));
+    (client, reason)
+}

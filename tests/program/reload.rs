@@ -1,0 +1,97 @@
+//! SIGHUP: users, rules and certificates change under clients that stay connected.
+
+use dunlin_codec::{Packet, QoS, ReasonCode};
+use rustix::process::Signal;
+
+use crate::client::{Client, publish, tcp};
+use crate::dunlin::{Dunlin, QUIET, directory, write};
+use crate::{ANNA, ANNA_PASSWORD, BORIS, BORIS_PASSWORD, certificates, log_in, tls};
+
+const LOCAL: &str = "listener = [{ url = 'mqtt://127.0.0.1:0' }]\n";
+
+fn reload(dunlin: &mut Dunlin) {
+    dunlin.signal(Signal::HUP);
+    dunlin.wait_for("configuration reloaded");
+}
+
+#[test]
+fn a_reload_changes_who_may_connect_and_disconnects_nobody() {
+    let directory = directory();
+    write(directory.path(), "passwords", ANNA);
+    let config = format!("auth.password_file = 'passwords'\nauth.allow_anonymous = false\n{QUIET}{LOCAL}");
+    let mut dunlin = Dunlin::start(directory.path(), &config);
+    let address = dunlin.address(0);
+    let (mut anna, reason) = log_in(address, "anna", ANNA_PASSWORD);
+    assert_eq!(reason, ReasonCode::Success);
+    assert_eq!(log_in(address, "boris", BORIS_PASSWORD).1, ReasonCode::BadUserNameOrPassword);
+
+    write(directory.path(), "passwords", BORIS);
+    reload(&mut dunlin);
+    assert_eq!(log_in(address, "boris", BORIS_PASSWORD).1, ReasonCode::Success);
+    anna.ping();
+    assert_eq!(log_in(address, "anna", ANNA_PASSWORD).1, ReasonCode::BadUserNameOrPassword);
+    anna.ping();
+}
+
+#[test]
+fn a_reload_changes_what_a_connected_client_may_do() {
+    let directory = directory();
+    write(directory.path(), "acl", "topic readwrite open/#\n");
+    let mut dunlin = Dunlin::start(directory.path(), &format!("auth.acl_file = 'acl'\n{QUIET}{LOCAL}"));
+    let mut client = Client::connected(tcp(dunlin.address(0)), "client");
+    let mut told = |topic: &str| {
+        client.send(&publish(topic, b"", QoS::AtLeastOnce, 1));
+        client.next(|packet| match packet {
+            Some(Packet::PubAck(puback)) => puback.reason_code,
+            other => panic!("{other:?} instead of PUBACK"),
+        })
+    };
+    assert_eq!(told("open/door"), ReasonCode::NoMatchingSubscribers);
+    assert_eq!(told("closed/door"), ReasonCode::NotAuthorized);
+    write(directory.path(), "acl", "topic readwrite closed/#\n");
+    reload(&mut dunlin);
+    assert_eq!(told("open/door"), ReasonCode::NotAuthorized);
+    assert_eq!(told("closed/door"), ReasonCode::NoMatchingSubscribers);
+}
+
+#[test]
+fn a_reload_changes_the_certificate_of_new_connections_only() {
+    let directory = directory();
+    certificates::make(directory.path(), "the first authority");
+    let config = format!(
+        "{QUIET}listener = [{{ url = 'mqtts://127.0.0.1:0' }}]\n[tls]\ncert = 'server.pem'\nkey = 'server-key.pem'\n"
+    );
+    let mut dunlin = Dunlin::start(directory.path(), &config);
+    let address = dunlin.address(0);
+    let first_authority = directory.path().join("ca.pem");
+    let first = tls::trusting(&first_authority, tls::EVERY_VERSION);
+    let mut early = Client::connected(tls::connect(address, &first), "early");
+
+    certificates::make(directory.path(), "the second authority");
+    reload(&mut dunlin);
+    let second = tls::trusting(&first_authority, tls::EVERY_VERSION);
+    let mut late = Client::connected(tls::connect(address, &second), "late");
+    late.ping();
+    early.ping();
+    // The old authority did not sign what is shown now: rustls ends the handshake.
+    let mut stale = Client::over(tls::connect(address, &first));
+    assert!(stale.try_send(&[0]).is_err(), "the first certificate is still in use");
+}
+
+#[test]
+fn a_reload_of_something_broken_changes_nothing_and_says_why() {
+    let directory = directory();
+    write(directory.path(), "passwords", ANNA);
+    let config = format!("auth.password_file = 'passwords'\n{QUIET}{LOCAL}");
+    let mut dunlin = Dunlin::start(directory.path(), &config);
+    let address = dunlin.address(0);
+    write(directory.path(), "passwords", &format!("{BORIS}carla\n"));
+    dunlin.signal(Signal::HUP);
+    let line = dunlin.wait_for("nothing was reloaded");
+    assert!(
+        line.contains("nothing was reloaded: dunlin.toml:1: auth.password_file: passwords:2: "),
+        "{line}"
+    );
+    assert_eq!(log_in(address, "anna", ANNA_PASSWORD).1, ReasonCode::Success);
+    assert_eq!(log_in(address, "boris", BORIS_PASSWORD).1, ReasonCode::BadUserNameOrPassword);
+}
