@@ -43,7 +43,8 @@ impl Log {
 }
 
 fn directives(level: &LogFilter) -> EnvFilter {
-    EnvFilter::new(level.as_str())
+    // tungstenite logs what its frames hold, the passwords of clients among it.
+    EnvFilter::new(format!("{},tungstenite=off", level.as_str()))
 }
 
 /// Colours are for people at a terminal who have not asked for none (<https://no-color.org>).

@@ -270,7 +270,8 @@ impl Drop for Broker {
 fn connections_max(config: &Config) -> usize {
     let wanted = config.limits.max_connections as usize;
     let possible = usize::try_from(machine::connections_max()).unwrap_or(usize::MAX);
-    if possible < wanted {
+    // Nobody who has not asked for a number needs to know that the machine allows fewer.
+    if possible < wanted && config.is_set("limits.max_connections") {
         tracing::warn!(
             possible,
             "the limit of open files (ulimit -n) allows fewer connections than limits.max_connections = {wanted}"

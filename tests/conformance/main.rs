@@ -9,6 +9,7 @@
 mod decode;
 mod encode;
 mod memory;
+mod socket;
 mod packet;
 mod run;
 mod script;
@@ -16,6 +17,7 @@ mod tables;
 mod words;
 
 use memory::Memory;
+use socket::Sockets;
 use script::Case;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +41,9 @@ fn in_memory(name: &str) {
     let mut failures = Vec::new();
     for case in &cases(name) {
         for version in &case.versions {
-            for (shards, is_durable) in MEMORIES {
+            for (shards, is_durable) in
+                MEMORIES.into_iter().filter(|(_, is_durable)| *is_durable || !case.setup.needs_store)
+            {
                 let result = Memory::new(&case.setup, shards, is_durable)
                     .map_err(|error| format!("{}: {error}", case.line))
                     .and_then(|mut memory| run::run(case, *version, &mut memory));
@@ -57,11 +61,31 @@ fn in_memory(name: &str) {
     assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n"));
 }
 
-/// Declares a test for each script and checks that none is forgotten.
+/// Runs the cases of a script that need no virtual time against a broker with sockets, and lists those that fail.
+fn over_sockets(name: &str) {
+    let mut failures = Vec::new();
+    for case in cases(name).iter().filter(|case| !case.setup.only_in_memory) {
+        for version in &case.versions {
+            let result = Sockets::start(&case.setup)
+                .map_err(|error| format!("{}: {error}", case.line))
+                .and_then(|mut sockets| run::run(case, *version, &mut sockets));
+            if let Err(error) = result {
+                failures.push(format!("{} ({version}, over sockets)\n  scripts/{name}:{error}\n", case.title));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n"));
+}
+
+/// Declares the tests of each script and checks that none is forgotten.
 macro_rules! scripts {
     ($($test:ident = $file:literal,)+) => {
-        mod memory_runs {
+        mod in_memory {
             $(#[test] fn $test() { super::in_memory($file); })+
+        }
+
+        mod over_sockets {
+            $(#[test] fn $test() { super::over_sockets($file); })+
         }
 
         #[test]
@@ -99,6 +123,12 @@ scripts! {
     subscribe = "subscribe.mqtt",
     unsubscribe = "unsubscribe.mqtt",
     topics = "topics.mqtt",
+    shared = "shared.mqtt",
     disconnect = "disconnect.mqtt",
+    authentication = "authentication.mqtt",
+    authorization = "authorization.mqtt",
+    limits = "limits.mqtt",
     malformed = "malformed.mqtt",
+    mixed_versions = "mixed-versions.mqtt",
+    store = "store.mqtt",
 }

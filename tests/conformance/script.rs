@@ -30,6 +30,8 @@ pub struct Setup {
     pub credentials: Option<(String, Vec<u8>)>,
     /// It needs what only the driver in memory can do.
     pub only_in_memory: bool,
+    /// It shows what waits for the store.
+    pub needs_store: bool,
 }
 
 /// A line of a case.
@@ -131,6 +133,10 @@ impl Parser {
             ["versions", versions @ ..] if case.steps.is_empty() => case.versions = parse_versions(versions)?,
             ["settings", ..] if case.steps.is_empty() => take_settings(&mut case.setup, &words[1..])?,
             ["only", "in", "memory"] if case.steps.is_empty() => case.setup.only_in_memory = true,
+            ["only", "with", "a", "store"] if case.steps.is_empty() => {
+                case.setup.needs_store = true;
+                case.setup.only_in_memory = true;
+            }
             ["denied", action @ ("publish" | "subscribe" | "receive"), ""] if case.steps.is_empty() => {
                 let Word::Text(topic) = &words[2] else {
                     return Err("what is denied stands in quotes".to_owned());

@@ -6,12 +6,9 @@
 //!
 //! The tools come from `cargo xtask test`. A test without its tool fails and says so: a silent skip would be a lie.
 
-#[path = "../support/certificates.rs"]
-mod certificates;
-#[path = "../support/dunlin.rs"]
-mod dunlin;
-#[path = "../support/process.rs"]
-mod process;
+#[allow(dead_code, reason = "each test uses its part")]
+#[path = "../support/mod.rs"]
+mod support;
 
 mod mosquitto;
 mod mqtt_js;

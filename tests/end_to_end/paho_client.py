@@ -186,24 +186,24 @@ def topic_aliases(port, ca):
 # spec(v5): [MQTT-3.1.2-5] [MQTT-3.2.2-3]
 # spec(v3.1.1): [MQTT-3.1.2-4] [MQTT-3.2.2-2]
 def session_resume(port, ca):
-    for version in (mqtt.MQTTv311, mqtt.MQTTv5):
+    for version, qos in ((mqtt.MQTTv311, 1), (mqtt.MQTTv311, 2), (mqtt.MQTTv5, 1), (mqtt.MQTTv5, 2)):
         never = {}
         if version == mqtt.MQTTv5:
             never = {"properties": properties(PacketTypes.CONNECT, SessionExpiryInterval=3600)}
-        identifier = f"sleeper-{int(version)}"
+        identifier = f"sleeper-{int(version)}-{qos}"
         sleeper = Client(port, identifier, version, clean=False, **never)
         check(not sleeper.flags.session_present, "a new session")
         sleeper.subscribe("night/#", 2)
         sleeper.close()
         sender = Client(port, "sender", version)
         for number in range(20):
-            sender.publish(f"night/{number}", str(number), 1 + number % 2)
+            sender.publish(f"night/{number}", str(number), qos)
         sender.close()
         sleeper = Client(port, identifier, version, clean=False, **never)
         check(sleeper.flags.session_present, "the session was kept")
         for number in range(20):
             message = sleeper.message()
-            equal((message.topic, message.qos), (f"night/{number}", 1 + number % 2))
+            equal((message.topic, message.qos), (f"night/{number}", qos))
         sleeper.close()
 
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rumqttc::{Event, MqttOptions, Packet, QoS, Transport};
 
-use crate::process::DEADLINE;
 use crate::site::Site;
+use crate::support::process::DEADLINE;
 
 const EVERY_QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
@@ -21,7 +21,7 @@ fn site() -> (Site, u16, Transport) {
     let config = "[tls]\ncert = 'server.pem'\nkey = 'server-key.pem'\nclient_ca = 'ca.pem'\nrequire_client_cert = true\n\
                   [[listener]]\nurl = 'mqtts://127.0.0.1:0'";
     let mut site = Site::prepared(&[], config, |directory| {
-        crate::certificates::make(directory, "the authority of a test");
+        crate::support::certificates::make(directory, "the authority of a test");
     });
     let port = site.broker.address(0).port();
     let read = |name: &str| std::fs::read(site.file(name)).expect("the certificates were made");
@@ -129,7 +129,10 @@ mod v5 {
         fn connect(identifier: &str, port: u16, transport: &Transport) -> (Self, bool) {
             let mut options = MqttOptions::new(identifier, "127.0.0.1", port);
             options.set_transport(transport.clone()).set_keep_alive(KEEP_ALIVE).set_clean_start(false);
-            options.set_session_expiry_interval(Some(3600)).set_topic_alias_max(Some(10));
+            options
+                .set_session_expiry_interval(Some(3600))
+                .set_topic_alias_max(Some(10))
+                .set_max_packet_size(Some(1 << 20));
             let (client, connection) = Client::new(options, 10);
             let mut this = Self { client, connection };
             let session_present = this.wait(|packet| match packet {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::Process;
+use crate::support::process::Process;
 
 /// What to do where a tool is missing.
 pub const HINT: &str = "`cargo xtask test` installs what the end-to-end tests need";

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::certificates;
-use crate::dunlin::{self, Dunlin, QUIET};
+use crate::support::certificates;
+use crate::support::dunlin::{self, Dunlin, QUIET};
 
 /// What a test runs against.
 pub struct Site {

@@ -4,9 +4,10 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::dunlin::{Dunlin, QUIET, command, directory, write};
-use crate::process::Process;
-use crate::{ANNA, certificates};
+use crate::ANNA;
+use crate::support::certificates;
+use crate::support::dunlin::{Dunlin, LIMITS, QUIET, command, directory, write};
+use crate::support::process::Process;
 
 const TLS: &str = "listener = [{ url = 'mqtts://127.0.0.1:0' }]\n";
 
@@ -40,7 +41,7 @@ fn a_broken_configuration_is_refused_with_file_line_option_and_what_would_be_rig
             "dunlin.toml:2: session.max_inflight = 0: must be 1 to 65535 (default 1000)",
             "dunlin.toml:3: session.overflow = \"drop-everything\": must be \"drop-oldest\", \"drop-newest\" or \
              \"disconnect\" (default \"drop-oldest\")",
-            "dunlin.toml:5: limits.max_conections: unknown option; did you mean max_connections?",
+            "dunlin.toml:5: limits.max_conections: unknown option; did you mean limits.max_connections?",
         ],
     );
 }
@@ -80,8 +81,9 @@ fn a_password_file_and_an_acl_file_with_errors_are_named_together() {
         directory.path(),
         "[auth]\npassword_file = 'passwords'\nacl_file = 'acl'\n",
         &[
-            "dunlin.toml:2: auth.password_file: passwords:2: no colon between user name and hash",
-            "dunlin.toml:3: auth.acl_file: acl:1: a/#/b: misplaced wildcard",
+            "dunlin.toml:2: auth.password_file: passwords:2: a line should read USER:HASH, but has no colon",
+            "dunlin.toml:3: auth.acl_file: acl:1: in \"a/#/b\", `+` and `#` should each be a whole level, and `#` the \
+             last one; a comment needs a line of its own",
         ],
     );
 }
@@ -91,7 +93,10 @@ fn a_configuration_file_that_is_missing_is_named() {
     let directory = directory();
     let (status, output, error) = run(directory.path(), &["serve", "--config", "missing.toml"]);
     assert_eq!((status, output.as_str()), (2, ""));
-    assert_eq!(error, "missing.toml: the file cannot be read: No such file or directory (os error 2)\n");
+    assert_eq!(
+        error,
+        "missing.toml: the configuration file cannot be read: No such file or directory (os error 2)\n"
+    );
 }
 
 #[test]
@@ -158,6 +163,6 @@ fn an_operations_address_that_was_set_must_be_free() {
     assert_eq!((status, output.as_str()), (2, ""));
     assert_eq!(
         error,
-        format!("dunlin.toml:2: http.address = \"{address}\": another program uses this address\n")
+        format!("dunlin.toml:1: http.address = \"{address}\": another program uses this address\n")
     );
 }

@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use dunlin_codec::{Connect, ProtocolVersion, ReasonCode};
 use rustix::process::Signal;
 
-use crate::client::{Client, hello, tcp};
-use crate::dunlin::{Dunlin, QUIET, command, directory};
+use crate::support::client::{Client, hello, tcp};
+use crate::support::dunlin::{Dunlin, LIMITS, QUIET, command, directory};
 
 const LOCAL: &str = "listener = [{ url = 'mqtt://127.0.0.1:0' }]\n";
 
@@ -66,7 +66,7 @@ fn a_listener_that_the_network_reaches_refuses_strangers_and_says_so() {
 #[test]
 fn flags_win_over_the_file() {
     let directory = directory();
-    crate::dunlin::write(directory.path(), "dunlin.toml", &format!("{QUIET}{LOCAL}"));
+    crate::support::dunlin::write(directory.path(), "dunlin.toml", &format!("{QUIET}{LOCAL}"));
     let mut command = command(
         directory.path(),
         &[
@@ -106,7 +106,7 @@ fn without_its_default_operations_port_the_broker_warns_and_runs() {
     // Whoever has the port, it is taken.
     let _taken = TcpListener::bind("127.0.0.1:18083");
     let directory = directory();
-    let mut dunlin = Dunlin::start(directory.path(), &format!("store.path = ''\n{LOCAL}"));
+    let mut dunlin = Dunlin::start(directory.path(), &format!("{LIMITS}store.path = ''\n{LOCAL}"));
     let warning = dunlin.wait_for("WARN");
     let expected = "the operations port is taken: running without /healthz (--http sets another) address=127.0.0.1:18083";
     assert!(warning.ends_with(expected), "{warning}");

@@ -1,11 +1,12 @@
 //! What the log holds, and what it must not hold.
 
-use dunlin_codec::ReasonCode;
+use dunlin_codec::{Packet, QoS, ReasonCode};
 use serde_json::Value;
 
-use crate::client::{Client, bytes_of, hello, tcp};
-use crate::dunlin::{Dunlin, QUIET, directory, write};
-use crate::{ANNA, ANNA_PASSWORD, BORIS_PASSWORD, certificates, log_in, login, tls, websocket};
+use crate::support::client::{Client, bytes_of, hello, publish, tcp};
+use crate::support::dunlin::{Dunlin, QUIET, directory, write};
+use crate::support::{certificates, tls, websocket};
+use crate::{ANNA, ANNA_PASSWORD, BORIS_PASSWORD, log_in, login};
 
 const PAYLOAD: &str = "the payload is nobody's business";
 
@@ -41,7 +42,8 @@ fn no_password_and_no_payload_is_in_the_log_even_at_its_finest_level() {
             if password == ANNA_PASSWORD {
                 assert_eq!(reason, ReasonCode::Success);
                 client.subscribe("anything");
-                client.publish_to_itself("anything", PAYLOAD.as_bytes());
+                client.send(&publish("anything", PAYLOAD.as_bytes(), QoS::AtMostOnce, 0));
+                assert_eq!(client.message().payload, PAYLOAD.as_bytes());
                 client.disconnect();
             } else {
                 assert_eq!(reason, ReasonCode::BadUserNameOrPassword);
@@ -74,7 +76,7 @@ fn each_line_of_a_json_log_is_an_object_with_client_address_and_reason() {
     // A second CONNECT is a Protocol Error.
     let mut rude = Client::over(tcp(address));
     assert_eq!(rude.connect(&login("anna", ANNA_PASSWORD)), ReasonCode::Success);
-    rude.send(&bytes_of(&dunlin_codec::Packet::Connect(hello("again"))));
+    rude.send(&bytes_of(&Packet::Connect(hello("again"))));
     assert_eq!(rude.end(), Some(ReasonCode::ProtocolError));
     let log = dunlin.stop().error;
     let lines: Vec<Value> = log

@@ -2,16 +2,9 @@
 //!
 //! Each test runs the program itself in a directory of its own and reads what it writes.
 
-#[path = "../support/certificates.rs"]
-mod certificates;
-#[path = "../support/client.rs"]
-mod client;
-#[path = "../support/dunlin.rs"]
-mod dunlin;
-#[path = "../support/process.rs"]
-mod process;
-#[path = "../support/tls.rs"]
-mod tls;
+#[allow(dead_code, reason = "each test uses its part")]
+#[path = "../support/mod.rs"]
+mod support;
 
 mod configuration;
 mod life;
@@ -22,7 +15,7 @@ use std::net::SocketAddr;
 
 use dunlin_codec::{Connect, ReasonCode};
 
-use client::{Client, hello, tcp};
+use support::client::{Client, hello, tcp};
 
 /// The hash of [`ANNA_PASSWORD`], made by mosquitto_passwd.
 const ANNA: &str = "anna:$7$101$xQMSy+BHTqHz+9+W$WuHfjO4WdySQ7RGbO53Kydw+mg0kPorwiGtd8l38aypNFsatHbJ0TEmoRrpPTOlq+XnY3Zs9+XJjgQrdgZbLuA==\n";

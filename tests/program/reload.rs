@@ -3,9 +3,10 @@
 use dunlin_codec::{Packet, QoS, ReasonCode};
 use rustix::process::Signal;
 
-use crate::client::{Client, publish, tcp};
-use crate::dunlin::{Dunlin, QUIET, directory, write};
-use crate::{ANNA, ANNA_PASSWORD, BORIS, BORIS_PASSWORD, certificates, log_in, tls};
+use crate::support::client::{Client, publish, tcp};
+use crate::support::dunlin::{Dunlin, QUIET, directory, write};
+use crate::support::{certificates, tls};
+use crate::{ANNA, ANNA_PASSWORD, BORIS, BORIS_PASSWORD, log_in};
 
 const LOCAL: &str = "listener = [{ url = 'mqtt://127.0.0.1:0' }]\n";
 

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use dunlin_codec::{
-    Connect, ConnectProperties, Disconnect, Packet, PacketIdentifier, ProtocolVersion, Publish, QoS,
+    Acknowledgement, Connect, ConnectProperties, Disconnect, Packet, PacketIdentifier, ProtocolVersion, Publish, QoS,
     ReasonCode, RetainHandling, Split, Subscribe, SubscribeFilters, SubscriptionFilter, SubscriptionOptions,
     decode, encode_subscribe_filters, split,
 };
@@ -126,9 +126,14 @@ impl Client {
         })
     }
 
+    /// Sends bytes, if the other side takes them.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush())
+    }
+
     /// Sends bytes. A broker that has closed does not take them; what it said before is still to be read.
     pub fn send(&mut self, bytes: &[u8]) {
-        match self.stream.write_all(bytes).and_then(|()| self.stream.flush()) {
+        match self.try_send(bytes) {
             Err(error) if !is_closed(&error) => panic!("nothing can be sent: {error}"),
             _ => {}
         }
@@ -191,6 +196,12 @@ impl Client {
             },
             other => panic!("{other:?} instead of PUBLISH"),
         })
+    }
+
+    /// Acknowledges a message of QoS 1.
+    pub fn acknowledge(&mut self, packet_identifier: u16) {
+        let packet_identifier = PacketIdentifier::new(packet_identifier).expect("a message of QoS 1 has one");
+        self.send(&bytes_of(&Packet::PubAck(Acknowledgement::new(packet_identifier, ReasonCode::Success))));
     }
 
     /// Shows that the connection works: a PINGRESP comes for a PINGREQ, and nothing before it.

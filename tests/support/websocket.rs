@@ -23,7 +23,11 @@ pub struct WebSocket<S> {
 }
 
 /// Sends the HTTP request of a WebSocket; the answer's head.
-pub fn request(stream: &mut (impl Read + Write), path: &str, subprotocols: Option<&str>) -> io::Result<String> {
+pub fn request(
+    stream: &mut (impl Read + Write),
+    path: &str,
+    subprotocols: Option<&str>,
+) -> io::Result<String> {
     let offer = subprotocols.map(|names| format!("Sec-WebSocket-Protocol: {names}\r\n")).unwrap_or_default();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -91,14 +95,8 @@ impl<S: Read + Write> WebSocket<S> {
         };
         let mut payload = vec![0; length as usize];
         self.stream.read_exact(&mut payload)?;
-        let opcodes = [
-            Opcode::Continuation,
-            Opcode::Text,
-            Opcode::Binary,
-            Opcode::Close,
-            Opcode::Ping,
-            Opcode::Pong,
-        ];
+        let opcodes =
+            [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
         // A Server masks nothing, and Dunlin fragments nothing.
         let opcode = opcodes.into_iter().find(|opcode| *opcode as u8 | 0x80 == head[0]);
         Ok((opcode.ok_or(ErrorKind::InvalidData)?, payload))

@@ -90,8 +90,11 @@ pub(crate) struct Extras {
     pub mechanism: Option<Box<dyn Mechanism>>,
     /// Acknowledgements that wait.
     pub completions: VecDeque<Completion>,
-    /// Publishers that wait until this consumer has read on.
+    /// Publishers that wait until this consumer has read on, and since when there are any.
     pub slowed: Vec<Slowed>,
+    pub slow_since: Option<Timestamp>,
+    /// A timer looks after the grace. It outlives short waits, so that a consumer at its limit costs no timers.
+    pub has_grace_timer: bool,
 }
 
 /// See the top of the file.
@@ -109,7 +112,7 @@ pub(crate) struct Connection {
     pub is_lagging: bool,
     /// It is a publisher that waits for a slow consumer or peer.
     pub is_paused: bool,
-    /// Its input waits until CONNACK has left, or until it has read what waits for it.
+    /// Its input waits until CONNACK has left, until it has read what waits for it, or until what it is owed has left.
     pub is_held: bool,
     /// The client welcomes Reason Strings everywhere.
     pub request_problem_information: bool,
@@ -130,6 +133,11 @@ impl Connection {
     #[inline]
     pub fn outbox_bytes(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+    }
+
+    /// Acknowledgements that wait for the store or for a peer.
+    pub fn owed_answers(&self) -> usize {
+        self.extras.as_ref().map_or(0, |extras| extras.completions.len())
     }
 
     pub fn extras_mut(&mut self) -> &mut Extras {

@@ -4,7 +4,7 @@
 //! PUBREC, PUBCOMP, SUBACK and UNSUBACK to a client.
 
 use super::Shard;
-use crate::connection::{Barrier, Completion, Owed};
+use crate::connection::{Barrier, Cause, Completion, Owed};
 use crate::identity::ShardId;
 use crate::journal::Position;
 use crate::slots::Key;
@@ -102,6 +102,10 @@ impl Shard {
             };
             self.send_owed(now, key, completion.owed);
         }
+        let half = usize::from(self.clients.settings.receive_maximum / 2);
+        if self.connection(key).is_some_and(|connection| connection.owed_answers() <= half) {
+            self.let_go(key);
+        }
     }
 
     fn first_is_open(&mut self, key: Key) -> bool {
@@ -166,8 +170,9 @@ impl Shard {
                 let reason_codes = &reason_codes[..];
                 let user_properties = UserProperties::default();
                 let suback = SubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
-                self.clients.write(key, |outbox| outbox.encode(|bytes| suback.encode(version, bytes)));
-                self.owe_retained(now, session, retained);
+                if self.send_if_it_fits(now, key, |bytes| suback.encode(version, bytes)) {
+                    self.owe_retained(now, session, retained);
+                }
             }
             // spec(v5): [MQTT-3.10.4-4] [MQTT-3.10.4-5]
             // spec(v3.1.1): [MQTT-3.10.4-4] [MQTT-3.10.4-5]
@@ -176,8 +181,24 @@ impl Shard {
                 let user_properties = UserProperties::default();
                 let unsuback =
                     UnsubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
-                self.clients.write(key, |outbox| outbox.encode(|bytes| unsuback.encode(version, bytes)));
+                self.send_if_it_fits(now, key, |bytes| unsuback.encode(version, bytes));
             }
         }
+    }
+
+    /// Sends an answer that grows with its request. A client that asked for more than it takes an answer for is disconnected.
+    // spec(v5): [MQTT-3.1.2-24]
+    fn send_if_it_fits(&mut self, now: Timestamp, key: Key, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let mut bytes = Vec::new();
+        encode(&mut bytes);
+        let maximum = self.connection(key).map_or(0, |connection| connection.maximum_packet_size_bytes);
+        let fits = bytes.len() <= maximum as usize;
+        if fits {
+            self.clients.write(key, |outbox| outbox.push(&bytes));
+        } else {
+            let detail = "the answer is larger than the client's Maximum Packet Size";
+            self.end_connection(now, key, Cause::Server { reason_code: ReasonCode::PacketTooLarge, detail });
+        }
+        fits
     }
 }

@@ -389,9 +389,9 @@ impl Clients {
         })
     }
 
-    /// Starts the grace of a slow consumer, when somebody begins to wait for it.
-    pub fn arm_grace(&mut self, now: Timestamp, consumer: Key) {
-        self.timers.arm(now + self.settings.slow_consumer_grace, Timer::SlowConsumer(consumer));
+    /// Arms the timer of a slow consumer for whom somebody waits since then.
+    pub fn arm_grace(&mut self, since: Timestamp, consumer: Key) {
+        self.timers.arm(since + self.settings.slow_consumer_grace, Timer::SlowConsumer(consumer));
     }
 
     /// Applies an acknowledgement from the client to its Session.

@@ -227,8 +227,13 @@ impl Shard {
 
     /// Lets go whoever waited for this consumer.
     pub(super) fn release_slowed(&mut self, key: Key) {
-        let slowed = self.clients.connections.get_mut(key).and_then(|connection| connection.extras.as_mut());
-        for slowed in slowed.map(|extras| std::mem::take(&mut extras.slowed)).unwrap_or_default() {
+        let Some(extras) =
+            self.clients.connections.get_mut(key).and_then(|connection| connection.extras.as_mut())
+        else {
+            return;
+        };
+        extras.slow_since = None;
+        for slowed in std::mem::take(&mut extras.slowed) {
             match slowed {
                 Slowed::Connection(publisher) => self.resume_publisher(publisher),
                 Slowed::Peer(peer) => self.stop_withholding(peer),

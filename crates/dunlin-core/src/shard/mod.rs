@@ -265,10 +265,14 @@ impl Shard {
             if value.is_paused {
                 break NextInput::Pause;
             }
-            // Nothing is answered before CONNACK, and a client that reads no answers asks no more questions.
+            // Nothing is answered before CONNACK; who reads no answers, or is owed many, asks no more questions.
             // spec(v5): [MQTT-3.2.0-1]
             // spec(v3.1.1): [MQTT-3.2.0-1]
-            if !value.is_established || value.outbox_bytes() > 2 * self.clients.settings.outbox_bytes_max {
+            let settings = &self.clients.settings;
+            if !value.is_established
+                || value.outbox_bytes() > 2 * settings.outbox_bytes_max
+                || value.owed_answers() > usize::from(settings.receive_maximum)
+            {
                 value.is_held = true;
                 break NextInput::Pause;
             }

@@ -319,13 +319,13 @@ impl Shard {
         else {
             return false;
         };
-        let waiting = &mut connection.extras_mut().slowed;
-        let is_first = waiting.is_empty();
-        if waiting.contains(&slowed) {
+        let extras = connection.extras_mut();
+        if extras.slowed.contains(&slowed) {
             return true;
         }
-        waiting.push(slowed);
-        if is_first {
+        extras.slowed.push(slowed);
+        extras.slow_since.get_or_insert(now);
+        if !std::mem::replace(&mut extras.has_grace_timer, true) {
             self.clients.arm_grace(now, consumer);
         }
         true

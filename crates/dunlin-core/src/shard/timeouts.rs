@@ -26,7 +26,7 @@ impl Shard {
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),
-                Timer::SlowConsumer(key) => self.end_grace(key),
+                Timer::SlowConsumer(key) => self.end_grace(now, key),
                 Timer::Absence(session) => self.check_absence(now, session),
                 Timer::RetainedExpiry => self.expire_retained(now),
             }
@@ -80,8 +80,22 @@ impl Shard {
         }
     }
 
-    /// The grace of a slow consumer is over: if it is still behind, it is left behind.
-    fn end_grace(&mut self, key: Key) {
+    /// The grace of a slow consumer may be over: if it has been behind all the time, it is left behind.
+    fn end_grace(&mut self, now: Timestamp, key: Key) {
+        let grace = self.clients.settings.slow_consumer_grace;
+        let Some(extras) =
+            self.clients.connections.get_mut(key).and_then(|connection| connection.extras.as_mut())
+        else {
+            return;
+        };
+        extras.has_grace_timer = false;
+        let Some(since) = extras.slow_since else {
+            return;
+        };
+        if since + grace > now {
+            extras.has_grace_timer = true;
+            return self.clients.arm_grace(since, key);
+        }
         if self.clients.has_caught_up(key) {
             return self.caught_up(key);
         }

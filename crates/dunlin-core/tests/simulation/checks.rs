@@ -1,7 +1,7 @@
 //! What must be true of a [`History`], as the specification says it, knowing nothing of how the broker works.
 //!
 //! [`check_arrival`] judges each message as it comes: somebody sent it, and this client asked for it. [`check`] judges the
-//! whole when everything has come to rest:
+//! whole when everything has come to rest, and counts what it found owed:
 //!
 //! * QoS 1 at least once and QoS 2 exactly once, for every subscription that was acknowledged before the message was sent and
 //!   stayed, unless the Session ended, the message expired, the client takes none of its size, or a queue was full by settings;
@@ -48,8 +48,9 @@ pub fn check_arrival(history: &mut History, session: usize, arrival: &Arrival) {
 }
 
 /// Judges a run that has come to rest.
-pub fn check(world: &World, is_lossy: bool) -> Result<(), String> {
+pub fn check(world: &World, is_lossy: bool) -> Result<usize, String> {
     let history = &world.history;
+    let mut obligations = 0;
     for session in &history.sessions {
         let mut counts: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
         for arrival in session.arrivals.iter().filter(|arrival| !arrival.retain) {
@@ -67,10 +68,10 @@ pub fn check(world: &World, is_lossy: bool) -> Result<(), String> {
                 ));
             }
         }
-        check_order(history, session)?;
+        check_order(history, session, is_lossy)?;
         if !is_lossy && !session.is_over {
             let arrived: BTreeSet<usize> = counts.keys().copied().collect();
-            check_complete(history, session, &arrived)?;
+            obligations += check_complete(history, session, &arrived)?;
         }
     }
     let shares: BTreeSet<&str> = history
@@ -80,10 +81,14 @@ pub fn check(world: &World, is_lossy: bool) -> Result<(), String> {
         .filter(|subscription| subscription.is_shared())
         .map(|subscription| subscription.filter)
         .collect();
-    shares.into_iter().try_for_each(|share| check_group(world, share, is_lossy))
+    for share in shares {
+        obligations += check_group(world, share, is_lossy)?;
+    }
+    Ok(obligations)
 }
 
-fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize>) -> Result<(), String> {
+fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize>) -> Result<usize, String> {
+    let mut obligations = 0;
     for (number, publication) in history.publications.iter().enumerate() {
         let is_owed = session.subscriptions.iter().any(|subscription| {
             !subscription.is_shared()
@@ -93,15 +98,18 @@ fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize
                 && !(subscription.no_local && publication.publisher == session.client)
                 && subscription.matches(publication.topic)
         });
-        let is_acknowledged = publication.acknowledged.is_some();
-        if is_acknowledged && is_owed && !arrived.contains(&number) && !is_excused(publication, session) {
+        if publication.acknowledged.is_none() || !is_owed || is_excused(publication, session) {
+            continue;
+        }
+        if !arrived.contains(&number) {
             return Err(format!(
                 "message {number} ({}) never came to client {}",
                 publication.topic, session.client
             ));
         }
+        obligations += 1;
     }
-    Ok(())
+    Ok(obligations)
 }
 
 /// Whether the client knew of its subscription before the message was first sent.
@@ -120,19 +128,24 @@ fn is_excused(publication: &Publication, session: &Session) -> bool {
         || session.maximum_packet_size.is_some_and(is_too_large)
 }
 
-fn check_order(history: &History, session: &Session) -> Result<(), String> {
+fn check_order(history: &History, session: &Session, is_lossy: bool) -> Result<(), String> {
     let mut last: BTreeMap<(usize, &str, QoS, QoS), usize> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for arrival in session.arrivals.iter().filter(|arrival| !arrival.retain) {
         let publication = &history.publications[arrival.publication];
         // A Will is numbered when it is made, and sent at some later time. What was sent again may have found no subscription
-        // the first time, or may have been lost then, at QoS 0.
-        let may_be_late = publication.transmissions.len() > 1
-            && (arrival.qos == QoS::AtMostOnce
-                || !session
-                    .subscriptions
-                    .iter()
-                    .any(|it| is_before(it, publication) && it.matches(publication.topic)));
+        // the first time, or one at QoS 0, or no room, and was lost.
+        let was_owed_at_first = || {
+            session.subscriptions.iter().any(|it| {
+                let has_stayed = it.ended.is_none_or(|ended| ended > publication.sent_last);
+                is_before(it, publication)
+                    && has_stayed
+                    && it.qos > QoS::AtMostOnce
+                    && it.matches(publication.topic)
+            })
+        };
+        let may_be_lost = is_lossy || publication.expires_at.is_some() || !was_owed_at_first();
+        let may_be_late = publication.transmissions.len() > 1 && may_be_lost;
         if is_job(publication) || publication.is_will || may_be_late || !seen.insert(arrival.publication) {
             continue;
         }
@@ -150,10 +163,11 @@ fn check_order(history: &History, session: &Session) -> Result<(), String> {
 }
 
 /// One member at a time, and one in the end.
-fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<(), String> {
+fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, String> {
     let history = &world.history;
     let is_member =
         |session: &&Session| session.subscriptions.iter().any(|subscription| subscription.filter == share);
+    let mut obligations = 0;
     let members: Vec<&Session> = history.sessions.iter().filter(is_member).collect();
     for (number, publication) in history.publications.iter().enumerate().filter(|(_, one)| is_job(one)) {
         let mut arrivals: Vec<&Arrival> = members
@@ -173,7 +187,7 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<(), String>
                 return Err(format!("message {number} went to {} members of {share}", held + 1));
             }
         }
-        if publication.acknowledged.is_none() || !arrivals.is_empty() {
+        if publication.acknowledged.is_none() {
             continue;
         }
         let is_owed = members.iter().any(|session| {
@@ -190,11 +204,15 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<(), String>
             publication.qos == QoS::ExactlyOnce && members.iter().any(|session| session.is_over);
         let is_excused =
             is_lossy || may_have_ended || members.iter().any(|session| is_excused(publication, session));
-        if is_owed && !is_excused {
+        if !is_owed || is_excused {
+            continue;
+        }
+        if arrivals.is_empty() {
             return Err(format!("message {number} never came to any member of {share}"));
         }
+        obligations += 1;
     }
-    Ok(())
+    Ok(obligations)
 }
 
 /// Whether the broker had taken the message back when `event` happened: its member had left without acknowledging it.

@@ -49,11 +49,16 @@ pub struct Figures {
     pub connections: usize,
     pub shared_arrivals: usize,
     pub resent: usize,
+    /// Deliveries that were owed without an excuse.
+    pub obligations: usize,
 }
 
 /// Runs a seed. The error is the first complaint.
 pub fn run(seed: u64, fault: Option<Fault>) -> Result<Figures, String> {
     let mut scenario = Scenario::new(seed, fault);
+    if scenario.world.random.chance(70) {
+        scenario.warm_up()?;
+    }
     let steps = scenario.world.random.between(100, STEPS_MAX);
     for _ in 0..steps {
         scenario.step();
@@ -66,9 +71,9 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Figures, String> {
         result => result?,
     }
     scenario.check_rest()?;
-    checks::check(&scenario.world, scenario.is_lossy)?;
+    let obligations = checks::check(&scenario.world, scenario.is_lossy)?;
     scenario.check_retained()?;
-    let figures = scenario.figures();
+    let figures = Figures { obligations, ..scenario.figures() };
     scenario.check_expired()?;
     scenario.end()?;
     Ok(figures)
@@ -126,6 +131,17 @@ impl Scenario {
         world.forgets_to_remove = fault == Some(Fault::KeepConnection);
         let shows_old_retained = fault == Some(Fault::ShowOldRetained);
         Self { world, clients, is_stalled: vec![false; count], is_lossy, shows_old_retained }
+    }
+
+    /// Everybody connects and subscribes before the trouble begins, so that much is owed to them.
+    fn warm_up(&mut self) -> Result<(), String> {
+        self.settle(true)?;
+        for number in 0..self.clients.len() {
+            for _ in 0..self.world.random.between(1, 3) {
+                self.subscribe(number);
+            }
+        }
+        self.settle(true)
     }
 
     /// One random thing happens.
@@ -408,6 +424,7 @@ impl Scenario {
                 .filter(|it| history.publications[it.publication].topic.starts_with("jobs/"))
                 .count(),
             resent: arrivals().filter(|arrival| arrival.dup).count(),
+            obligations: 0,
         }
     }
 

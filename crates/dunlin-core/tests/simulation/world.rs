@@ -10,7 +10,7 @@
 
 use crate::history::{History, Session};
 use crate::random::Random;
-use dunlin_codec::{Packet, PacketType, ProtocolVersion, Publish, ReasonCode, Split, decode, split};
+use dunlin_codec::{Packet, PacketType, ProtocolVersion, Publish, QoS, ReasonCode, Split, decode, split};
 use dunlin_core::Shard;
 use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::connection::Cause;
@@ -342,6 +342,8 @@ impl World {
             Ok(Split::Packet { length, .. }) if self.settings.durable => length,
             _ => input.len(),
         };
+        let newest =
+            self.on_their_way().map(|message| message.id).filter(|id| usize::from(id.origin) == shard).max();
         let progress = self.nodes[shard].shard.handle_input(self.now, key, &input[..first]);
         match progress.next {
             NextInput::Pause => self.wires[wire].is_paused = true,
@@ -355,21 +357,32 @@ impl World {
             self.trace(|| {
                 format!("client {} on {wire} -> shard {shard}: {packet:?}", self.wires[wire].client)
             });
-            self.expect_answer(wire, shard, &packet, &records);
+            self.expect_answer(wire, shard, &packet, &records, newest);
         }
         progress.consumed
     }
 
     /// Notes what the answer to a packet has to wait for.
-    fn expect_answer(&mut self, wire: usize, shard: usize, packet: &Packet<'_>, records: &[(u64, Record)]) {
+    fn expect_answer(
+        &mut self,
+        wire: usize,
+        shard: usize,
+        packet: &Packet<'_>,
+        records: &[(u64, Record)],
+        newest: Option<MessageId>,
+    ) {
         let last = |is_wanted: &dyn Fn(&Record) -> bool| {
             records.iter().rfind(|(_, record)| is_wanted(record)).map(|(position, _)| (shard, *position))
         };
         let (answer, identifier, record, message) = match packet {
             Packet::Publish(publish) => {
                 let Some(identifier) = publish.packet_identifier else { return };
-                let message =
-                    self.on_their_way().filter(|it| it.payload() == publish.payload).map(|it| it.id).max();
+                // A copy of an earlier transmission may still be on its way; only at QoS 2 is it the same message.
+                let is_it = |it: &&ApplicationMessage| {
+                    let is_new = publish.qos == QoS::ExactlyOnce || Some(it.id) > newest;
+                    it.payload() == publish.payload && is_new && !publish.payload.is_empty()
+                };
+                let message = self.on_their_way().filter(is_it).map(|it| it.id).max();
                 let answer = if publish.qos.bits() == 1 { PacketType::PubAck } else { PacketType::PubRec };
                 let record = last(&|record| match record {
                     Record::Received { packet_identifier, .. } => *packet_identifier == identifier,
@@ -380,6 +393,10 @@ impl World {
             Packet::PubRel(pubrel) => {
                 let record = last(&|record| matches!(record, Record::Completed { .. }));
                 (PacketType::PubComp, pubrel.packet_identifier, record, None)
+            }
+            Packet::PubRec(pubrec) => {
+                let record = last(&|record| matches!(record, Record::Released { .. }));
+                (PacketType::PubRel, pubrec.packet_identifier, record, None)
             }
             Packet::Subscribe(subscribe) => {
                 let record = last(&|record| matches!(record, Record::Subscribed { .. }));
@@ -511,6 +528,7 @@ impl World {
                 }
                 Packet::PubAck(packet) => (PacketType::PubAck, packet.packet_identifier.get()),
                 Packet::PubRec(packet) => (PacketType::PubRec, packet.packet_identifier.get()),
+                Packet::PubRel(packet) => (PacketType::PubRel, packet.packet_identifier.get()),
                 Packet::PubComp(packet) => (PacketType::PubComp, packet.packet_identifier.get()),
                 Packet::SubAck(packet) => (PacketType::SubAck, packet.packet_identifier.get()),
                 Packet::UnsubAck(packet) => (PacketType::UnsubAck, packet.packet_identifier.get()),

@@ -1,0 +1,145 @@
+//! Clients that are broken or mean cost themselves something, and nobody else.
+//!
+//! The broker is the program here, so that its log and its memory can be looked at.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+use dunlin_codec::{Packet, QoS};
+use rustix::process::Signal;
+
+use crate::support::client::{Client, bytes_of, publish, tcp};
+use crate::support::dunlin::{Dunlin, LIMITS, directory};
+use crate::{Listeners, TRANSPORTS, Tcp, Transport, everywhere};
+
+/// The program, listening everywhere.
+fn run_everywhere(config: &str) -> (Dunlin, Listeners) {
+    let directory = directory();
+    let config = everywhere(directory.path(), &format!("server.workers = 3\n{LIMITS}{config}"));
+    let mut dunlin = Dunlin::start(directory.path(), &config);
+    let addresses = (0..4).map(|listener| dunlin.address(listener)).collect();
+    dunlin.wait_for("listening url=unix://");
+    (dunlin, Listeners { directory, addresses })
+}
+
+/// Pseudo-random bytes.
+fn garbage(seed: usize) -> Vec<u8> {
+    let mut state = seed as u64 * 2 + 1;
+    let mut byte = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..4096).map(|_| byte()).collect()
+}
+
+#[test]
+fn garbage_on_any_transport_ends_its_connection_and_disturbs_nobody() {
+    // spec(v5): [MQTT-4.13.1-1]
+    const ROUNDS: usize = 25;
+    let (dunlin, listeners) = run_everywhere("limits.connect_timeout = '200ms'");
+    let mut bystanders: Vec<_> = TRANSPORTS
+        .iter()
+        .map(|transport| listeners.client(*transport, &format!("bystander over {transport:?}")))
+        .collect();
+    let rude = |transport: Transport, seed: usize| {
+        // Instead of CONNECT: the connection is closed.
+        let mut client = Client::over(listeners.open(transport));
+        client.send(&garbage(seed));
+        client.end();
+        // After CONNECT, and after the beginning of a packet.
+        for beginning in [&[][..], &publish("rude", b"", QoS::AtMostOnce, 0)[..3]] {
+            let mut client = listeners.client(transport, "rude");
+            client.send(beginning);
+            client.send(&garbage(seed + ROUNDS));
+        }
+    };
+    // The bytes of TLS and WebSocket themselves.
+    for (seed, address) in listeners.addresses.iter().cycle().take(4 * ROUNDS).enumerate() {
+        let mut client = Client::over(tcp(*address));
+        client.send(&garbage(seed));
+    }
+    for transport in TRANSPORTS {
+        for seed in 0..ROUNDS {
+            rude(transport, seed);
+        }
+    }
+    for bystander in &mut bystanders {
+        bystander.ping();
+    }
+    drop(bystanders);
+    let ended = dunlin.stop();
+    assert_eq!(ended.status, 0);
+    assert!(!ended.error.contains("panic"), "{}", ended.error);
+}
+
+#[test]
+fn a_subscriber_that_stops_reading_delays_nobody_and_costs_bounded_memory() {
+    const COUNT: u16 = 1000;
+    const PAYLOAD_BYTES: usize = 64 * 1024;
+    const GROWTH_BYTES_MAX: usize = 24 * 1024 * 1024;
+    let (dunlin, listeners) =
+        run_everywhere("limits.max_outbox_bytes = '256KB'\nsession.max_queued_bytes = '1MB'\nsession.max_inflight = 10");
+    let mut sleepers: Vec<_> =
+        TRANSPORTS.iter().map(|transport| listeners.client(*transport, &format!("sleeper over {transport:?}"))).collect();
+    for sleeper in &mut sleepers {
+        sleeper.subscribe("flood");
+    }
+    let mut reader = listeners.client(Tcp, "reader");
+    reader.subscribe("flood");
+    let mut publisher = listeners.client(Tcp, "publisher");
+    let before = dunlin.resident_bytes();
+    let reading = thread::spawn(move || {
+        for number in 0..COUNT {
+            let message = reader.message();
+            assert_eq!(message.payload[..2], number.to_be_bytes(), "the reader misses nothing");
+            reader.acknowledge(message.packet_identifier);
+        }
+    });
+    let mut payload = vec![7; PAYLOAD_BYTES];
+    for number in 0..COUNT {
+        payload[..2].copy_from_slice(&number.to_be_bytes());
+        publisher.publish("flood", &payload);
+    }
+    reading.join().expect("the reader gets everything");
+    let growth = dunlin.resident_bytes().saturating_sub(before);
+    assert!(growth < GROWTH_BYTES_MAX, "the broker holds {growth} bytes more");
+    // What the sleepers find when they wake up is whole, and their connections work.
+    for sleeper in &mut sleepers {
+        sleeper.send(&bytes_of(&Packet::PingReq));
+        while !sleeper.next(|packet| matches!(packet.expect("the connection is open"), Packet::PingResp)) {}
+    }
+    assert_eq!(dunlin.stop().status, 0);
+}
+
+#[test]
+fn a_client_that_sends_and_never_reads_costs_bounded_memory() {
+    const GROWTH_BYTES_MAX: usize = 24 * 1024 * 1024;
+    const SENT_BYTES_MAX: usize = 96 * 1024 * 1024;
+    let (dunlin, listeners) = run_everywhere("limits.max_outbox_bytes = '256KB'");
+    let mut bystander = listeners.client(Tcp, "bystander");
+    let mut chatterbox = listeners.client(Tcp, "chatterbox");
+    let before = dunlin.resident_bytes();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&sent);
+    let talking = thread::spawn(move || {
+        // Each of these is answered by as many bytes, so the broker has to stop reading or else to keep the answers.
+        let pings = bytes_of(&Packet::PingReq).repeat(4096);
+        while counter.load(Relaxed) < SENT_BYTES_MAX && chatterbox.try_send(&pings).is_ok() {
+            counter.fetch_add(pings.len(), Relaxed);
+        }
+    });
+    // Until the chatterbox is through, or has made no progress during many pings of somebody else.
+    let mut seen = usize::MAX;
+    while seen != sent.load(Relaxed) {
+        seen = sent.load(Relaxed);
+        for _ in 0..500 {
+            bystander.ping();
+        }
+    }
+    let growth = dunlin.resident_bytes().saturating_sub(before);
+    assert!(growth < GROWTH_BYTES_MAX, "the broker holds {growth} bytes more after {seen} were sent");
+    dunlin.signal(Signal::TERM);
+    assert_eq!(dunlin.finish().status, 0);
+    talking.join().expect("it ends with the broker");
+}
