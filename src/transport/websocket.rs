@@ -107,9 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                         "a WebSocket text frame",
                     )));
                 }
-                Some(Ok(Message::Close(_))) | None => return Poll::Ready(Ok(())),
-                // tungstenite answers pings by itself.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                None => return Poll::Ready(Ok(())),
+                // tungstenite answers pings and closes by itself, when it is read from again.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {}
                 Some(Err(error)) => return Poll::Ready(Err(to_io(error))),
             }
         }
