@@ -22,8 +22,11 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 /// Mail taken in one turn.
 const MAIL_MAX: usize = 256;
 
-/// How long a connection that is being closed may take to accept its last bytes, and then to say goodbye.
+/// How long a connection that is being closed may take to accept its last bytes.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the client may then take to close its side.
+const LINGER_DEADLINE: Duration = Duration::from_millis(200);
 
 /// Bytes read and thrown away while a client closes its side.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
@@ -114,6 +117,11 @@ impl Driver {
                 Output::Resume { connection } => {
                     if let Some(waker) = self.worker.link(connection).and_then(|link| link.paused.take()) {
                         waker.wake();
+                    }
+                }
+                Output::Refused { connection, reason_code, topic } => {
+                    if let Some(link) = self.worker.link(connection) {
+                        link.description.refused(reason_code, &topic);
                     }
                 }
                 Output::Close { connection, cause } => {
@@ -227,24 +235,29 @@ async fn close(worker: Rc<Worker>, link: Rc<Link>, cause: Cause) {
     if cause != Cause::TransportLost {
         let goodbye = async {
             poll_fn(|context| poll_write(&worker, &link, context)).await?;
-            poll_fn(|context| link.transport.borrow_mut().poll_shutdown(context)).await?;
-            // Unread bytes would make the kernel reset the connection, and the client would lose our last packet.
-            let mut left = LINGER_BYTES_MAX;
-            let mut buffer = [0; 512];
-            while left > 0 {
-                match poll_fn(|context| link.transport.borrow_mut().poll_read(context, &mut buffer)).await? {
-                    0 => break,
-                    count => left = left.saturating_sub(count),
-                }
-            }
-            std::io::Result::Ok(())
+            poll_fn(|context| link.transport.borrow_mut().poll_shutdown(context)).await
         };
         // Whether the client listened to the end makes no difference any more.
-        drop(timeout(CLOSE_DEADLINE, goodbye).await);
+        if let Ok(Ok(())) = timeout(CLOSE_DEADLINE, goodbye).await {
+            drop(timeout(LINGER_DEADLINE, read_out(&link)).await);
+        }
     }
     worker.shard.borrow_mut().remove(link.key);
     if let Some(place) = worker.links.borrow_mut().get_mut(link.key.index as usize) {
         *place = None;
     }
     worker.wake_driver();
+}
+
+/// Unread bytes would make the kernel reset the connection, and the client would lose our last packet.
+async fn read_out(link: &Link) -> std::io::Result<()> {
+    let mut left = LINGER_BYTES_MAX;
+    let mut buffer = [0; 512];
+    while left > 0 {
+        match poll_fn(|context| link.transport.borrow_mut().poll_read(context, &mut buffer)).await? {
+            0 => break,
+            count => left = left.saturating_sub(count),
+        }
+    }
+    Ok(())
 }

@@ -79,6 +79,11 @@ impl Description {
         }
     }
 
+    pub fn refused(&self, reason_code: ReasonCode, topic: &str) {
+        let (client, address) = (&self.client, &self.peer);
+        tracing::warn!(?client, %address, %reason_code, topic, "refused (further refusals of this connection are not logged)");
+    }
+
     pub fn panicked(&self) {
         tracing::error!(client = ?self.client, address = %self.peer, "a packet made the broker panic: the connection is closed; please report this");
     }

@@ -9,16 +9,16 @@
 mod decode;
 mod encode;
 mod memory;
-mod socket;
 mod packet;
 mod run;
 mod script;
+mod socket;
 mod tables;
 mod words;
 
 use memory::Memory;
-use socket::Sockets;
 use script::Case;
+use socket::Sockets;
 use std::path::{Path, PathBuf};
 
 /// Shards, and whether there is a store.
@@ -70,7 +70,8 @@ fn over_sockets(name: &str) {
                 .map_err(|error| format!("{}: {error}", case.line))
                 .and_then(|mut sockets| run::run(case, *version, &mut sockets));
             if let Err(error) = result {
-                failures.push(format!("{} ({version}, over sockets)\n  scripts/{name}:{error}\n", case.title));
+                failures
+                    .push(format!("{} ({version}, over sockets)\n  scripts/{name}:{error}\n", case.title));
             }
         }
     }

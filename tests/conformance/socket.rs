@@ -48,13 +48,22 @@ impl Sockets {
     /// A broker as the case wants it.
     pub fn start(setup: &Setup) -> Result<Self, String> {
         let config = configuration(setup)?;
-        let config = Config::from_toml("conformance", &config).map_err(|error| format!("{error}\n{config}"))?;
+        let config =
+            Config::from_toml("conformance", &config).map_err(|error| format!("{error}\n{config}"))?;
         let settings = config.settings();
         let broker = Broker::start(config).map_err(|error| error.to_string())?;
         let address = *broker.addresses().first().ok_or("the broker listens nowhere")?;
         let (sender, events) = channel();
         let announced = crate::memory::announced(&settings);
-        Ok(Self { broker: Some(broker), address, announced, links: BTreeMap::new(), numbers: 0, events, sender })
+        Ok(Self {
+            broker: Some(broker),
+            address,
+            announced,
+            links: BTreeMap::new(),
+            numbers: 0,
+            events,
+            sender,
+        })
     }
 
     fn open(&mut self, client: &str) -> Result<(), String> {
@@ -66,13 +75,16 @@ impl Sockets {
         let number = self.numbers;
         let (reader, sender) = (stream.try_clone().map_err(explain)?, self.sender.clone());
         std::thread::spawn(move || read_packets(reader, |packet| drop(sender.send((number, packet)))));
-        self.links.insert(client.to_owned(), Link { number, stream, packets: VecDeque::new(), is_closed: false });
+        self.links
+            .insert(client.to_owned(), Link { number, stream, packets: VecDeque::new(), is_closed: false });
         Ok(())
     }
 
     /// Waits for the next event of any connection; false when there is none until `deadline`.
     fn wait_for_event(&mut self, deadline: Instant) -> bool {
-        let Ok((number, packet)) = self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
+        let Ok((number, packet)) =
+            self.events.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        else {
             return false;
         };
         if let Some(link) = self.links.values_mut().find(|link| link.number == number) {
@@ -189,7 +201,9 @@ fn read_packets(mut stream: TcpStream, tell: impl Fn(Option<Vec<u8>>)) {
     while let Ok(count @ 1..) = stream.read(&mut chunk) {
         bytes.extend_from_slice(&chunk[..count]);
         // What is no packet goes to the script as it is, which says what is wrong with it.
-        while let Some(length) = frame_length(&bytes).unwrap_or(Some(bytes.len())).filter(|length| *length > 0) {
+        while let Some(length) =
+            frame_length(&bytes).unwrap_or(Some(bytes.len())).filter(|length| *length > 0)
+        {
             tell(Some(bytes.drain(..length).collect()));
         }
     }

@@ -7,9 +7,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use dunlin_codec::{
-    Acknowledgement, Connect, ConnectProperties, Disconnect, Packet, PacketIdentifier, ProtocolVersion, Publish, QoS,
-    ReasonCode, RetainHandling, Split, Subscribe, SubscribeFilters, SubscriptionFilter, SubscriptionOptions,
-    decode, encode_subscribe_filters, split,
+    Acknowledgement, Connect, ConnectProperties, Disconnect, Packet, PacketIdentifier, ProtocolVersion,
+    Publish, QoS, ReasonCode, RetainHandling, Split, Subscribe, SubscribeFilters, SubscriptionFilter,
+    SubscriptionOptions, decode, encode_subscribe_filters, split,
 };
 
 use super::process::DEADLINE;

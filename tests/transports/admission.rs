@@ -112,8 +112,7 @@ fn the_max_connections_of_a_listener_count_for_it_alone() {
 
 #[test]
 fn when_max_pending_handshakes_is_reached_others_are_closed_until_one_has_connected() {
-    let config =
-        "store.path = ''\nhttp.address = ''\nlimits.max_pending_handshakes = 2\nlistener = [{ url = 'mqtt://127.0.0.1:0' }]";
+    let config = "store.path = ''\nhttp.address = ''\nlimits.max_pending_handshakes = 2\nlistener = [{ url = 'mqtt://127.0.0.1:0' }]";
     let broker = start(config);
     let address = broker.addresses()[0];
     let mut admitted = Client::connected(tcp(address), "admitted");

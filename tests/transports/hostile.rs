@@ -78,10 +78,13 @@ fn a_subscriber_that_stops_reading_delays_nobody_and_costs_bounded_memory() {
     const COUNT: u16 = 1000;
     const PAYLOAD_BYTES: usize = 64 * 1024;
     const GROWTH_BYTES_MAX: usize = 24 * 1024 * 1024;
-    let (dunlin, listeners) =
-        run_everywhere("limits.max_outbox_bytes = '256KB'\nsession.max_queued_bytes = '1MB'\nsession.max_inflight = 10");
-    let mut sleepers: Vec<_> =
-        TRANSPORTS.iter().map(|transport| listeners.client(*transport, &format!("sleeper over {transport:?}"))).collect();
+    let (dunlin, listeners) = run_everywhere(
+        "limits.max_outbox_bytes = '256KB'\nsession.max_queued_bytes = '1MB'\nsession.max_inflight = 10",
+    );
+    let mut sleepers: Vec<_> = TRANSPORTS
+        .iter()
+        .map(|transport| listeners.client(*transport, &format!("sleeper over {transport:?}")))
+        .collect();
     for sleeper in &mut sleepers {
         sleeper.subscribe("flood");
     }

@@ -86,7 +86,9 @@ impl Listeners {
             Tls12 => Box::new(tls::connect(self.addresses[1], &trust(&[&rustls::version::TLS12]))),
             Tls13 => Box::new(tls::connect(self.addresses[1], &trust(&[&rustls::version::TLS13]))),
             WebSocket => Box::new(ws::connect(tcp(self.addresses[2]))),
-            SecureWebSocket => Box::new(ws::connect(tls::connect(self.addresses[3], &trust(tls::EVERY_VERSION)))),
+            SecureWebSocket => {
+                Box::new(ws::connect(tls::connect(self.addresses[3], &trust(tls::EVERY_VERSION))))
+            }
             UnixSocket => {
                 let stream = UnixStream::connect(self.socket()).expect("the broker listens");
                 stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");

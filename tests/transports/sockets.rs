@@ -36,7 +36,8 @@ fn a_unix_socket_left_over_from_a_crash_is_replaced_and_one_in_use_is_not() {
     // Nobody listens on it when the listener is gone, but the file stays.
     drop(UnixListener::bind(&path).expect("a socket can be made"));
     assert!(path.exists());
-    let config = format!("store.path = ''\nhttp.address = ''\nlistener = [{{ url = 'unix://{}' }}]", path.display());
+    let config =
+        format!("store.path = ''\nhttp.address = ''\nlistener = [{{ url = 'unix://{}' }}]", path.display());
     let first = start(&config);
     let second = dunlin::Config::from_toml("test.toml", &config).expect("the configuration is valid");
     let Err(error) = dunlin::Broker::start(second) else {
@@ -52,7 +53,8 @@ fn a_file_in_the_place_of_a_unix_socket_is_left_alone() {
     let directory = directory();
     let path = directory.path().join("precious");
     std::fs::write(&path, "data").expect("a file can be written");
-    let config = format!("store.path = ''\nhttp.address = ''\nlistener = [{{ url = 'unix://{}' }}]", path.display());
+    let config =
+        format!("store.path = ''\nhttp.address = ''\nlistener = [{{ url = 'unix://{}' }}]", path.display());
     let config = dunlin::Config::from_toml("test.toml", &config).expect("the configuration is valid");
     assert!(dunlin::Broker::start(config).is_err());
     assert_eq!(std::fs::read(&path).expect("it is still there"), b"data");

@@ -64,7 +64,9 @@ fn many_packets_that_come_at_once_are_all_answered_in_order_on_every_transport()
         client.send(&bytes);
         assert_eq!(client.connack(), ReasonCode::Success, "{transport:?}");
         for _ in 0..COUNT {
-            client.next(|packet| assert!(matches!(packet, Some(Packet::PingResp)), "{transport:?}: {packet:?}"));
+            client.next(|packet| {
+                assert!(matches!(packet, Some(Packet::PingResp)), "{transport:?}: {packet:?}")
+            });
         }
         // A Server may deliver before it sends SUBACK, so only the order of each kind counts.
         let (mut acknowledged, mut delivered, mut is_subscribed) = (0, 0, false);

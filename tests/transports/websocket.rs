@@ -24,7 +24,9 @@ fn ask(path: &str, subprotocols: Option<&str>) -> (String, String) {
 fn the_subprotocol_mqtt_is_chosen() {
     // spec(v5): [MQTT-6.0.0-3] [MQTT-6.0.0-4]
     // spec(v3.1.1): [MQTT-6.0.0-3] [MQTT-6.0.0-4]
-    for (offered, chosen) in [("mqtt", "mqtt"), ("chat, mqtt", "mqtt"), ("mqttv3.1, mqtt", "mqtt"), ("mqttv3.1", "mqttv3.1")] {
+    for (offered, chosen) in
+        [("mqtt", "mqtt"), ("chat, mqtt", "mqtt"), ("mqttv3.1, mqtt", "mqtt"), ("mqttv3.1", "mqttv3.1")]
+    {
         let (head, _) = ask("/mqtt", Some(offered));
         assert!(head.starts_with("http/1.1 101 "), "{head}");
         assert!(head.contains(&format!("\r\nsec-websocket-protocol: {chosen}\r\n")), "{offered}: {head}");
@@ -73,7 +75,9 @@ fn a_text_frame_closes_the_connection_before_and_after_connect() {
     for socket in [&mut early, &mut late] {
         match socket.receive() {
             Ok((opcode, _)) => assert_eq!(opcode, Opcode::Close),
-            Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection is still open"),
+            Err(error) => {
+                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection is still open")
+            }
         }
     }
 }
@@ -127,6 +131,8 @@ fn a_frame_larger_than_any_packet_closes_the_connection_before_its_payload_comes
     socket.send(&announced[..14]);
     match socket.receive() {
         Ok((opcode, _)) => assert_eq!(opcode, Opcode::Close),
-        Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection is still open"),
+        Err(error) => {
+            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection is still open")
+        }
     }
 }

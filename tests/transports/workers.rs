@@ -43,7 +43,8 @@ fn messages_between_workers_arrive_complete_and_in_the_order_of_their_publisher(
     let transports = [Tcp, SecureWebSocket, UnixSocket];
     let mut subscribers = Vec::new();
     for worker in 0..WORKERS {
-        let mut subscriber = listeners.client(transports[usize::from(worker)], &resident("subscriber", worker));
+        let mut subscriber =
+            listeners.client(transports[usize::from(worker)], &resident("subscriber", worker));
         subscriber.subscribe("order/#");
         subscribers.push(thread::spawn(move || expects_order(&mut subscriber, COUNT)));
     }

@@ -15,6 +15,9 @@ pub(crate) fn run() -> Result<()> {
     steps.run("codec and core", || {
         tested(process::run_tests(&mut cargo("test -p dunlin-codec -p dunlin-core --no-fail-fast")))
     });
+    steps.run("conformance in memory", || {
+        tested(process::run_tests(&mut cargo("test -p dunlin --test conformance -- in_memory")))
+    });
     steps.run("broker, unit tests", || tested(process::run_tests(&mut cargo("test -p dunlin --lib"))));
     steps.run("xtask, unit tests", || tested(process::run_tests(&mut cargo("test -p xtask"))));
     steps.finish()

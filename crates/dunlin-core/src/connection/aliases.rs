@@ -1,5 +1,6 @@
 //! Topic Aliases of one Network Connection (5.0 section 3.3.2.3.4). They end with it.
 
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::num::NonZeroU16;
 
@@ -31,7 +32,7 @@ impl ClientAliases {
 /// Aliases the Server has set: the first topics sent get the aliases there are.
 #[derive(Debug)]
 pub struct ServerAliases {
-    aliases: HashMap<Box<str>, NonZeroU16, foldhash::fast::RandomState>,
+    aliases: HashMap<Box<str>, NonZeroU16, FixedState>,
     maximum: u16,
 }
 
@@ -49,7 +50,7 @@ pub enum Alias {
 impl ServerAliases {
     /// Up to `maximum` aliases.
     pub fn new(maximum: u16) -> Self {
-        Self { aliases: HashMap::with_hasher(foldhash::fast::RandomState::default()), maximum }
+        Self { aliases: HashMap::with_hasher(FixedState::default()), maximum }
     }
 
     /// How to send a topic.

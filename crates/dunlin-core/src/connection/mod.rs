@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     pub is_paused: bool,
     /// Its input waits until CONNACK has left, until it has read what waits for it, or until what it is owed has left.
     pub is_held: bool,
+    /// It was refused something, and the log knows.
+    pub was_refused: bool,
     /// The client welcomes Reason Strings everywhere.
     pub request_problem_information: bool,
     pub keep_alive_s: u16,

@@ -17,6 +17,7 @@ use crate::timers::Timers;
 use dunlin_codec::{
     Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode, UserProperties,
 };
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(crate) struct Clients {
     pub settings: Arc<Settings>,
     pub authorizer: Option<Arc<dyn Authorizer>>,
     pub sessions: Slots<Session>,
-    pub by_identifier: HashMap<ClientIdentifier, Key, foldhash::fast::RandomState>,
+    pub by_identifier: HashMap<ClientIdentifier, Key, FixedState>,
     pub connections: Slots<Connection>,
     pub timers: Timers,
     pub journal: Journal,
@@ -70,13 +71,13 @@ impl Wire {
 }
 
 impl Clients {
-    pub fn new(settings: Arc<Settings>, authorizer: Option<Arc<dyn Authorizer>>) -> Self {
+    pub fn new(settings: Arc<Settings>, authorizer: Option<Arc<dyn Authorizer>>, seed: u64) -> Self {
         Self {
             journal: Journal::new(settings.durable),
             settings,
             authorizer,
             sessions: Slots::default(),
-            by_identifier: HashMap::default(),
+            by_identifier: HashMap::with_hasher(FixedState::with_seed(seed)),
             connections: Slots::default(),
             timers: Timers::default(),
             outputs: VecDeque::new(),

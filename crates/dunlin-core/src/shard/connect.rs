@@ -79,6 +79,7 @@ impl Shard {
             is_lagging: false,
             is_paused: false,
             is_held: false,
+            was_refused: false,
             request_problem_information: request.request_problem_information,
             keep_alive_s: request.server_keep_alive_s(settings).unwrap_or(request.keep_alive_s),
             inbound_outstanding: 0,

@@ -49,6 +49,7 @@ use crate::time::Timestamp;
 use clients::Clients;
 use complete::Answer;
 use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -133,6 +134,15 @@ pub enum Output {
         /// Which.
         connection: Key,
     },
+    /// A client was refused something for the first time on its connection, for the log.
+    Refused {
+        /// Which.
+        connection: Key,
+        /// With this code.
+        reason_code: ReasonCode,
+        /// The Topic Name or Topic Filter.
+        topic: Box<str>,
+    },
 }
 
 /// What the shard itself still has to do, decided while something was borrowed.
@@ -200,7 +210,7 @@ pub struct Shard {
     retained: RetainedTree<Arc<ApplicationMessage>>,
     retained_bytes: usize,
     /// Topics cleared lately, so that an older message from another shard does not come back.
-    cleared: HashMap<Box<str>, MessageId, foldhash::fast::RandomState>,
+    cleared: HashMap<Box<str>, MessageId, FixedState>,
     /// When Retained Messages expire.
     retained_expiries: BinaryHeap<Reverse<(Timestamp, Box<str>)>>,
     /// When the next of them is looked at.
@@ -208,7 +218,7 @@ pub struct Shard {
     /// Sessions whose Retained Messages go on in the next turn.
     retained_continues: VecDeque<Key>,
     groups: Slots<Group>,
-    groups_by_name: HashMap<Arc<str>, Key, foldhash::fast::RandomState>,
+    groups_by_name: HashMap<Arc<str>, Key, FixedState>,
     peers: Peers,
     mechanisms: Arc<dyn Mechanisms>,
     boot_epoch: u32,
@@ -218,7 +228,7 @@ pub struct Shard {
     /// Peers that hear how many of their messages are applied when the store has them, by position.
     waiting_applied: VecDeque<(Position, ShardId, u64)>,
     /// Connections whose SUBACK waits for a group.
-    waiting_joins: HashMap<u64, Key, foldhash::fast::RandomState>,
+    waiting_joins: HashMap<u64, Key, FixedState>,
     next_token: u64,
     /// Answers owed to peers.
     answers: Vec<Answer>,
@@ -229,24 +239,25 @@ pub struct Shard {
 impl Shard {
     /// An empty shard.
     pub fn new(config: ShardConfig) -> Self {
+        let hasher = FixedState::with_seed(config.seed);
         Self {
-            clients: Clients::new(config.settings, config.authorizer),
+            clients: Clients::new(config.settings, config.authorizer, config.seed),
             router: Router::new(config.seed, MATCH_CACHE_TOPICS),
             retained: RetainedTree::new(),
             retained_bytes: 0,
-            cleared: HashMap::default(),
+            cleared: HashMap::with_hasher(hasher.clone()),
             retained_expiries: BinaryHeap::new(),
             retained_timer_at: None,
             retained_continues: VecDeque::new(),
             groups: Slots::default(),
-            groups_by_name: HashMap::default(),
+            groups_by_name: HashMap::with_hasher(hasher.clone()),
             peers: Peers::new(config.id, config.shards),
             mechanisms: config.mechanisms,
             boot_epoch: config.boot_epoch,
             last_message_at: Timestamp::ZERO,
             waiting_durable: VecDeque::new(),
             waiting_applied: VecDeque::new(),
-            waiting_joins: HashMap::default(),
+            waiting_joins: HashMap::with_hasher(hasher.clone()),
             next_token: 0,
             answers: Vec::new(),
             forwarded: Vec::new(),

@@ -4,7 +4,7 @@
 //! elsewhere; then the acknowledgement is owed behind exactly that.
 
 use super::deliver::Wanted;
-use super::{DropReason, Shard, Violation, protocol_error};
+use super::{DropReason, Output, Shard, Violation, protocol_error};
 use crate::connection::{Barrier, Owed, Slowed};
 use crate::handshake::check_topic;
 use crate::identity::ShardId;
@@ -56,6 +56,7 @@ impl Shard {
         }
         self.count_outstanding(key, publish.qos)?;
         if let Some(refusal) = self.judge(session, topic, &publish) {
+            self.note_refusal(key, refusal, topic);
             return self.refuse(now, key, &publish, refusal);
         }
         let id = self.next_message_id(now);
@@ -154,6 +155,15 @@ impl Shard {
             return Some(ReasonCode::QuotaExceeded);
         }
         None
+    }
+
+    /// Has the log told of the first refusal of a connection: enough to find what is misconfigured, and no way to flood the log.
+    pub(super) fn note_refusal(&mut self, connection: Key, reason_code: ReasonCode, topic: &str) {
+        if let Some(value) = self.clients.connections.get_mut(connection)
+            && !std::mem::replace(&mut value.was_refused, true)
+        {
+            self.clients.outputs.push_back(Output::Refused { connection, reason_code, topic: topic.into() });
+        }
     }
 
     /// Tells the client that its publication was not accepted, in the words its version has.

@@ -37,7 +37,10 @@ impl Shard {
         let mut joins = SmallVec::<[u64; 1]>::new();
         for (filter, options) in subscribe.filters.iter() {
             let reason_code = match self.judge_filter(session, filter) {
-                Err(reason_code) => reason_code,
+                Err(reason_code) => {
+                    self.note_refusal(key, reason_code, filter.as_str());
+                    reason_code
+                }
                 Ok(()) => {
                     let identifier = subscribe.subscription_identifier;
                     let subscription = Subscription {

@@ -446,6 +446,8 @@ impl World {
                     }
                 }
                 Output::Close { connection, cause } => self.close(shard, connection, cause),
+                // Only the log hears of it.
+                Output::Refused { .. } => {}
             }
         }
         records
