@@ -233,14 +233,16 @@ impl Memory {
         for shard in 0..self.shards.len() {
             while let Some(output) = self.shards[shard].poll_output() {
                 was_busy = true;
-                let (Output::Close { connection: key, .. } | Output::Resume { connection: key }) = output;
+                let (Output::Close { connection: key, .. } | Output::Resume { connection: key }) = output else {
+                    continue;
+                };
                 self.flush(shard, key);
                 let link = self.links.values_mut().find(
                     |link| matches!(link.stage, Stage::Accepted { shard: other, key: other_key } if (other, other_key) == (shard, key)),
                 );
                 match (output, link) {
                     (Output::Resume { .. }, Some(link)) => link.is_paused = false,
-                    (Output::Resume { .. }, None) => {}
+                    (Output::Resume { .. } | Output::Refused { .. }, _) => {}
                     (Output::Close { .. }, link) => {
                         self.shards[shard].remove(key);
                         if let Some(link) = link {

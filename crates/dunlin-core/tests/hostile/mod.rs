@@ -126,6 +126,7 @@ impl Broker {
             match output {
                 Output::Resume { connection } => drop(self.paused.remove(&connection)),
                 Output::Close { connection, .. } => drop(self.closed.insert(connection)),
+                Output::Refused { .. } => {}
             }
         }
         let kept = self.shard.memory_gauge().bytes();
