@@ -68,7 +68,7 @@ impl ConfigArgs {
             .filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX))
             .collect();
         let flags = Flags { listen: self.listen, data_dir: self.data_dir, http: self.http };
-        Sources { file: self.config, environment, flags }
+        Sources { file: self.config, environment, flags, program: std::env::args().next() }
     }
 }
 

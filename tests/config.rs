@@ -68,6 +68,7 @@ fn flags_win_over_the_environment_which_wins_over_the_file_which_wins_over_defau
                 receive_maximum = 11\n";
     std::fs::write(&file, text).unwrap();
     let sources = Sources {
+        program: None,
         file: Some(file),
         environment: vec![
             ("DUNLIN__SESSION__MAX_INFLIGHT".to_owned(), "20".to_owned()),
@@ -507,6 +508,7 @@ fn when_only_this_machine_can_connect_the_advice_says_how_to_open_it() {
 #[test]
 fn what_the_advice_says_opens_the_broker() {
     let typed = Sources {
+        program: None,
         environment: vec![("DUNLIN__AUTH__ALLOW_ANONYMOUS".to_owned(), "true".to_owned())],
         flags: Flags { listen: vec!["mqtt://0.0.0.0:1883".to_owned()], ..Flags::default() },
         file: None,

@@ -76,7 +76,8 @@ impl Config {
         let url = ListenerUrl::Mqtt(HostPort::new("0.0.0.0", port.unwrap_or(1883)));
         let file =
             sources.file.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default();
-        let command = format!("dunlin serve{file} --listen {url}");
+        let program = sources.program.as_deref().unwrap_or("dunlin");
+        let command = format!("{program} serve{file} --listen {url}");
         if self.auth.password_file.is_some() || self.auth.allow_anonymous == Some(true) {
             format!("only this machine can connect; to open it: {command}")
         } else {

@@ -85,6 +85,8 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// The flags.
     pub flags: Flags,
+    /// How the program was called, for advice that can be typed as it stands; `dunlin` if unknown.
+    pub program: Option<String>,
 }
 
 impl Sources {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::ANNA;
 use crate::support::certificates;
-use crate::support::dunlin::{Dunlin, LIMITS, QUIET, command, directory, write};
+use crate::support::dunlin::{Dunlin, QUIET, command, directory, write};
 use crate::support::process::Process;
 
 const TLS: &str = "listener = [{ url = 'mqtts://127.0.0.1:0' }]\n";
@@ -163,6 +163,6 @@ fn an_operations_address_that_was_set_must_be_free() {
     assert_eq!((status, output.as_str()), (2, ""));
     assert_eq!(
         error,
-        format!("dunlin.toml:1: http.address = \"{address}\": another program uses this address\n")
+        format!("dunlin.toml:2: http.address = \"{address}\": another program uses this address\n")
     );
 }

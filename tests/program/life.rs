@@ -7,7 +7,7 @@ use dunlin_codec::{Connect, ProtocolVersion, ReasonCode};
 use rustix::process::Signal;
 
 use crate::support::client::{Client, hello, tcp};
-use crate::support::dunlin::{Dunlin, LIMITS, QUIET, command, directory};
+use crate::support::dunlin::{Dunlin, QUIET, command, directory};
 
 const LOCAL: &str = "listener = [{ url = 'mqtt://127.0.0.1:0' }]\n";
 
@@ -32,10 +32,13 @@ fn the_log_says_what_listens_where_and_how_to_let_others_in() {
     let (mqtt, ws) = (dunlin.address(0), dunlin.address(1));
     assert_ne!(mqtt, ws);
     let hint = dunlin.wait_for("only this machine can connect");
-    let advice = "only this machine can connect; to open it to everyone: DUNLIN__AUTH__ALLOW_ANONYMOUS=true \
-                  dunlin serve --config dunlin.toml --listen mqtt://0.0.0.0:1883 \
-                  (or only to users: DUNLIN__AUTH__PASSWORD_FILE=FILE)";
-    assert!(hint.ends_with(advice), "{hint}");
+    let advice = format!(
+        "only this machine can connect; to open it to everyone: DUNLIN__AUTH__ALLOW_ANONYMOUS=true \
+         {} serve --config dunlin.toml --listen mqtt://0.0.0.0:1883 \
+         (or only to users: DUNLIN__AUTH__PASSWORD_FILE=FILE)",
+        env!("CARGO_BIN_EXE_dunlin")
+    );
+    assert!(hint.ends_with(&advice), "{hint}");
     let ended = dunlin.stop();
     let expected = [
         format!("listening url=mqtt://127.0.0.1:0 address={mqtt}"),
@@ -106,7 +109,7 @@ fn without_its_default_operations_port_the_broker_warns_and_runs() {
     // Whoever has the port, it is taken.
     let _taken = TcpListener::bind("127.0.0.1:18083");
     let directory = directory();
-    let mut dunlin = Dunlin::start(directory.path(), &format!("{LIMITS}store.path = ''\n{LOCAL}"));
+    let mut dunlin = Dunlin::start(directory.path(), &format!("store.path = ''\n{LOCAL}"));
     let warning = dunlin.wait_for("WARN");
     let expected = "the operations port is taken: running without /healthz (--http sets another) address=127.0.0.1:18083";
     assert!(warning.ends_with(expected), "{warning}");

@@ -9,13 +9,9 @@ use tempfile::TempDir;
 
 use super::process::{Ended, Process};
 
-/// Fewer connections than any machine's limit of open files allows, so that the log has no warning about that.
-pub const LIMITS: &str = "limits.max_connections = 500\n";
-
 /// The configuration of most tests starts with this: no data directory, no operations port. Two workers, so that
 /// messages cross from one to the other.
-pub const QUIET: &str =
-    "store.path = ''\nhttp.address = ''\nserver.workers = 2\nlimits.max_connections = 500\n";
+pub const QUIET: &str = "store.path = ''\nhttp.address = ''\nserver.workers = 2\n";
 
 /// A running broker.
 pub struct Dunlin {

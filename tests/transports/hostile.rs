@@ -10,13 +10,13 @@ use dunlin_codec::{Packet, QoS};
 use rustix::process::Signal;
 
 use crate::support::client::{Client, bytes_of, publish, tcp};
-use crate::support::dunlin::{Dunlin, LIMITS, directory};
+use crate::support::dunlin::{Dunlin, directory};
 use crate::{Listeners, TRANSPORTS, Tcp, Transport, everywhere};
 
 /// The program, listening everywhere.
 fn run_everywhere(config: &str) -> (Dunlin, Listeners) {
     let directory = directory();
-    let config = everywhere(directory.path(), &format!("server.workers = 3\n{LIMITS}{config}"));
+    let config = everywhere(directory.path(), &format!("server.workers = 3\n{config}"));
     let mut dunlin = Dunlin::start(directory.path(), &config);
     let addresses = (0..4).map(|listener| dunlin.address(listener)).collect();
     dunlin.wait_for("listening url=unix://");

@@ -447,7 +447,9 @@ impl World {
                 }
                 Output::Close { connection, cause } => self.close(shard, connection, cause),
                 // Only the log hears of it.
-                Output::Refused { .. } => {}
+                Output::Refused { reason_code, topic, .. } => {
+                    self.history.complain(format!("a correct client was refused {topic}: {reason_code}"));
+                }
             }
         }
         records
