@@ -233,7 +233,8 @@ impl Memory {
         for shard in 0..self.shards.len() {
             while let Some(output) = self.shards[shard].poll_output() {
                 was_busy = true;
-                let (Output::Close { connection: key, .. } | Output::Resume { connection: key }) = output else {
+                let (Output::Close { connection: key, .. } | Output::Resume { connection: key }) = output
+                else {
                     continue;
                 };
                 self.flush(shard, key);

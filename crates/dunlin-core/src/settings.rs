@@ -115,3 +115,18 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// Judges a Topic Name's or Topic Filter's length and levels.
+    pub fn judge_topic(&self, topic: &str) -> Result<(), &'static str> {
+        if topic.len() > self.topic_length_max {
+            return Err("the topic is longer than this Server accepts");
+        }
+        // Only a topic long enough to have too many levels is worth counting.
+        let levels_max = self.topic_levels_max;
+        if topic.len() >= levels_max && topic.bytes().filter(|byte| *byte == b'/').count() >= levels_max {
+            return Err("the topic has more levels than this Server accepts");
+        }
+        Ok(())
+    }
+}

@@ -22,9 +22,11 @@ mod acknowledge;
 mod clients;
 mod complete;
 mod connect;
+mod counters;
 mod deliver;
 mod disconnect;
 mod frames;
+mod interface;
 mod peers;
 mod publish;
 mod reauthenticate;
@@ -33,8 +35,10 @@ mod shared;
 mod subscribe;
 mod timeouts;
 
-use crate::authenticate::{Mechanisms, NoMechanisms};
-use crate::authorize::Authorizer;
+pub use counters::{Counters, DropReason};
+pub use interface::{NextInput, Output, Progress, ShardConfig};
+
+use crate::authenticate::Mechanisms;
 use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};
 use crate::identity::{ClientIdentifier, ShardId};
@@ -61,90 +65,6 @@ const MATCH_CACHE_TOPICS: usize = 16 * 1024;
 /// Bytes routed in one turn after which input waits for the flush, so that a large fan-out stays bounded.
 const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What a shard is made of.
-pub struct ShardConfig {
-    /// Its number.
-    pub id: ShardId,
-    /// How many shards the broker has.
-    pub shards: u16,
-    /// Limits and choices.
-    pub settings: Arc<Settings>,
-    /// Who may do what; none allows everything.
-    pub authorizer: Option<Arc<dyn Authorizer>>,
-    /// Enhanced authentication.
-    pub mechanisms: Arc<dyn Mechanisms>,
-    /// Seeds hashes.
-    pub seed: u64,
-    /// Distinguishes the lives of the process.
-    pub boot_epoch: u32,
-}
-
-impl ShardConfig {
-    /// A broker of one shard that allows everything.
-    pub fn single(settings: Settings) -> Self {
-        Self {
-            id: 0,
-            shards: 1,
-            settings: Arc::new(settings),
-            authorizer: None,
-            mechanisms: Arc::new(NoMechanisms),
-            seed: 0,
-            boot_epoch: 0,
-        }
-    }
-}
-
-/// How far [`Shard::handle_input`] came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes used up; the caller keeps the rest and hands it in again with more.
-    pub consumed: usize,
-    /// How to go on.
-    pub next: NextInput,
-}
-
-/// How the caller goes on after [`Shard::handle_input`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextInput {
-    /// Read more. Once the fixed header is there, the length of the whole packet is known.
-    Read {
-        /// Of the packet that is incomplete.
-        packet_length: Option<usize>,
-    },
-    /// Flush, then hand in the rest.
-    Yield,
-    /// Wait for [`Output::Resume`], then hand in the rest.
-    Pause,
-    /// Nothing more is read from this connection.
-    Close,
-}
-
-/// What the runtime is asked to do.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Write what is in the outbox, close, then call [`Shard::remove`].
-    Close {
-        /// Which.
-        connection: Key,
-        /// Why, for the log.
-        cause: Cause,
-    },
-    /// A paused publisher may go on.
-    Resume {
-        /// Which.
-        connection: Key,
-    },
-    /// A client was refused something for the first time on its connection, for the log.
-    Refused {
-        /// Which.
-        connection: Key,
-        /// With this code.
-        reason_code: ReasonCode,
-        /// The Topic Name or Topic Filter.
-        topic: Box<str>,
-    },
-}
-
 /// What the shard itself still has to do, decided while something was borrowed.
 #[derive(Debug)]
 pub(crate) enum FollowUp {
@@ -152,52 +72,6 @@ pub(crate) enum FollowUp {
     TicketDone { session: Key, ticket: Ticket },
     /// A policy wants this connection closed.
     Disconnect { connection: Key, cause: Cause },
-}
-
-/// Why a message did not reach somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropReason {
-    /// QoS 0 for a client that is away.
-    Away,
-    /// QoS 0 for a client that reads too slowly.
-    SlowConsumer,
-    /// The queue was full.
-    QueueFull,
-    /// The Message Expiry Interval passed.
-    Expired,
-    /// The client takes no packets of that size.
-    TooLargeForClient,
-    /// The authorizer said no.
-    NotAuthorized,
-    /// QoS 0 for a shared group without a connected member, or a group that ended.
-    NoMember,
-    /// The publication was refused: quota, topic, payload format.
-    Refused,
-}
-
-/// What happened so far, for metrics.
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    /// PUBLISH packets from clients.
-    pub messages_received: u64,
-    /// PUBLISH packets to clients.
-    pub messages_sent: u64,
-    /// Messages that did not reach somebody, by [`DropReason`].
-    pub dropped: [u64; 8],
-}
-
-impl Counters {
-    #[inline]
-    pub(crate) fn drop(&mut self, reason: DropReason) {
-        if let Some(counter) = self.dropped.get_mut(reason as usize) {
-            *counter += 1;
-        }
-    }
-
-    /// Messages dropped for a reason.
-    pub fn dropped_for(&self, reason: DropReason) -> u64 {
-        self.dropped.get(reason as usize).copied().unwrap_or(0)
-    }
 }
 
 /// A packet that must not be: what to tell the client, and the statement that says so.

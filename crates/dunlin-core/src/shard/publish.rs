@@ -6,7 +6,6 @@
 use super::deliver::Wanted;
 use super::{DropReason, Output, Shard, Violation, protocol_error};
 use crate::connection::{Barrier, Owed, Slowed};
-use crate::handshake::check_topic;
 use crate::identity::ShardId;
 use crate::journal::Record;
 use crate::message::{MessageId, Publication};
@@ -133,7 +132,7 @@ impl Shard {
     /// Why a publication is not accepted, if it is not.
     fn judge(&self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
         let settings = &self.clients.settings;
-        if check_topic(topic, settings).is_err() {
+        if settings.judge_topic(topic).is_err() {
             return Some(ReasonCode::TopicNameInvalid);
         }
         // The topics under $SYS are the Server's own (5.0 section 4.7.2).

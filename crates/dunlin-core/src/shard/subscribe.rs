@@ -81,7 +81,7 @@ impl Shard {
     fn judge_filter(&self, session: Key, filter: SubscriptionFilter<'_>) -> Result<(), ReasonCode> {
         let settings = &self.clients.settings;
         let text = filter.topic_filter.as_str();
-        if crate::handshake::check_topic(text, settings).is_err() {
+        if settings.judge_topic(text).is_err() {
             return Err(ReasonCode::TopicFilterInvalid);
         }
         if !self

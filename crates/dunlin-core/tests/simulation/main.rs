@@ -25,7 +25,7 @@ use client::Fault;
 use scenario::{Figures, run};
 
 /// Seeds of a run without any wish, for CI.
-const SEEDS: u64 = 800;
+const SEEDS: u64 = 600;
 
 /// Seeds tried until a planted fault must have been noticed.
 const FAULT_SEEDS: u64 = 60;

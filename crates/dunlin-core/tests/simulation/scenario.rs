@@ -279,13 +279,28 @@ impl Scenario {
             client.habits.acknowledges_late = false;
             client.ping(&mut self.world);
         }
+        self.settle(true)?;
+        self.publish_at_once()?;
         self.settle(true)
     }
 
-    /// Lets everything move until nothing does.
+    /// Lets everything move until nothing does, and gives whoever waits for a slow consumer its grace.
     fn settle(&mut self, comes_back: bool) -> Result<(), String> {
         let mut quiet_rounds = 0;
         for _ in 0..ROUNDS_MAX {
+            quiet_rounds = if self.flow(comes_back)? { 0 } else { quiet_rounds + 1 };
+            let is_paused = self.world.wires.iter().any(|wire| wire.is_paused && wire.broker_is_there);
+            if quiet_rounds > QUIET_ROUNDS && !is_paused {
+                return Ok(());
+            }
+            self.world.pass(self.world.settings.slow_consumer_grace);
+        }
+        Err(String::from(RESTLESS))
+    }
+
+    /// Lets everything move until nothing does without time passing; true if anything did.
+    fn flow(&mut self, comes_back: bool) -> Result<bool, String> {
+        for round in 0..ROUNDS_MAX {
             let mut has_moved = self.world.move_all();
             for client in &mut self.clients {
                 has_moved |= client.read(&mut self.world, usize::MAX);
@@ -296,17 +311,25 @@ impl Scenario {
                 }
             }
             self.world.history.verdict()?;
-            quiet_rounds = if has_moved { 0 } else { quiet_rounds + 1 };
-            let is_paused = self.world.wires.iter().any(|wire| wire.is_paused && wire.broker_is_there);
-            if quiet_rounds > QUIET_ROUNDS && !is_paused {
-                return Ok(());
-            }
-            // Who waits for a slow consumer waits no longer than its grace.
             if !has_moved {
-                self.world.pass(self.world.settings.slow_consumer_grace);
+                return Ok(round > 0);
             }
         }
         Err(String::from(RESTLESS))
+    }
+
+    /// Many Retained Messages by one client and then, when they are acknowledged, one by another: all at one moment, so that
+    /// only their order and no clock can tell which is the latest.
+    fn publish_at_once(&mut self) -> Result<(), String> {
+        let topic = self.world.random.pick(&RETAINED_TOPICS);
+        for count in [3, 1] {
+            let number = self.world.random.below(self.clients.len());
+            for _ in 0..count {
+                self.clients[number].publish(&mut self.world, topic, QoS::AtLeastOnce, true, 20, None);
+            }
+            self.flow(true)?;
+        }
+        Ok(())
     }
 
     /// Nothing is left on its way.

@@ -14,108 +14,20 @@
 //!
 //! What a CONNECT breaks is answered with the CONNACK of its version, where the specification allows one.
 
+mod packets;
+mod request;
+
+pub use packets::refusal_bytes;
+pub(crate) use packets::{auth_bytes, connack};
+pub use request::{Authentication, ConnectRequest, Password, WillMessage};
+
 use crate::authenticate::{Mechanism, Mechanisms, Step};
 use crate::identity::{ClientIdentifier, Identity};
 use crate::settings::{SessionExpiryInterval, Settings};
 use dunlin_codec::{
-    Auth, ConnAck, ConnAckProperties, Connect, ConnectError, Frame, MalformedPacket, Packet, PacketType,
-    ProtocolVersion, QoS, ReasonCode, TopicName, decode, decode_connect,
+    Connect, ConnectError, Frame, MalformedPacket, Packet, PacketType, ProtocolVersion, ReasonCode, decode,
+    decode_connect,
 };
-use std::fmt;
-
-/// A Will as the client brought it (5.0 section 3.1.2.5).
-#[derive(Clone, Debug)]
-pub struct WillMessage {
-    /// Where it goes.
-    pub topic: Box<str>,
-    /// At which QoS.
-    pub qos: QoS,
-    /// Whether it is retained.
-    pub retain: bool,
-    /// How long after the connection it waits, in seconds.
-    pub delay_s: u32,
-    /// How long it is worth sending once it is published, in seconds.
-    pub expiry_s: Option<u32>,
-    /// Its other properties, encoded.
-    pub forwarded: Box<[u8]>,
-    /// Its payload.
-    pub payload: Box<[u8]>,
-}
-
-/// A password on its way to whoever verifies it. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(Box<[u8]>);
-
-impl Password {
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(…)")
-    }
-}
-
-/// The enhanced authentication that admitted a client.
-#[derive(Debug)]
-pub struct Authentication {
-    /// The Authentication Method of CONNECT.
-    pub method: Box<str>,
-    /// The Authentication Data for CONNACK.
-    pub data: Option<Box<[u8]>>,
-}
-
-/// A CONNECT, judged and owned: what a Session's shard needs.
-#[derive(Debug)]
-pub struct ConnectRequest {
-    /// Of the protocol.
-    pub version: ProtocolVersion,
-    /// Clean Start (5.0), Clean Session (3.x).
-    pub clean_start: bool,
-    /// Keep Alive in seconds; 0 is off.
-    pub keep_alive_s: u16,
-    /// Whose Session.
-    pub client_identifier: ClientIdentifier,
-    /// Whether the Server chose it.
-    pub is_assigned: bool,
-    /// As asked for; in 3.x `Never` without Clean Session.
-    pub session_expiry: SessionExpiryInterval,
-    /// The client's Receive Maximum.
-    pub receive_maximum: u16,
-    /// The client's Maximum Packet Size in bytes.
-    pub maximum_packet_size_bytes: u32,
-    /// Topic Aliases we may use.
-    pub topic_alias_maximum: u16,
-    /// Whether Reason Strings are welcome everywhere.
-    pub request_problem_information: bool,
-    /// Whether Response Information is wanted.
-    pub request_response_information: bool,
-    /// The Will.
-    pub will: Option<Box<WillMessage>>,
-    /// User Name.
-    pub user_name: Option<Box<str>>,
-    /// Password; gone once verified.
-    pub password: Option<Password>,
-    /// Who the client turned out to be.
-    pub identity: Identity,
-    /// Enhanced authentication, where the client asked for it.
-    pub authentication: Option<Authentication>,
-    /// The largest packet we accept from it, in bytes: the listener's limit.
-    pub accepted_packet_size_bytes: u32,
-}
-
-impl ConnectRequest {
-    /// The Keep Alive the Server imposes, if the client's is longer than allowed or off. 3.x has no way to say so, so there it is
-    /// not imposed.
-    pub fn server_keep_alive_s(&self, settings: &Settings) -> Option<u16> {
-        let maximum_s = settings.keep_alive_max_s;
-        let is_too_long = self.keep_alive_s == 0 || self.keep_alive_s > maximum_s;
-        (self.version == ProtocolVersion::V5 && maximum_s > 0 && is_too_long).then_some(maximum_s)
-    }
-}
 
 /// Why a connection did not come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,7 +214,7 @@ impl Handshake {
             None => ClientIdentifier::assigned(random),
         };
         if let Some(will) = &connect.will
-            && let Err(detail) = check_topic(will.topic, settings)
+            && let Err(detail) = settings.judge_topic(will.topic)
         {
             return self.refuse(ReasonCode::TopicNameInvalid, detail);
         }
@@ -345,7 +257,7 @@ impl Handshake {
                 })
             }),
             user_name: connect.user_name.map(Into::into),
-            password: connect.password.map(|password| Password(password.into())),
+            password: connect.password.map(|password| Password::new(password)),
             identity: Identity::default(),
             authentication: method.map(|method| Authentication { method: method.into(), data: None }),
             accepted_packet_size_bytes: self.accepted_packet_size_bytes,
@@ -419,78 +331,4 @@ impl Handshake {
             Step::Refuse(reason_code) => self.refuse(reason_code, "authentication failed"),
         }
     }
-}
-
-/// An AUTH packet. Only 5.0 clients that named a method get one.
-// spec(v5): [MQTT-4.12.0-2] [MQTT-4.12.0-6]
-pub(crate) fn auth_bytes(reason_code: ReasonCode, method: Option<&str>, data: Option<&[u8]>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let auth = Auth { data, ..Auth::new(reason_code, method) };
-    auth.encode(ProtocolVersion::V5, &mut bytes);
-    bytes
-}
-
-/// The CONNACK that accepts.
-pub(crate) fn connack(request: &ConnectRequest, settings: &Settings, session_present: bool) -> Vec<u8> {
-    let granted_expiry = request.session_expiry.min(settings.session_expiry_max);
-    let authentication = request.authentication.as_ref();
-    // spec(v5): [MQTT-3.1.2-28]
-    let response_information = settings
-        .response_information
-        .as_ref()
-        .filter(|_| request.request_response_information)
-        .map(|template| template.replace("%c", request.client_identifier.as_str()));
-    let properties = ConnAckProperties {
-        session_expiry_interval_s: (granted_expiry != request.session_expiry)
-            .then(|| granted_expiry.as_seconds()),
-        receive_maximum: (settings.receive_maximum != u16::MAX).then_some(settings.receive_maximum),
-        maximum_packet_size: Some(request.accepted_packet_size_bytes),
-        // spec(v5): [MQTT-3.2.2-16]
-        assigned_client_identifier: request.is_assigned.then_some(request.client_identifier.as_str()),
-        topic_alias_maximum: (settings.topic_alias_maximum > 0).then_some(settings.topic_alias_maximum),
-        // spec(v5): [MQTT-3.1.2-21]
-        server_keep_alive_s: request.server_keep_alive_s(settings),
-        response_information: response_information.as_deref(),
-        // spec(v5): [MQTT-4.12.0-5] [MQTT-4.12.0-6]
-        authentication_method: authentication.map(|authentication| &*authentication.method),
-        authentication_data: authentication.and_then(|authentication| authentication.data.as_deref()),
-        ..ConnAckProperties::default()
-    };
-    let mut bytes = Vec::new();
-    let connack = ConnAck { session_present, reason_code: ReasonCode::Success, properties };
-    connack.encode(request.version, &mut bytes);
-    bytes
-}
-
-/// A CONNACK that refuses. The Reason String is left out if it would not fit, and if nothing fits there are no bytes.
-// spec(v5): [MQTT-3.2.2-19] [MQTT-3.1.2-24]
-pub fn refusal_bytes(
-    version: ProtocolVersion,
-    reason_code: ReasonCode,
-    detail: Option<&str>,
-    maximum_packet_size_bytes: u32,
-) -> Vec<u8> {
-    let encode = |reason_string| {
-        let mut bytes = Vec::new();
-        let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
-        ConnAck { session_present: false, reason_code, properties }.encode(version, &mut bytes);
-        bytes
-    };
-    let fits = |bytes: &Vec<u8>| bytes.len() <= maximum_packet_size_bytes as usize;
-    [detail, None].into_iter().map(encode).find(fits).unwrap_or_default()
-}
-
-/// Judges a Topic Name's length and levels against the limits.
-pub(crate) fn check_topic(topic: &str, settings: &Settings) -> Result<(), &'static str> {
-    if topic.len() > settings.topic_length_max {
-        return Err("the topic is longer than this Server accepts");
-    }
-    // Only a topic long enough to have too many levels is worth counting.
-    if topic.len() >= settings.topic_levels_max
-        && topic.bytes().filter(|byte| *byte == b'/').count() >= settings.topic_levels_max
-    {
-        return Err("the topic has more levels than this Server accepts");
-    }
-    debug_assert!(topic.contains(['+', '#']) || topic.is_empty() || TopicName::parse(topic).is_ok());
-    Ok(())
 }

@@ -1,0 +1,94 @@
+//! What a shard is made of, and what it says to its runtime.
+
+use crate::authenticate::{Mechanisms, NoMechanisms};
+use crate::authorize::Authorizer;
+use crate::connection::Cause;
+use crate::identity::ShardId;
+use crate::settings::Settings;
+use crate::slots::Key;
+use dunlin_codec::ReasonCode;
+use std::sync::Arc;
+
+/// What a shard is made of.
+pub struct ShardConfig {
+    /// Its number.
+    pub id: ShardId,
+    /// How many shards the broker has.
+    pub shards: u16,
+    /// Limits and choices.
+    pub settings: Arc<Settings>,
+    /// Who may do what; none allows everything.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Enhanced authentication.
+    pub mechanisms: Arc<dyn Mechanisms>,
+    /// Seeds hashes.
+    pub seed: u64,
+    /// Distinguishes the lives of the process.
+    pub boot_epoch: u32,
+}
+
+impl ShardConfig {
+    /// A broker of one shard that allows everything.
+    pub fn single(settings: Settings) -> Self {
+        Self {
+            id: 0,
+            shards: 1,
+            settings: Arc::new(settings),
+            authorizer: None,
+            mechanisms: Arc::new(NoMechanisms),
+            seed: 0,
+            boot_epoch: 0,
+        }
+    }
+}
+
+/// How far [`Shard::handle_input`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes used up; the caller keeps the rest and hands it in again with more.
+    pub consumed: usize,
+    /// How to go on.
+    pub next: NextInput,
+}
+
+/// How the caller goes on after [`Shard::handle_input`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextInput {
+    /// Read more. Once the fixed header is there, the length of the whole packet is known.
+    Read {
+        /// Of the packet that is incomplete.
+        packet_length: Option<usize>,
+    },
+    /// Flush, then hand in the rest.
+    Yield,
+    /// Wait for [`Output::Resume`], then hand in the rest.
+    Pause,
+    /// Nothing more is read from this connection.
+    Close,
+}
+
+/// What the runtime is asked to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Write what is in the outbox, close, then call [`Shard::remove`].
+    Close {
+        /// Which.
+        connection: Key,
+        /// Why, for the log.
+        cause: Cause,
+    },
+    /// A paused publisher may go on.
+    Resume {
+        /// Which.
+        connection: Key,
+    },
+    /// A client was refused something for the first time on its connection, for the log.
+    Refused {
+        /// Which.
+        connection: Key,
+        /// With this code.
+        reason_code: ReasonCode,
+        /// The Topic Name or Topic Filter.
+        topic: Box<str>,
+    },
+}
