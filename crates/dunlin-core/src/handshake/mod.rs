@@ -257,7 +257,7 @@ impl Handshake {
                 })
             }),
             user_name: connect.user_name.map(Into::into),
-            password: connect.password.map(|password| Password::new(password)),
+            password: connect.password.map(Password::new),
             identity: Identity::default(),
             authentication: method.map(|method| Authentication { method: method.into(), data: None }),
             accepted_packet_size_bytes: self.accepted_packet_size_bytes,
