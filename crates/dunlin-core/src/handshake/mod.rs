@@ -198,7 +198,7 @@ impl Handshake {
         let version = connect.version;
         let is_v5 = version == ProtocolVersion::V5;
         // Any text is an identifier here, far beyond the 23 letters and digits every Server must allow.
-        // spec(v5): [MQTT-3.1.3-5] [MQTT-3.1.3-8]
+        // spec(v5): [MQTT-3.1.3-5]
         // spec(v3.1.1): [MQTT-3.1.3-5]
         let client_identifier = match ClientIdentifier::new(connect.client_identifier) {
             Some(identifier) => identifier,
