@@ -201,9 +201,10 @@ async fn admit(
     let mut transport = open(socket, ticket).await?;
     let settings = worker.shard.borrow().settings();
     let mut handshake = Handshake::new(ticket.listener.packet_size_max);
+    let packet_size_max = ticket.listener.packet_size_max.min(ticket.gate.connect_packet_size_max as u32);
     let mut buffer = Vec::new();
     loop {
-        let next = match split(&buffer, ticket.gate.connect_packet_size_max as u32) {
+        let next = match split(&buffer, packet_size_max) {
             Ok(Split::Incomplete { .. }) => {
                 read_more(&mut transport, &mut buffer).await?;
                 continue;

@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod setup;
 mod memory;
 mod packet;
 mod run;
@@ -124,6 +125,7 @@ scripts! {
     subscribe = "subscribe.mqtt",
     unsubscribe = "unsubscribe.mqtt",
     topics = "topics.mqtt",
+    mqtt_3_1 = "mqtt-3.1.mqtt",
     shared = "shared.mqtt",
     disconnect = "disconnect.mqtt",
     authentication = "authentication.mqtt",

@@ -12,9 +12,11 @@
 //! a value may also be `*` (there, whatever it is), `none` (not there) or `$name` (bound at first sight, compared from then on), and `...` stands for
 //! all other fields.
 
-use crate::tables::{Layout, property, reason, reason_name};
+use crate::tables::{Layout, property};
+use crate::value::{Quoted, fits, reason_code, value_and_rest};
+pub use crate::value::{Value, Variables};
 use crate::words::Word;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The version of the protocol that a client speaks.
@@ -96,31 +98,12 @@ const FIELDS: [&[&str]; 15] = [
     &["reason"],
 ];
 
-/// The value of a field.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Value {
-    Number(u64),
-    Reason(u8),
-    Reasons(Vec<u8>),
-    Text(Vec<u8>),
-    Pair(Vec<u8>, Vec<u8>),
-    /// `$name`
-    Variable(String),
-    /// `*`
-    Any,
-    /// `none`
-    Absent,
-}
-
 /// A Topic Filter in SUBSCRIBE or UNSUBSCRIBE, with its Subscription Options byte.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Filter {
     pub text: Vec<u8>,
     pub options: u8,
 }
-
-/// What the variables of a script stand for.
-pub type Variables = BTreeMap<String, Value>;
 
 /// See the top of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -341,91 +324,10 @@ pub fn will_property(name: &str) -> Option<(u8, Layout)> {
     name.strip_prefix("will_").and_then(property)
 }
 
-fn fits(expected: &Value, received: &Value, variables: &mut Variables) -> bool {
-    match expected {
-        Value::Any => true,
-        Value::Variable(name) => match variables.get(name) {
-            Some(bound) => bound == received,
-            None => {
-                variables.insert(name.clone(), received.clone());
-                true
-            }
-        },
-        _ => expected == received,
-    }
-}
-
-fn reason_code(name: &str) -> Result<u8, String> {
-    let number = name.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok());
-    number.or_else(|| reason(name)).ok_or_else(|| format!("`{name}` is no Reason Code"))
-}
-
-fn value_and_rest<'a>(name: &str, value: &Word, rest: &'a [Word]) -> Result<(Value, &'a [Word]), String> {
-    let value = match (value, rest) {
-        (Word::Text(key), [Word::Mark(':'), Word::Text(value), rest @ ..]) => {
-            return Ok((Value::Pair(key.clone(), value.clone()), rest));
-        }
-        (Word::Text(text), _) => Value::Text(text.clone()),
-        (Word::Bare(word), _) => match word.as_str() {
-            "*" => Value::Any,
-            "none" => Value::Absent,
-            "never" => Value::Number(u64::from(u32::MAX)),
-            _ if word.starts_with('$') => Value::Variable(word[1..].to_owned()),
-            _ if name == "version" => Value::Text(word.clone().into_bytes()),
-            _ => Value::Number(
-                number(word).ok_or_else(|| format!("`{name}={word}`: a number or a \"text\" is wanted"))?,
-            ),
-        },
-        (Word::Mark(mark), _) => return Err(format!("`{mark}` is no value of `{name}`")),
-    };
-    Ok((value, rest))
-}
-
-/// Decimal, or hexadecimal with `0x`.
-pub fn number(word: &str) -> Option<u64> {
-    match word.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => word.parse().ok(),
-    }
-}
-
 fn show_all(values: &[&Value]) -> String {
     match values {
         [] => "none".to_owned(),
         _ => values.iter().map(|value| value.to_string()).collect::<Vec<_>>().join(" "),
-    }
-}
-
-/// A text as a script writes it; long ones are cut.
-struct Quoted<'a>(&'a [u8]);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = if self.0.len() > 120 { &self.0[..60] } else { self.0 };
-        write!(f, "\"{}\"", shown.escape_ascii())?;
-        if shown.len() < self.0.len() {
-            write!(f, "(and {} bytes more)", self.0.len() - shown.len())
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => write!(f, "{number}"),
-            Self::Reason(code) => f.write_str(&reason_name(*code)),
-            Self::Reasons(codes) => {
-                let names: Vec<String> = codes.iter().map(|code| reason_name(*code)).collect();
-                write!(f, "[{}]", names.join(" "))
-            }
-            Self::Text(text) => Quoted(text).fmt(f),
-            Self::Pair(name, value) => write!(f, "{}:{}", Quoted(name), Quoted(value)),
-            Self::Variable(name) => write!(f, "${name}"),
-            Self::Any => f.write_str("*"),
-            Self::Absent => f.write_str("none"),
-        }
     }
 }
 

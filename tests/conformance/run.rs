@@ -48,6 +48,9 @@ pub trait Driver {
     /// Whether what the broker stores becomes durable.
     fn hold_store(&mut self, is_held: bool);
 
+    /// Stops the broker in an orderly way.
+    fn stop(&mut self);
+
     /// What CONNACK announces: Receive Maximum, Maximum Packet Size and Topic Alias Maximum, where they are not the protocol's defaults.
     fn announced(&self) -> Vec<(String, Value)>;
 }
@@ -173,6 +176,11 @@ impl Run<'_> {
             Step::Wait(time) => {
                 self.trace(format!("wait {time:?}"));
                 self.driver.wait(*time);
+                Ok(())
+            }
+            Step::Stop => {
+                self.trace("broker stops".to_owned());
+                self.driver.stop();
                 Ok(())
             }
             Step::Store { is_held } => {

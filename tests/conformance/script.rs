@@ -53,6 +53,8 @@ pub enum Step {
     Read { client: String, does_read: bool },
     /// `wait 15s`
     Wait(Duration),
+    /// `broker stops`
+    Stop,
     /// `store holds`, `store goes on`
     Store { is_held: bool },
 }
@@ -191,6 +193,7 @@ fn steps(words: &[Word], bare: &[&str], identifiers: &mut u64) -> Result<(Vec<St
     let one = |step| Ok((vec![step], false));
     match bare {
         ["wait", time] => Ok((vec![Step::Wait(duration(time)?)], true)),
+        ["broker", "stops"] => one(Step::Stop),
         ["store", "holds"] => Ok((vec![Step::Store { is_held: true }], true)),
         ["store", "goes", "on"] => Ok((vec![Step::Store { is_held: false }], true)),
         [client, "cut"] => one(Step::Cut { client: name(client)? }),

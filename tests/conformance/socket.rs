@@ -54,7 +54,7 @@ impl Sockets {
         let broker = Broker::start(config).map_err(|error| error.to_string())?;
         let address = *broker.addresses().first().ok_or("the broker listens nowhere")?;
         let (sender, events) = channel();
-        let announced = crate::memory::announced(&settings);
+        let announced = crate::setup::announced(&settings);
         Ok(Self {
             broker: Some(broker),
             address,
@@ -143,10 +143,7 @@ impl Driver for Sockets {
             self.send(client, &PINGREQ)?;
         }
         for client in clients {
-            loop {
-                let Some(link) = self.links.get_mut(client).filter(|link| !link.is_closed) else {
-                    break;
-                };
+            while let Some(link) = self.links.get_mut(client).filter(|link| !link.is_closed) {
                 if let Some(place) = link.packets.iter().rposition(|packet| *packet == PINGRESP) {
                     link.packets.remove(place);
                     break;
@@ -181,6 +178,12 @@ impl Driver for Sockets {
         unreachable!("only in memory")
     }
 
+    fn stop(&mut self) {
+        if let Some(broker) = self.broker.take() {
+            broker.stop();
+        }
+    }
+
     fn announced(&self) -> Vec<(String, Value)> {
         self.announced.clone()
     }
@@ -188,9 +191,10 @@ impl Driver for Sockets {
 
 impl Drop for Sockets {
     fn drop(&mut self) {
-        if let Some(broker) = self.broker.take() {
-            broker.stop();
+        for link in self.links.values() {
+            drop(link.stream.shutdown(Shutdown::Both));
         }
+        self.stop();
     }
 }
 

@@ -1,10 +1,13 @@
 //! SIGHUP: users, rules and certificates change under clients that stay connected.
 
+use std::time::Instant;
+
 use dunlin_codec::{Packet, QoS, ReasonCode};
 use rustix::process::Signal;
 
-use crate::support::client::{Client, publish, tcp};
+use crate::support::client::{Client, hello, publish, tcp};
 use crate::support::dunlin::{Dunlin, QUIET, directory, write};
+use crate::support::process::DEADLINE;
 use crate::support::{certificates, tls};
 use crate::{ANNA, ANNA_PASSWORD, BORIS, BORIS_PASSWORD, log_in};
 
@@ -95,4 +98,28 @@ fn a_reload_of_something_broken_changes_nothing_and_says_why() {
     );
     assert_eq!(log_in(address, "anna", ANNA_PASSWORD).1, ReasonCode::Success);
     assert_eq!(log_in(address, "boris", BORIS_PASSWORD).1, ReasonCode::BadUserNameOrPassword);
+}
+
+#[test]
+fn a_reload_changes_the_level_of_the_log_and_whether_strangers_are_welcome() {
+    let directory = directory();
+    let config = |level: &str, allow_anonymous: bool| {
+        format!("log.level = '{level}'\nauth.allow_anonymous = {allow_anonymous}\n{QUIET}{LOCAL}")
+    };
+    let mut dunlin = Dunlin::start(directory.path(), &config("info", true));
+    let address = dunlin.address(0);
+    let mut early = Client::connected(tcp(address), "early");
+    write(directory.path(), "dunlin.toml", &config("warn", false));
+    dunlin.signal(Signal::HUP);
+    // The message about the reload is not severe enough any more, so the effect itself is awaited.
+    let until = Instant::now() + DEADLINE;
+    while Client::over(tcp(address)).connect(&hello("late")) != ReasonCode::NotAuthorized {
+        assert!(Instant::now() < until, "the reload has no effect");
+    }
+    early.ping();
+    write(directory.path(), "dunlin.toml", &config("info", true));
+    reload(&mut dunlin);
+    Client::connected(tcp(address), "welcome").disconnect();
+    let log = dunlin.stop().error;
+    assert!(log.contains("welcome"), "{log}");
 }

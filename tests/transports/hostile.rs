@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use dunlin_codec::{Packet, QoS};
+use dunlin_codec::{Connect, Packet, QoS, ReasonCode};
 use rustix::process::Signal;
 
-use crate::support::client::{Client, bytes_of, publish, tcp};
+use crate::support::client::{Client, bytes_of, hello, publish, tcp};
 use crate::support::dunlin::{Dunlin, directory};
 use crate::{Listeners, TRANSPORTS, Tcp, Transport, everywhere};
 
@@ -126,6 +126,8 @@ fn a_client_that_sends_and_never_reads_costs_bounded_memory() {
         while counter.load(Relaxed) < SENT_BYTES_MAX && chatterbox.try_send(&pings).is_ok() {
             counter.fetch_add(pings.len(), Relaxed);
         }
+        // Its connection stays open.
+        chatterbox
     });
     // Until the chatterbox is through, or has made no progress during many pings of somebody else.
     let mut seen = usize::MAX;
@@ -140,4 +142,55 @@ fn a_client_that_sends_and_never_reads_costs_bounded_memory() {
     dunlin.signal(Signal::TERM);
     assert_eq!(dunlin.finish().status, 0);
     talking.join().expect("it ends with the broker");
+}
+
+#[test]
+fn strangers_cost_little_memory_each() {
+    // What is kept until CONNECT is whole is at most limits.max_connect_packet_size; the rest is the transport's.
+    const STRANGERS: usize = 100;
+    const EACH_BYTES_MAX: usize = 128 * 1024;
+    let (dunlin, listeners) = run_everywhere("");
+    let mut bystanders: Vec<_> =
+        (0..6).map(|number| listeners.client(Tcp, &format!("bystander-{number}"))).collect();
+    let password = [b'x'; 65_000];
+    let connect = Connect { user_name: Some("anna"), password: Some(&password), ..hello("stranger") };
+    let bytes = bytes_of(&Packet::Connect(connect));
+    for transport in TRANSPORTS {
+        let before = dunlin.resident_bytes();
+        let mut strangers: Vec<_> = (0..STRANGERS).map(|_| Client::over(listeners.open(transport))).collect();
+        for stranger in &mut strangers {
+            stranger.send(&bytes[..bytes.len() - 1]);
+        }
+        // The workers have their turns at them.
+        for _ in 0..200 {
+            for bystander in &mut bystanders {
+                bystander.ping();
+            }
+        }
+        let growth = dunlin.resident_bytes().saturating_sub(before);
+        assert!(growth / STRANGERS < EACH_BYTES_MAX, "{transport:?}: {} bytes each", growth / STRANGERS);
+        // They were not forgotten: the last byte makes the CONNECT whole.
+        for stranger in &mut strangers {
+            stranger.send(&bytes[bytes.len() - 1..]);
+            assert_eq!(stranger.connack(), ReasonCode::Success, "{transport:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_for_a_websocket_that_never_ends_is_cut_off() {
+    let (dunlin, listeners) = run_everywhere("");
+    let mut bystander = listeners.client(Tcp, "bystander");
+    let before = dunlin.resident_bytes();
+    for _ in 0..20 {
+        let mut client = Client::over(tcp(listeners.addresses[2]));
+        client.send(b"GET /mqtt HTTP/1.1\r\n");
+        let header = format!("X-Nonsense: {}\r\n", "x".repeat(1000));
+        // It is closed long before this is through.
+        let sent = (0..10_000).take_while(|_| client.try_send(header.as_bytes()).is_ok()).count();
+        assert!(sent < 10_000, "the broker takes everything");
+    }
+    bystander.ping();
+    let growth = dunlin.resident_bytes().saturating_sub(before);
+    assert!(growth < 8 * 1024 * 1024, "the broker holds {growth} bytes more");
 }

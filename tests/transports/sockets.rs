@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 
-use dunlin_codec::ReasonCode;
+use dunlin_codec::{Packet, ReasonCode};
 
-use crate::support::client::tcp;
+use crate::support::client::{bytes_of, hello, tcp};
 use crate::support::dunlin::directory;
-use crate::{TRANSPORTS, Tls13, start, start_everywhere};
+use crate::{TRANSPORTS, Tls12, Tls13, start, start_everywhere};
 
 #[test]
 fn a_broker_that_stops_says_so_on_every_transport_and_then_nobody_can_connect() {
@@ -71,4 +71,19 @@ fn a_client_that_speaks_no_tls_is_not_answered_in_mqtt_by_a_tls_listener() {
     const TLS_ALERT: u8 = 21;
     assert!(answer.is_empty() || answer[0] == TLS_ALERT, "{answer:?}");
     listeners.client(Tls13, "next").ping();
+}
+
+#[test]
+fn a_tls_connection_is_closed_so_that_its_client_knows_that_nothing_was_cut_off() {
+    let (_broker, listeners) = start_everywhere("");
+    for transport in [Tls12, Tls13] {
+        let mut stream = listeners.open(transport);
+        // A second CONNECT is a Protocol Error.
+        let connect = bytes_of(&Packet::Connect(hello("client")));
+        stream.write_all(&connect.repeat(2)).and_then(|()| stream.flush()).expect("the broker reads");
+        let mut answer = Vec::new();
+        // Without close_notify this is an error.
+        stream.read_to_end(&mut answer).unwrap_or_else(|error| panic!("{transport:?}: {error}"));
+        assert_eq!(answer[0], 0x20, "CONNACK comes first");
+    }
 }

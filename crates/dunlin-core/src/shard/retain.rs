@@ -11,7 +11,7 @@ use super::Shard;
 use super::deliver::Wanted;
 use crate::connection::Barrier;
 use crate::journal::Record;
-use crate::message::Publication;
+use crate::message::{MessageId, Publication};
 use crate::retained::Progress;
 use crate::router::Subscription;
 use crate::session::RetainedDelivery;
@@ -53,14 +53,10 @@ impl Shard {
             let message = publication.keep();
             self.clients.journal.stage(|| Record::Retained { message });
         }
-        if publication.payload.is_empty() {
+        let is_expired = publication.expires_at.is_some_and(|at| at <= now);
+        if publication.payload.is_empty() || is_expired {
             self.forget_retained(topic);
-            if self.peers.count() > 1 {
-                if self.cleared.len() >= CLEARED_MAX {
-                    self.cleared.clear();
-                }
-                self.cleared.insert(topic.into(), publication.id);
-            }
+            self.remember_cleared(topic, publication.id);
             return;
         }
         self.cleared.remove(topic);
@@ -70,8 +66,18 @@ impl Shard {
         if let Some(replaced) = self.retained.insert(topic, message) {
             self.retained_bytes -= replaced.size_bytes();
         }
-        if let Some(at) = expires_at.filter(|at| *at > now) {
+        if let Some(at) = expires_at {
             self.watch_expiry(at, topic);
+        }
+    }
+
+    /// Remembers up to which message a topic is empty, for older ones that are still on their way from a peer.
+    fn remember_cleared(&mut self, topic: &str, id: MessageId) {
+        if self.peers.count() > 1 {
+            if self.cleared.len() >= CLEARED_MAX {
+                self.cleared.clear();
+            }
+            self.cleared.insert(topic.into(), id);
         }
     }
 
@@ -106,9 +112,14 @@ impl Shard {
         self.retained_timer_at = self.retained_timer_at.filter(|at| *at > now);
         while self.retained_expiries.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             if let Some(Reverse((_, topic))) = self.retained_expiries.pop()
-                && self.retained.get(&topic).is_some_and(|message| message.is_expired(now))
+                && let Some(id) = self
+                    .retained
+                    .get(&topic)
+                    .filter(|message| message.is_expired(now))
+                    .map(|message| message.id)
             {
                 self.forget_retained(&topic);
+                self.remember_cleared(&topic, id);
             }
         }
         self.arm_retained_expiry();

@@ -90,15 +90,8 @@ pub fn check(world: &World, is_lossy: bool) -> Result<usize, String> {
 fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize>) -> Result<usize, String> {
     let mut obligations = 0;
     for (number, publication) in history.publications.iter().enumerate() {
-        let is_owed = session.subscriptions.iter().any(|subscription| {
-            !subscription.is_shared()
-                && is_before(subscription, publication)
-                && subscription.ended.is_none()
-                && subscription.qos.min(publication.qos) > QoS::AtMostOnce
-                && !(subscription.no_local && publication.publisher == session.client)
-                && subscription.matches(publication.topic)
-        });
-        if publication.acknowledged.is_none() || !is_owed || is_excused(publication, session) {
+        let is_owed = is_owed(session, publication, u64::MAX) && !is_excused(publication, session);
+        if publication.acknowledged.is_none() || !is_owed {
             continue;
         }
         if !arrived.contains(&number) {
@@ -110,6 +103,18 @@ fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize
         obligations += 1;
     }
     Ok(obligations)
+}
+
+/// Whether the Session had a subscription for the message, at QoS 1 or 2, from before it was first sent until an event.
+fn is_owed(session: &Session, publication: &Publication, until: u64) -> bool {
+    session.subscriptions.iter().any(|subscription| {
+        !subscription.is_shared()
+            && is_before(subscription, publication)
+            && subscription.ended.is_none_or(|ended| ended > until)
+            && subscription.qos.min(publication.qos) > QoS::AtMostOnce
+            && !(subscription.no_local && publication.publisher == session.client)
+            && subscription.matches(publication.topic)
+    })
 }
 
 /// Whether the client knew of its subscription before the message was first sent.
@@ -135,16 +140,9 @@ fn check_order(history: &History, session: &Session, is_lossy: bool) -> Result<(
         let publication = &history.publications[arrival.publication];
         // A Will is numbered when it is made, and sent at some later time. What was sent again may have found no subscription
         // the first time, or one at QoS 0, or no room, and was lost.
-        let was_owed_at_first = || {
-            session.subscriptions.iter().any(|it| {
-                let has_stayed = it.ended.is_none_or(|ended| ended > publication.sent_last);
-                is_before(it, publication)
-                    && has_stayed
-                    && it.qos > QoS::AtMostOnce
-                    && it.matches(publication.topic)
-            })
-        };
-        let may_be_lost = is_lossy || publication.expires_at.is_some() || !was_owed_at_first();
+        let may_be_lost = is_lossy
+            || publication.expires_at.is_some()
+            || !is_owed(session, publication, publication.sent_last);
         let may_be_late = publication.transmissions.len() > 1 && may_be_lost;
         if is_job(publication) || publication.is_will || may_be_late || !seen.insert(arrival.publication) {
             continue;
