@@ -3,8 +3,9 @@
 //! The decoder is strict: flags, lengths and properties must be as the specification says, nothing may be left over, and a
 //! packet that only a Client sends is refused. Whatever it finds wrong is the Server's mistake.
 
-use crate::packet::{KINDS, Packet, Value, Version};
+use crate::packet::{KINDS, Packet, Version};
 use crate::tables::{Layout, RETURN_CODES, property_with};
+use crate::value::Value;
 
 /// The length of the first packet in `bytes`, once it is there whole.
 // spec(v5): [MQTT-1.5.5-1]

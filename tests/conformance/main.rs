@@ -8,13 +8,14 @@
 
 mod decode;
 mod encode;
-mod setup;
 mod memory;
 mod packet;
 mod run;
 mod script;
+mod setup;
 mod socket;
 mod tables;
+mod value;
 mod words;
 
 use memory::Memory;

@@ -4,16 +4,16 @@
 //! everything else has come to rest, or when the script lets them: an acknowledgement that does not wait for them is seen.
 
 use crate::decode::frame_length;
-use crate::packet::Value;
 use crate::run::{Driver, Received};
 use crate::script::Setup;
-use dunlin_codec::{ReasonCode, Split, TopicFilter, split};
-use dunlin_core::authenticate::{Mechanism, Mechanisms, Step};
-use dunlin_core::authorize::{Authorizer, Who};
+use crate::setup::{Questions, Rules, announced, settings, verify};
+use crate::value::Value;
+use dunlin_codec::{ReasonCode, Split, split};
+use dunlin_core::authorize::Authorizer;
 use dunlin_core::handshake::{Handshake, Next, refusal_bytes};
-use dunlin_core::identity::{Identity, partition};
+use dunlin_core::identity::partition;
 use dunlin_core::journal::Position;
-use dunlin_core::settings::{OverflowPolicy, SessionExpiryInterval, Settings};
+use dunlin_core::settings::Settings;
 use dunlin_core::shard::{NextInput, Output, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::{Shard, Timestamp};

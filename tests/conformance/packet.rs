@@ -13,8 +13,7 @@
 //! all other fields.
 
 use crate::tables::{Layout, property};
-use crate::value::{Quoted, fits, reason_code, value_and_rest};
-pub use crate::value::{Value, Variables};
+use crate::value::{Quoted, Value, Variables, fits, reason_code, value_and_rest};
 use crate::words::Word;
 use std::collections::BTreeSet;
 use std::fmt;

@@ -5,8 +5,9 @@
 
 use crate::decode::decode;
 use crate::encode::encode;
-use crate::packet::{Packet, Value, Variables, Version};
+use crate::packet::{Packet, Version};
 use crate::script::{Case, Step};
+use crate::value::{Value, Variables};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::time::Duration;

@@ -3,7 +3,8 @@
 //! The parser is strict: whatever it does not understand is an error with its line, a case without a citation of the
 //! specification is one too, and so a script cannot pass by being misread.
 
-use crate::packet::{Packet, Value, Version, number};
+use crate::packet::{Packet, Version};
+use crate::value::{Value, number};
 use crate::words::{Word, words};
 use std::time::Duration;
 

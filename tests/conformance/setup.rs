@@ -1,7 +1,7 @@
 //! What a case says about its broker, as the core takes it: settings, rules, credentials, and two Authentication Methods.
 
-use crate::packet::Value;
 use crate::script::Setup;
+use crate::value::Value;
 use dunlin_codec::{ReasonCode, TopicFilter};
 use dunlin_core::authenticate::{Mechanism, Mechanisms, Step};
 use dunlin_core::authorize::{Authorizer, Who};

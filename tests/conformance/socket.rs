@@ -5,9 +5,9 @@
 //! silence would prove nothing. Several workers are the business of the memory driver and of the simulation.
 
 use crate::decode::frame_length;
-use crate::packet::Value;
 use crate::run::{Driver, Received};
 use crate::script::Setup;
+use crate::value::Value;
 use dunlin::{Broker, Config};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;

@@ -23,7 +23,7 @@ pub struct Wire {
     to_broker: VecDeque<u8>,
     inbox: Vec<u8>,
     to_client: VecDeque<u8>,
-    /// Bytes the client has sent, and how many of them the broker has used.
+    /// Bytes the client has sent, and how many of them the broker has certainly acted on.
     pub sent: u64,
     pub used: u64,
     pub is_paused: bool,
@@ -136,7 +136,10 @@ impl World {
                 Some((shard, key)) => self.hand_in(wire, shard, key, &input),
             };
             let value = &mut self.wires[wire];
-            value.used += used as u64;
+            // What came with the packet that ended the connection may have been thrown away.
+            if !value.is_closing {
+                value.used += used as u64;
+            }
             value.inbox = input[used..].to_vec();
             if used == 0 {
                 return is_fed;
