@@ -4,9 +4,10 @@
 //! cargo run --example embed
 //! ```
 //!
-//! The configuration is the TOML that `dunlin serve --config` reads. Here the system chooses the port, nothing is kept on disk
-//! and there is no operations port, so that any number of such brokers can run side by side, in tests for example.
-//! Look next at `request_response.rs` for a broker with clients that talk to each other.
+//! The configuration is the TOML that `dunlin serve --config` reads. Here the system chooses the port,
+//! nothing is kept on disk and there is no operations port, so that any number of such brokers can run side
+//! by side, in tests for example. Look next at `request_response.rs` for a broker with clients that talk to
+//! each other.
 
 use dunlin::{Broker, Config};
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
@@ -34,7 +35,8 @@ pub async fn main() -> Result<(), Box<dyn Error>> {
     println!("{topic}: {payload}");
     println!("{} connection at present", broker.connections());
 
-    // A client that is still there is told that the Server shuts down (0x8B, MQTT 5.0) and has a moment to go.
+    // A client that is still there is told that the Server shuts down (0x8B, MQTT 5.0) and has a moment to
+    // go.
     drop((client, events));
     broker.stop();
     if topic == "greetings/first" { Ok(()) } else { Err(format!("{topic} is not what was published").into()) }

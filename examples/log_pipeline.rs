@@ -1,5 +1,5 @@
-//! A log pipeline: 200 sources, a burst of log lines, and a group of four workers that stores each line exactly once although
-//! one of them dies on the way.
+//! A log pipeline: 200 sources, a burst of log lines, and a group of four workers that stores each line
+//! exactly once although one of them dies on the way.
 //!
 //! ```text
 //! cargo run --release --example log_pipeline
@@ -13,10 +13,10 @@
 //!                                                                          dies, and comes back
 //! ```
 //!
-//! What makes the count come out even is the division of labour. The broker promises *at least once*: a line that a worker has
-//! not acknowledged goes to another worker as soon as its connection is gone. The workers acknowledge only what is stored,
-//! and the store knows each line by its id, so that a line delivered twice is stored once. Worker 0 dies at the
-//! worst moment, between storing a line and acknowledging it.
+//! What makes the count come out even is the division of labour. The broker promises *at least once*: a line
+//! that a worker has not acknowledged goes to another worker as soon as its connection is gone. The workers
+//! acknowledge only what is stored, and the store knows each line by its id, so that a line delivered twice
+//! is stored once. Worker 0 dies at the worst moment, between storing a line and acknowledging it.
 //!
 //! The program ends with an error if a single line is lost or stored twice.
 
@@ -213,8 +213,8 @@ impl Worker {
         Ok(Self { client, events })
     }
 
-    /// Stores and acknowledges lines until all are stored, or until it has stored `last` of them: that one is not
-    /// acknowledged.
+    /// Stores and acknowledges lines until all are stored, or until it has stored `last` of them: that one is
+    /// not acknowledged.
     async fn work(&mut self, store: &Store, last: usize) -> Result<Tally, Failure> {
         let (mut stored, mut duplicates) = (0, 0);
         loop {

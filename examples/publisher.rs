@@ -4,8 +4,8 @@
 //! cargo run --example publisher -- [HOST] [PORT] [COUNT]      (127.0.0.1 1883 10)
 //! ```
 //!
-//! `subscriber.rs` is the other side. With rumqttc nothing is sent unless somebody polls the event loop, and `publish` only
-//! hands the message to it: a message is safe when its PUBACK has come.
+//! `subscriber.rs` is the other side. With rumqttc nothing is sent unless somebody polls the event loop, and
+//! `publish` only hands the message to it: a message is safe when its PUBACK has come.
 
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use std::error::Error;

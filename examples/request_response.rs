@@ -4,9 +4,9 @@
 //! cargo run --example request_response
 //! ```
 //!
-//! The requester asks the broker where it may await responses (Response Information, `session.response_information`), sends
-//! several requests at once and tells the answers apart by their Correlation Data. The responder knows nothing
-//! about it: it answers to the topic that each request names.
+//! The requester asks the broker where it may await responses (Response Information,
+//! `session.response_information`), sends several requests at once and tells the answers apart by their
+//! Correlation Data. The responder knows nothing about it: it answers to the topic that each request names.
 
 use dunlin::{Broker, Config};
 use rumqttc::v5::mqttbytes::QoS;

@@ -4,8 +4,8 @@
 //! cargo run --example subscriber -- [HOST] [PORT] [COUNT]      (127.0.0.1 1883 10)
 //! ```
 //!
-//! Polling the event loop after an error connects again; a Session that ends with its connection (Clean Session) must then
-//! subscribe again, which is why the subscription is made whenever CONNACK comes.
+//! Polling the event loop after an error connects again; a Session that ends with its connection (Clean
+//! Session) must then subscribe again, which is why the subscription is made whenever CONNACK comes.
 
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use std::error::Error;

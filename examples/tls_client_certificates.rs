@@ -4,8 +4,8 @@
 //! cargo run --example tls_client_certificates
 //! ```
 //!
-//! The certificates are made on the spot, in a directory that vanishes at the end. For a broker of your own, `cargo xtask certs`
-//! makes the same five files for development, and `config/tls.toml` uses them.
+//! The certificates are made on the spot, in a directory that vanishes at the end. For a broker of your own,
+//! `cargo xtask certs` makes the same five files for development, and `config/tls.toml` uses them.
 
 use dunlin::{Broker, Config};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
@@ -31,8 +31,8 @@ pub async fn main() -> Result<(), Box<dyn Error>> {
     say_hello(port, ca.clone(), Some(own)).await.map_err(|error| format!("with a certificate: {error}"))?;
     println!("with a certificate: connected, and a message acknowledged");
 
-    // With TLS 1.3 a client believes itself connected before the server has judged its certificate: the refusal is the first
-    // thing it reads.
+    // With TLS 1.3 a client believes itself connected before the server has judged its certificate: the
+    // refusal is the first thing it reads.
     match say_hello(port, ca, None).await {
         Ok(()) => return Err("a client without a certificate was served".into()),
         Err(error) => println!("without a certificate: refused ({error})"),
@@ -94,7 +94,8 @@ fn make_certificates(directory: &Path) -> Result<(), Box<dyn Error>> {
     for (name, purpose) in
         [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
     {
-        // Clients compare this name with the address they connect to; of a client's certificate nobody asks it.
+        // Clients compare this name with the address they connect to; of a client's certificate nobody asks
+        // it.
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
         params.extended_key_usages = vec![purpose];
         let key = KeyPair::generate()?;

@@ -1,7 +1,7 @@
 //! Dunlin, an MQTT 3.1, 3.1.1 and 5.0 broker, as a library.
 //!
-//! [`Broker::start`] runs a broker inside your program; [`Config`] says how. The binary `dunlin` is a thin shell around the
-//! two. ARCHITECTURE.md in the repository has the map; `dunlin-core` has the protocol.
+//! [`Broker::start`] runs a broker inside your program; [`Config`] says how. The binary `dunlin` is a thin
+//! shell around the two. ARCHITECTURE.md in the repository has the map; `dunlin-core` has the protocol.
 
 pub mod auth;
 pub mod broker;

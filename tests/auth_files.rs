@@ -1,8 +1,9 @@
-//! The password file and the ACL file from the outside: what an operator writes, and what a Client then may do.
+//! The password file and the ACL file from the outside: what an operator writes, and what a Client then may
+//! do.
 //!
-//! The hashes are real: those of `$6$` and `$7$` come from mosquitto_passwd 2.0.11, those of argon2id from the
-//! reference library with the parameters of mosquitto 2.1 and others. The ACL is compared with a second evaluator
-//! that reads rules one by one, substitutes text and matches topics naively, as mosquitto does.
+//! The hashes are real: those of `$6$` and `$7$` come from mosquitto_passwd 2.0.11, those of argon2id from
+//! the reference library with the parameters of mosquitto 2.1 and others. The ACL is compared with a second
+//! evaluator that reads rules one by one, substitutes text and matches topics naively, as mosquitto does.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
-//! The examples do what they say: each runs to its end, and fails by itself when something is not as promised.
+//! The examples do what they say: each runs to its end, and fails by itself when something is not as
+//! promised.
 //!
-//! They are compiled into this test as modules, so that it never runs a stale program. All are bounded in time by themselves.
+//! They are compiled into this test as modules, so that it never runs a stale program. All are bounded in
+//! time by themselves.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +51,8 @@ async fn the_subscriber_ends_when_it_has_seen_what_the_publisher_sent() {
     let port = broker.addresses()[0].port();
     let subscriber = subscriber::receive("127.0.0.1", port, 3);
     let publisher = async {
-        // What is published before the subscriber has subscribed does not count, so this goes on until it is satisfied.
+        // What is published before the subscriber has subscribed does not count, so this goes on until it is
+        // satisfied.
         let deadline = Instant::now() + DEADLINE;
         while Instant::now() < deadline {
             publisher::publish("127.0.0.1", port, 1).await.unwrap();

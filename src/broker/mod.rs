@@ -1,7 +1,8 @@
 //! A broker inside this process.
 //!
-//! [`Broker::start`] opens the listeners and starts the threads: one control thread that accepts connections and serves the operations port,
-//! and the [workers](crate::worker). It returns when clients can connect. The binary does nothing else with it than a program that embeds it:
+//! [`Broker::start`] opens the listeners and starts the threads: one control thread that accepts connections
+//! and serves the operations port, and the [workers](crate::worker). It returns when clients can connect. The
+//! binary does nothing else with it than a program that embeds it:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), dunlin::StartError> {
@@ -190,7 +191,8 @@ impl Broker {
         self.gate.connections()
     }
 
-    /// Applies what can change while running: certificates, users, rules. On an error everything stays as it is.
+    /// Applies what can change while running: certificates, users, rules. On an error everything stays as it
+    /// is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
         let auth = AuthFiles::load(config)?;
         let listeners = config.listeners();

@@ -1,8 +1,9 @@
 //! How bytes reach a client: TCP, Unix socket, TLS, WebSocket, and WebSocket over TLS.
 //!
-//! A [`Transport`] is read and written by polling, because the worker's driver writes to many of them in one go and a connection's own task
-//! reads. It can move to another thread: [`Transport::detach`] takes the socket off this thread's reactor, and
-//! [`Transport::attach`] puts it on another's; TLS and WebSocket state travel with it.
+//! A [`Transport`] is read and written by polling, because the worker's driver writes to many of them in one
+//! go and a connection's own task reads. It can move to another thread: [`Transport::detach`] takes the
+//! socket off this thread's reactor, and [`Transport::attach`] puts it on another's; TLS and WebSocket state
+//! travel with it.
 
 mod socket;
 mod websocket;

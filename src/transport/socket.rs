@@ -1,10 +1,11 @@
 //! A socket that can move between threads, and that trusts nobody before CONNECT.
 //!
-//! tokio ties a socket to the reactor of the thread that made it. A connection is accepted anywhere but belongs to its Session's worker,
-//! so a [`Socket`] can be detached (back to a plain descriptor) and attached on the other side.
+//! tokio ties a socket to the reactor of the thread that made it. A connection is accepted anywhere but
+//! belongs to its Session's worker, so a [`Socket`] can be detached (back to a plain descriptor) and attached
+//! on the other side.
 //!
-//! Until [`Socket::lift_read_limit`], only so many bytes can be read, whatever lies above: a stranger cannot make TLS or
-//! WebSocket buffers grow.
+//! Until [`Socket::lift_read_limit`], only so many bytes can be read, whatever lies above: a stranger cannot
+//! make TLS or WebSocket buffers grow.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,7 @@
 //! MQTT over WebSocket (5.0 section 6): frames are an envelope, nothing more.
 //!
-//! A Control Packet may span frames and a frame may hold several, so frames are read as a stream of bytes, and one flush of an
-//! outbox becomes one binary frame. Any other data frame ends the connection.
+//! A Control Packet may span frames and a frame may hold several, so frames are read as a stream of bytes,
+//! and one flush of an outbox becomes one binary frame. Any other data frame ends the connection.
 
 use crate::config::WEBSOCKET_PATH;
 use bytes::Bytes;

@@ -1,7 +1,9 @@
-//! From an accepted socket to an admitted client: TLS, WebSocket, CONNECT, credentials, within a deadline and a few bytes.
+//! From an accepted socket to an admitted client: TLS, WebSocket, CONNECT, credentials, within a deadline and
+//! a few bytes.
 //!
-//! Nobody is known here yet, so everything is bounded: how many connections are in this state, how long each may take, and how many bytes it may
-//! send. Passwords are verified off the worker, a few at a time, because that is slow on purpose.
+//! Nobody is known here yet, so everything is bounded: how many connections are in this state, how long each
+//! may take, and how many bytes it may send. Passwords are verified off the worker, a few at a time, because
+//! that is slow on purpose.
 
 use super::{Client, Worker};
 use crate::auth::{AuthenticatorChain, Credentials, RefuseReason};

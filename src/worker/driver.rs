@@ -1,8 +1,9 @@
 //! All the glue between a shard and its runtime, on one screen.
 //!
-//! The driver is woken when inputs were fed, and runs after the tasks that were ready then: this is the deferred flush. It
-//! takes mail from other threads, does what is due, and gives each output to whom it concerns: batches to the other
-//! workers first (so that they start), then one write per connection, then what is to be closed or resumed.
+//! The driver is woken when inputs were fed, and runs after the tasks that were ready then: this is the
+//! deferred flush. It takes mail from other threads, does what is due, and gives each output to whom it
+//! concerns: batches to the other workers first (so that they start), then one write per connection, then
+//! what is to be closed or resumed.
 
 use super::link::Link;
 use super::{Mail, Worker};

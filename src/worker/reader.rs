@@ -1,7 +1,8 @@
 //! Reads one connection and feeds the shard.
 //!
-//! Bytes are read into the worker's one buffer and decoded there; only the beginning of a packet that has not come whole is
-//! kept, so an idle connection owns no buffer. One read of at most that buffer is one turn: then others have theirs.
+//! Bytes are read into the worker's one buffer and decoded there; only the beginning of a packet that has not
+//! come whole is kept, so an idle connection owns no buffer. One read of at most that buffer is one turn:
+//! then others have theirs.
 
 use super::Worker;
 use super::link::Link;

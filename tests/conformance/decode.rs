@@ -1,7 +1,8 @@
 //! Packets from the Server, as fields.
 //!
-//! The decoder is strict: flags, lengths and properties must be as the specification says, nothing may be left over, and a
-//! packet that only a Client sends is refused. Whatever it finds wrong is the Server's mistake.
+//! The decoder is strict: flags, lengths and properties must be as the specification says, nothing may be
+//! left over, and a packet that only a Client sends is refused. Whatever it finds wrong is the Server's
+//! mistake.
 
 use crate::packet::{KINDS, Packet, Version};
 use crate::tables::{Layout, RETURN_CODES, property_with};

@@ -1,13 +1,14 @@
 //! Packets to send, as bytes.
 //!
-//! Nothing is judged here: a script may send any property in any packet, QoS 3, or an empty filter, to see how the Server takes
-//! it. What is no packet at all a script sends as `bytes`.
+//! Nothing is judged here: a script may send any property in any packet, QoS 3, or an empty filter, to see
+//! how the Server takes it. What is no packet at all a script sends as `bytes`.
 
 use crate::packet::{Packet, Version, will_property};
 use crate::tables::{Layout, property};
 use crate::value::{Value, Variables};
 
-/// The bytes of `packet` from the client that the script calls `client`, in `version`. The error says what makes no sense.
+/// The bytes of `packet` from the client that the script calls `client`, in `version`. The error says what
+/// makes no sense.
 pub fn encode(
     packet: &Packet,
     version: Version,

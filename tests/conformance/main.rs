@@ -1,10 +1,12 @@
 //! The conformance suite: what a reader of the specification expects of a Server, as scripts of packets.
 //!
-//! A case in `scripts/*.mqtt` says what clients send and get. It runs in every protocol version that has its packets, against the core in memory with
-//! virtual time (one shard and three, with and without a store that is slow). `scripts/README.md` explains the notation; `DUNLIN_CASE`
-//! in the environment picks the cases whose title contains it.
+//! A case in `scripts/*.mqtt` says what clients send and get. It runs in every protocol version that has its
+//! packets, against the core in memory with virtual time (one shard and three, with and without a store that
+//! is slow). `scripts/README.md` explains the notation; `DUNLIN_CASE` in the environment picks the cases
+//! whose title contains it.
 //!
-//! The suite knows MQTT by itself (`tables.rs`, `encode.rs`, `decode.rs`) and takes nothing from the broker's codec.
+//! The suite knows MQTT by itself (`tables.rs`, `encode.rs`, `decode.rs`) and takes nothing from the broker's
+//! codec.
 
 mod decode;
 mod encode;
@@ -63,7 +65,8 @@ fn in_memory(name: &str) {
     assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n"));
 }
 
-/// Runs the cases of a script that need no virtual time against a broker with sockets, and lists those that fail.
+/// Runs the cases of a script that need no virtual time against a broker with sockets, and lists those that
+/// fail.
 fn over_sockets(name: &str) {
     let mut failures = Vec::new();
     for case in cases(name).iter().filter(|case| !case.setup.only_in_memory) {

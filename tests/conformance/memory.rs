@@ -1,7 +1,8 @@
 //! A broker in memory: `dunlin_core` shards, virtual time, no threads.
 //!
-//! Every call runs until nothing is left to do, so what has not come by then does not come. Records of the store become durable one step after
-//! everything else has come to rest, or when the script lets them: an acknowledgement that does not wait for them is seen.
+//! Every call runs until nothing is left to do, so what has not come by then does not come. Records of the
+//! store become durable one step after everything else has come to rest, or when the script lets them: an
+//! acknowledgement that does not wait for them is seen.
 
 use crate::decode::frame_length;
 use crate::run::{Driver, Received};
@@ -301,7 +302,8 @@ impl Driver for Memory {
 
     fn received_already(&mut self, client: &str) -> Option<Received> {
         let link = self.links.get_mut(client)?;
-        // A packet of which only a part has come goes to the script as it is, which says what is wrong with it.
+        // A packet of which only a part has come goes to the script as it is, which says what is wrong with
+        // it.
         let length = frame_length(&link.received).ok().flatten().unwrap_or(link.received.len());
         match (length, &link.stage) {
             (1.., _) => Some(Received::Packet(link.received.drain(..length).collect())),
@@ -311,7 +313,8 @@ impl Driver for Memory {
     }
 
     fn catch_up(&mut self, clients: &[String]) -> Result<(), String> {
-        // Every call settles, so there is nothing to wait for; that a connection still answers is worth asking.
+        // Every call settles, so there is nothing to wait for; that a connection still answers is worth
+        // asking.
         for client in clients {
             let before = self.links.get(client).map_or(0, |link| link.received.len());
             self.send(client, &[0xC0, 0])?;

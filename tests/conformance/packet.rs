@@ -7,10 +7,11 @@
 //! DISCONNECT session_taken_over reason_string=*
 //! ```
 //!
-//! Fields are named as in the specification. A field that is not named is absent or has its default value; the same notation is used for packets to
-//! send (`encode.rs`), for expected packets ([`Packet::differences`]) and for packets received (`decode.rs`). In an expected packet
-//! a value may also be `*` (there, whatever it is), `none` (not there) or `$name` (bound at first sight, compared from then on), and `...` stands for
-//! all other fields.
+//! Fields are named as in the specification. A field that is not named is absent or has its default value;
+//! the same notation is used for packets to send (`encode.rs`), for expected packets
+//! ([`Packet::differences`]) and for packets received (`decode.rs`). In an expected packet a value may also
+//! be `*` (there, whatever it is), `none` (not there) or `$name` (bound at first sight, compared from then
+//! on), and `...` stands for all other fields.
 
 use crate::tables::{Layout, property};
 use crate::value::{Quoted, Value, Variables, fits, reason_code, value_and_rest};
@@ -269,7 +270,8 @@ impl Packet {
         Some(packet)
     }
 
-    /// How `got` differs from what is expected here; nothing if it does not. Variables seen for the first time are bound.
+    /// How `got` differs from what is expected here; nothing if it does not. Variables seen for the first
+    /// time are bound.
     pub fn differences(&self, got: &Self, variables: &mut Variables) -> Vec<String> {
         if self.kind != got.kind {
             return vec![format!("a {} instead of a {}", got.name(), self.name())];
@@ -301,7 +303,8 @@ impl Packet {
         differences
     }
 
-    /// Reason Strings are for people: where the Server refuses or ends a connection, any text or none will do.
+    /// Reason Strings are for people: where the Server refuses or ends a connection, any text or none will
+    /// do.
     fn may_explain_itself(&self) -> bool {
         matches!(self.name(), "CONNACK" | "DISCONNECT")
             && matches!(self.get("reason"), Some(Value::Reason(0x80..)))

@@ -1,7 +1,8 @@
 //! A case against a broker: sends what the clients send and compares what they get.
 //!
-//! Every packet that comes must have been expected, field by field, and in its place. At the end of a case no client may have anything
-//! left. Silence is proven, not waited for: a PINGRESP answers everything that was sent before its PINGREQ ([`Driver::catch_up`]).
+//! Every packet that comes must have been expected, field by field, and in its place. At the end of a case no
+//! client may have anything left. Silence is proven, not waited for: a PINGRESP answers everything that was
+//! sent before its PINGREQ ([`Driver::catch_up`]).
 
 use crate::decode::decode;
 use crate::encode::encode;
@@ -23,12 +24,14 @@ pub enum Received {
     Nothing,
 }
 
-/// A broker and the clients' ends of its connections. Clients have names; a name that has no connection opens one when it sends.
+/// A broker and the clients' ends of its connections. Clients have names; a name that has no connection opens
+/// one when it sends.
 pub trait Driver {
     /// Writes for a client.
     fn send(&mut self, client: &str, bytes: &[u8]) -> Result<(), String>;
 
-    /// What came for one of these clients, and for which; a driver on a real network waits for it within a limit.
+    /// What came for one of these clients, and for which; a driver on a real network waits for it within a
+    /// limit.
     fn receive(&mut self, clients: &[String]) -> Result<(String, Received), String>;
 
     /// What has come for a client by now.
@@ -52,7 +55,8 @@ pub trait Driver {
     /// Stops the broker in an orderly way.
     fn stop(&mut self);
 
-    /// What CONNACK announces: Receive Maximum, Maximum Packet Size and Topic Alias Maximum, where they are not the protocol's defaults.
+    /// What CONNACK announces: Receive Maximum, Maximum Packet Size and Topic Alias Maximum, where they are
+    /// not the protocol's defaults.
     fn announced(&self) -> Vec<(String, Value)>;
 }
 
@@ -262,7 +266,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// An expected CONNACK that accepts announces what the broker's settings say, unless the script says otherwise.
+    /// An expected CONNACK that accepts announces what the broker's settings say, unless the script says
+    /// otherwise.
     fn announcing(&self, packet: &Packet, version: Version) -> Packet {
         let mut packet = packet.clone();
         let accepts = matches!(packet.get("reason"), None | Some(Value::Reason(0)));

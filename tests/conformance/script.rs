@@ -1,7 +1,8 @@
-//! Scripts: cases of packets that go to the Server and come from it. `scripts/README.md` teaches the notation.
+//! Scripts: cases of packets that go to the Server and come from it. `scripts/README.md` teaches the
+//! notation.
 //!
-//! The parser is strict: whatever it does not understand is an error with its line, a case without a citation of the
-//! specification is one too, and so a script cannot pass by being misread.
+//! The parser is strict: whatever it does not understand is an error with its line, a case without a citation
+//! of the specification is one too, and so a script cannot pass by being misread.
 
 use crate::packet::{Packet, Version};
 use crate::value::{Value, number};

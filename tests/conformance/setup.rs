@@ -1,4 +1,5 @@
-//! What a case says about its broker, as the core takes it: settings, rules, credentials, and two Authentication Methods.
+//! What a case says about its broker, as the core takes it: settings, rules, credentials, and two
+//! Authentication Methods.
 
 use crate::script::Setup;
 use crate::value::Value;
@@ -107,7 +108,8 @@ impl Authorizer for Rules {
     }
 }
 
-/// Two Authentication Methods: `OPEN` believes everybody at once, `QUESTION` asks once and wants the answer `42`.
+/// Two Authentication Methods: `OPEN` believes everybody at once, `QUESTION` asks once and wants the answer
+/// `42`.
 pub struct Questions;
 
 impl Mechanisms for Questions {

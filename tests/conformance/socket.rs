@@ -1,8 +1,9 @@
 //! A broker as it runs: `dunlin::Broker` in this process, TCP on the loopback interface, blocking clients.
 //!
-//! A thread for each connection turns bytes into packets, and the script waits for these, for a bounded time and never for a fixed one. The
-//! broker has one worker: with several, what one client has sent may reach another client's worker after that client's PINGREQ, and
-//! silence would prove nothing. Several workers are the business of the memory driver and of the simulation.
+//! A thread for each connection turns bytes into packets, and the script waits for these, for a bounded time
+//! and never for a fixed one. The broker has one worker: with several, what one client has sent may reach
+//! another client's worker after that client's PINGREQ, and silence would prove nothing. Several workers are
+//! the business of the memory driver and of the simulation.
 
 use crate::decode::frame_length;
 use crate::run::{Driver, Received};
@@ -136,7 +137,8 @@ impl Driver for Sockets {
         self.take(client)
     }
 
-    /// Every client asks for a PINGRESP. When these are here, the one worker has dealt with everything that was sent before.
+    /// Every client asks for a PINGRESP. When these are here, the one worker has dealt with everything that
+    /// was sent before.
     fn catch_up(&mut self, clients: &[String]) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         for client in clients {

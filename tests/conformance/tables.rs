@@ -1,7 +1,9 @@
-//! The specification's two tables that scripts speak in: properties (section 2.2.2.2) and Reason Codes (section 2.4).
+//! The specification's two tables that scripts speak in: properties (section 2.2.2.2) and Reason Codes
+//! (section 2.4).
 //!
-//! They are written down here a second time on purpose. The suite has its own encoder and decoder and shares neither a table nor a
-//! function with the broker, so that a wrong number in the codec cannot agree with itself.
+//! They are written down here a second time on purpose. The suite has its own encoder and decoder and shares
+//! neither a table nor a function with the broker, so that a wrong number in the codec cannot agree with
+//! itself.
 
 /// How a property's value is laid out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

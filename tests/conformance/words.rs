@@ -1,7 +1,8 @@
 //! One line of a script as words.
 //!
-//! A word is a run of characters without blanks, a `"text"` (with `\n`, `\\`, `\"`, `\xFF` and `\u{1F426}` inside), or one of `= : , [ ]`.
-//! Texts may be repeated and joined, so that large ones stay readable: `"a/"*199+"a"`. A `#` outside of a text begins a comment.
+//! A word is a run of characters without blanks, a `"text"` (with `\n`, `\\`, `\"`, `\xFF` and `\u{1F426}`
+//! inside), or one of `= : , [ ]`. Texts may be repeated and joined, so that large ones stay readable:
+//! `"a/"*199+"a"`. A `#` outside of a text begins a comment.
 
 /// A word of a line.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -15,8 +15,8 @@ use crate::support::process::{DEADLINE, Ended, Process};
 /// What mosquitto_sub prints for a message, so that its other lines cannot be mistaken for one.
 const FORMAT: &str = "message %t qos %q retain %r: %p";
 
-/// A retained message on this topic tells that a subscriber's SUBSCRIBE was carried out. mosquitto_sub would tell
-/// itself, but keeps that back until it has more to say.
+/// A retained message on this topic tells that a subscriber's SUBSCRIBE was carried out. mosquitto_sub would
+/// tell itself, but keeps that back until it has more to say.
 const READY: &str = "ready";
 
 /// One broker, and how to reach it.
@@ -245,7 +245,8 @@ fn mqtt_5_properties_travel_from_publisher_to_subscriber() {
          -D publish correlation-data 4711 -D publish payload-format-indicator 1 -D publish message-expiry-interval 100 \
          -D publish user-property zeta 1 -D publish user-property alpha 2 -D publish user-property zeta 3",
     );
-    // spec(v5): [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
+    // spec(v5): [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18]
+    // [MQTT-3.3.2-20]
     let line = subscriber.wait_for("message letters");
     assert_eq!(line, "message letters: text/plain|answers|4711|1|zeta:1 alpha:2 zeta:3|77|hello");
 }

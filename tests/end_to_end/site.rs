@@ -15,7 +15,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// A broker with one listener for each URL scheme, on ports that the system chooses, and more configuration.
+    /// A broker with one listener for each URL scheme, on ports that the system chooses, and more
+    /// configuration.
     pub fn new(schemes: &[&str], config: &str) -> Self {
         Self::prepared(schemes, config, |_| {})
     }

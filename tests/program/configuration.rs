@@ -1,5 +1,5 @@
-//! A configuration that cannot be used ends the program with one clear sentence for each problem and status 2; what is
-//! the fault of the machine ends it with status 1.
+//! A configuration that cannot be used ends the program with one clear sentence for each problem and status
+//! 2; what is the fault of the machine ends it with status 1.
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! From start to end: what the log announces, who may connect, the operations port, and the signals that stop it.
+//! From start to end: what the log announces, who may connect, the operations port, and the signals that stop
+//! it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};

@@ -1,7 +1,8 @@
 //! A client that does nothing by itself: it sends the bytes it is told to, and shows what comes back.
 //!
-//! It runs over any stream (a socket, TLS, WebSocket frames) and speaks MQTT 5.0. Nothing is acknowledged, answered or
-//! repeated behind a test's back, and every wait ends at [`DEADLINE`], at which the socket gives an error.
+//! It runs over any stream (a socket, TLS, WebSocket frames) and speaks MQTT 5.0. Nothing is acknowledged,
+//! answered or repeated behind a test's back, and every wait ends at [`DEADLINE`], at which the socket gives
+//! an error.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -212,7 +213,8 @@ impl Client {
         });
     }
 
-    /// Reads to the end of the connection; the Reason Code of the last packet, if that was a DISCONNECT or a CONNACK.
+    /// Reads to the end of the connection; the Reason Code of the last packet, if that was a DISCONNECT or a
+    /// CONNACK.
     pub fn end(&mut self) -> Option<ReasonCode> {
         let mut last = None;
         loop {

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::process::{Ended, Process};
 
-/// The configuration of most tests starts with this: no data directory, no operations port. Two workers, so that
-/// messages cross from one to the other.
+/// The configuration of most tests starts with this: no data directory, no operations port. Two workers, so
+/// that messages cross from one to the other.
 pub const QUIET: &str = "store.path = ''\nhttp.address = ''\nserver.workers = 2\n";
 
 /// A running broker.

@@ -1,4 +1,5 @@
-//! What the tests of the whole program share: running it, certificates, and clients that are all under a test's control.
+//! What the tests of the whole program share: running it, certificates, and clients that are all under a
+//! test's control.
 
 pub mod certificates;
 pub mod client;

@@ -1,7 +1,8 @@
 //! Programs that a test runs: their output line by line, their exit status, and their end.
 //!
-//! Whoever waits here waits for a line or for an end, never for a time, and not for longer than [`DEADLINE`]: then the
-//! test fails and shows what the program has said. A process ends with its value, so a failed test leaves none behind.
+//! Whoever waits here waits for a line or for an end, never for a time, and not for longer than [`DEADLINE`]:
+//! then the test fails and shows what the program has said. A process ends with its value, so a failed test
+//! leaves none behind.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
@@ -13,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The longest wait for anything. It is far above what a busy machine needs, because it decides nothing but when a
-/// test gives up.
+/// The longest wait for anything. It is far above what a busy machine needs, because it decides nothing but
+/// when a test gives up.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How often an end is looked for once the output has ended.

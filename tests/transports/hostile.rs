@@ -121,7 +121,8 @@ fn a_client_that_sends_and_never_reads_costs_bounded_memory() {
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);
     let talking = thread::spawn(move || {
-        // Each of these is answered by as many bytes, so the broker has to stop reading or else to keep the answers.
+        // Each of these is answered by as many bytes, so the broker has to stop reading or else to keep the
+        // answers.
         let pings = bytes_of(&Packet::PingReq).repeat(4096);
         while counter.load(Relaxed) < SENT_BYTES_MAX && chatterbox.try_send(&pings).is_ok() {
             counter.fetch_add(pings.len(), Relaxed);
@@ -146,7 +147,8 @@ fn a_client_that_sends_and_never_reads_costs_bounded_memory() {
 
 #[test]
 fn strangers_cost_little_memory_each() {
-    // What is kept until CONNECT is whole is at most limits.max_connect_packet_size; the rest is the transport's.
+    // What is kept until CONNECT is whole is at most limits.max_connect_packet_size; the rest is the
+    // transport's.
     const STRANGERS: usize = 100;
     const EACH_BYTES_MAX: usize = 128 * 1024;
     let (dunlin, listeners) = run_everywhere("");

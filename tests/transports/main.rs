@@ -1,7 +1,8 @@
-//! What lies below MQTT: sockets, TLS and WebSocket, seen by clients that send exactly the bytes a test wants.
+//! What lies below MQTT: sockets, TLS and WebSocket, seen by clients that send exactly the bytes a test
+//! wants.
 //!
-//! Most tests start a broker inside this process that listens on every transport at once, with three workers, so that
-//! connections are accepted by one worker and served by another.
+//! Most tests start a broker inside this process that listens on every transport at once, with three workers,
+//! so that connections are accepted by one worker and served by another.
 
 #[allow(dead_code, reason = "each test uses its part")]
 #[path = "../support/mod.rs"]

@@ -1,4 +1,5 @@
-//! Every transport is an ordered stream of bytes: where its packets, records and frames begin and end means nothing.
+//! Every transport is an ordered stream of bytes: where its packets, records and frames begin and end means
+//! nothing.
 
 use dunlin_codec::{Connect, MessageProperties, Packet, QoS, ReasonCode, Will};
 

@@ -1,7 +1,7 @@
 //! `cargo xtask check`: the quick loop, about a minute when warm.
 //!
-//! Only what needs no socket, no other program and no installed package: a change to the protocol is judged by the
-//! unit tests, the packet vectors and the conformance scripts in memory. `everything.rs` has the rest.
+//! Only what needs no socket, no other program and no installed package: a change to the protocol is judged
+//! by the unit tests, the packet vectors and the conformance scripts in memory. `everything.rs` has the rest.
 
 use anyhow::Result;
 

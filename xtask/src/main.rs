@@ -1,11 +1,12 @@
 //! `cargo xtask`: the developer commands.
 //!
-//! Plain Rust instead of a script, so that they work wherever the broker builds. `check` is the loop beside an
-//! editor, `test` is all that must hold before a change is taken: on a machine that has only a Rust toolchain it
-//! first installs what the tests need. Every command prints the processes it starts, so that each can be repeated
-//! by hand.
+//! Plain Rust instead of a script, so that they work wherever the broker builds. `check` is the loop beside
+//! an editor, `test` is all that must hold before a change is taken: on a machine that has only a Rust
+//! toolchain it first installs what the tests need. Every command prints the processes it starts, so that
+//! each can be repeated by hand.
 //!
-//! Look next at `check.rs` and `everything.rs` for the two lists of steps, and at `spec/` for the compliance report.
+//! Look next at `check.rs` and `everything.rs` for the two lists of steps, and at `spec/` for the compliance
+//! report.
 
 mod certs;
 mod check;

@@ -1,8 +1,9 @@
 //! Starting other programs: where they run, what is printed, what counts as failure.
 //!
-//! Every command runs in the project's root and is printed before it starts, in a form that can be pasted into a
-//! shell. What `cargo run` put into our own environment about this package is taken out again: build scripts watch
-//! those variables, and a nested cargo would rebuild half of the dependencies whenever it is called from here.
+//! Every command runs in the project's root and is printed before it starts, in a form that can be pasted
+//! into a shell. What `cargo run` put into our own environment about this package is taken out again: build
+//! scripts watch those variables, and a nested cargo would rebuild half of the dependencies whenever it is
+//! called from here.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -113,8 +114,8 @@ impl Tally {
     }
 }
 
-/// Runs `cargo test` in some form, shows all it prints and adds up the closing lines. A run without a single test is
-/// an error: silence is not a pass.
+/// Runs `cargo test` in some form, shows all it prints and adds up the closing lines. A run without a single
+/// test is an error: silence is not a pass.
 pub(crate) fn run_tests(command: &mut Command) -> Result<Tally> {
     let line = announce(command);
     let mut child =
@@ -138,7 +139,8 @@ pub(crate) fn run_tests(command: &mut Command) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Whether a program of this name is installed. Debian keeps daemons in /usr/sbin, which only root has in its PATH.
+/// Whether a program of this name is installed. Debian keeps daemons in /usr/sbin, which only root has in its
+/// PATH.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders =

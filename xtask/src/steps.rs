@@ -1,7 +1,7 @@
 //! A list of steps that are all run, with one summary at the end.
 //!
-//! A failed step does not stop the others, so that one run shows everything that is wrong. A step that cannot be done
-//! on this machine is reported as skipped with its reason and never counts as passed.
+//! A failed step does not stop the others, so that one run shows everything that is wrong. A step that cannot
+//! be done on this machine is reported as skipped with its reason and never counts as passed.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! The brokers of a comparison: how the command line names them, how they are started, and how they end.
 //!
-//! A broker that is started gets a free port of 127.0.0.1, the broker's core, and settings that make it do the same work as
-//! the others: no persistence, no delay in TCP, 20 messages in flight to a client, queues long enough that a burst is
-//! delivered and not dropped. The settings are part of the report ([`Spec::settings`]). What was started is killed when the
-//! value is dropped.
+//! A broker that is started gets a free port of 127.0.0.1, the broker's core, and settings that make it do
+//! the same work as the others: no persistence, no delay in TCP, 20 messages in flight to a client, queues
+//! long enough that a burst is delivered and not dropped. The settings are part of the report
+//! ([`Spec::settings`]). What was started is killed when the value is dropped.
 
 use std::fs;
 use std::io::Write;
@@ -47,7 +47,8 @@ const DUNLIN_SETTINGS: [(&str, &str); 4] = [
     ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "1GB"),
 ];
 
-/// A broker as the command line names it: `mosquitto`, `mosquitto=PATH`, `dunlin=PATH` or `NAME=HOST:PORT[,PID]`.
+/// A broker as the command line names it: `mosquitto`, `mosquitto=PATH`, `dunlin=PATH` or
+/// `NAME=HOST:PORT[,PID]`.
 ///
 /// A name may go on after a hyphen, as in `dunlin-old=PATH`, so that two builds can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +140,8 @@ impl Spec {
     /// Starts the broker, on its core when there is a choice, and waits until it accepts a client.
     ///
     /// # Errors
-    /// When it cannot be started, ends at once, or accepts nobody for ten seconds; the message has its last words.
+    /// When it cannot be started, ends at once, or accepts nobody for ten seconds; the message has its last
+    /// words.
     pub fn start(&self, cores: Option<Cores>, version: ProtocolVersion) -> Result<Running, Error> {
         let (address, mut started) = match &self.kind {
             Kind::Address { address, .. } => (*address, None),

@@ -1,7 +1,8 @@
-//! The command line: `run` one scenario against a broker that is there, `compare` brokers, `list` the scenarios.
+//! The command line: `run` one scenario against a broker that is there, `compare` brokers, `list` the
+//! scenarios.
 //!
-//! [`BenchArgs`] is a clap argument group, so that another program can take it as a subcommand of its own. Results go to
-//! standard output, progress to standard error.
+//! [`BenchArgs`] is a clap argument group, so that another program can take it as a subcommand of its own.
+//! Results go to standard output, progress to standard error.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -66,7 +67,8 @@ struct RelayArgs {
 
 #[derive(Debug, Args)]
 struct CompareArgs {
-    /// mosquitto, mosquitto=PATH, dunlin=PATH or NAME=HOST:PORT[,PID]; repeat it; ratios are those of the first to the others
+    /// mosquitto, mosquitto=PATH, dunlin=PATH or NAME=HOST:PORT[,PID]; repeat it; ratios are those of the
+    /// first to the others
     #[arg(long, value_name = "BROKER", required = true)]
     broker: Vec<Spec>,
     /// A scenario to run; repeat it for several [default: qos0-10-10, fan-out-1-1000, qos1-10-10, idle]

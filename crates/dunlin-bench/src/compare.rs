@@ -1,7 +1,7 @@
 //! Comparing brokers: every scenario against every broker, round by round.
 //!
-//! The brokers take turns within a round, so that whatever else the machine does falls on all of them, and each run gets a
-//! broker that was just started, so that none inherits another scenario's memory.
+//! The brokers take turns within a round, so that whatever else the machine does falls on all of them, and
+//! each run gets a broker that was just started, so that none inherits another scenario's memory.
 
 use dunlin_codec::ProtocolVersion;
 use serde::Serialize;
@@ -77,7 +77,8 @@ pub struct ComparedScenario {
 }
 
 impl Figures {
-    /// What brokers are compared by: CPU µs per delivered message, or bytes of resident memory per connection.
+    /// What brokers are compared by: CPU µs per delivered message, or bytes of resident memory per
+    /// connection.
     #[must_use]
     pub fn cost(&self) -> Option<f64> {
         match self {
@@ -110,7 +111,8 @@ pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -
     }
 }
 
-/// Runs a whole comparison. `observe` is told of each run as it ends: scenario, round from 1, broker and figures.
+/// Runs a whole comparison. `observe` is told of each run as it ends: scenario, round from 1, broker and
+/// figures.
 ///
 /// # Errors
 /// The first run that fails ends the comparison.

@@ -1,10 +1,12 @@
 //! A non-blocking connection with the bytes that wait at either end of it.
 //!
-//! Reading goes through one large buffer that all connections share; only the piece of a packet that a read cut off is kept
-//! per connection. Writing goes through an outbox, so that everything a turn produces leaves in one system call.
+//! Reading goes through one large buffer that all connections share; only the piece of a packet that a read
+//! cut off is kept per connection. Writing goes through an outbox, so that everything a turn produces leaves
+//! in one system call.
 //!
-//! The poll is edge-triggered. A read that did not fill the buffer has emptied the socket, and a write that was cut short
-//! has filled it; in both cases the next edge is announced, and no call is spent on being told "would block".
+//! The poll is edge-triggered. A read that did not fill the buffer has emptied the socket, and a write that
+//! was cut short has filled it; in both cases the next edge is announced, and no call is spent on being told
+//! "would block".
 
 use std::io::{self, Read, Write};
 
@@ -95,7 +97,8 @@ impl Connection {
         self.blocked
     }
 
-    /// The poll has said that the socket takes bytes again: writes what waits, so that only a blocked connection has any.
+    /// The poll has said that the socket takes bytes again: writes what waits, so that only a blocked
+    /// connection has any.
     pub(crate) fn unblock(&mut self) -> Result<(), Error> {
         self.blocked = false;
         self.flush()
@@ -148,7 +151,8 @@ pub(crate) fn packet_identifier(body: &[u8], at: usize) -> Result<u16, Error> {
     }
 }
 
-/// Appends an acknowledgement in the short form, which says success in every protocol version (section 3.4.2.1).
+/// Appends an acknowledgement in the short form, which says success in every protocol version (section
+/// 3.4.2.1).
 #[inline]
 pub(crate) fn acknowledge(outbox: &mut Vec<u8>, packet_type: PacketType, packet_identifier: u16) {
     let [high, low] = packet_identifier.to_be_bytes();

@@ -1,7 +1,7 @@
 //! One core for the broker, another for the generator.
 //!
-//! A process inherits its parent's cores, so a broker is started while this thread stands on the broker's core, and the
-//! thread moves to its own core before any load runs.
+//! A process inherits its parent's cores, so a broker is started while this thread stands on the broker's
+//! core, and the thread moves to its own core before any load runs.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 

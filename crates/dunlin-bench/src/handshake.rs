@@ -1,7 +1,7 @@
 //! Connecting: CONNECT and SUBSCRIBE over a blocking socket, before the poll loop takes the connection over.
 //!
-//! Nothing here is measured, so it is written for clear errors and not for speed: every packet is decoded whole, and every
-//! answer has ten seconds.
+//! Nothing here is measured, so it is written for clear errors and not for speed: every packet is decoded
+//! whole, and every answer has ten seconds.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,7 +19,8 @@ use crate::Error;
 /// How long the broker may take for each answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Long enough that no run outlives one and a half of it, and not 0: a broker that keeps a timer per connection shall keep it.
+/// Long enough that no run outlives one and a half of it, and not 0: a broker that keeps a timer per
+/// connection shall keep it.
 const KEEP_ALIVE_S: u16 = 3_600;
 
 /// Where the broker is and which protocol to speak.

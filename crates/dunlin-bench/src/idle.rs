@@ -1,9 +1,9 @@
 //! Running a scenario that holds connections: what each costs the broker's process in memory.
 //!
-//! Memory is read twice, after a few connections and after all of them, each time once it has stopped moving. The
-//! difference is divided by the connections in between, so that what a broker allocates once is not in the figure. Each
-//! connection subscribes to a topic of its own, as devices do. What the kernel holds for a socket is not counted: it is
-//! the same for every broker.
+//! Memory is read twice, after a few connections and after all of them, each time once it has stopped moving.
+//! The difference is divided by the connections in between, so that what a broker allocates once is not in
+//! the figure. Each connection subscribes to a topic of its own, as devices do. What the kernel holds for a
+//! socket is not counted: it is the same for every broker.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,15 +1,17 @@
-//! A load generator for MQTT brokers: it measures what a broker spends, in CPU time per delivered message and in memory
-//! per connection, and compares brokers in interleaved rounds.
+//! A load generator for MQTT brokers: it measures what a broker spends, in CPU time per delivered message and
+//! in memory per connection, and compares brokers in interleaved rounds.
 //!
-//! A [`scenario::Scenario`] is data: how many publishers and subscribers, which QoS, how large a window. [`traffic`] runs
-//! the ones that move messages and [`idle`] the ones that hold connections; both talk to any broker by its address and read
-//! its process from `/proc`. [`compare`] starts brokers itself, each on a core of its own, and [`report`] prints what came
-//! out. [`cli`] is the command line of all that, for the program `dunlin-bench` and for whoever ships it inside another.
+//! A [`scenario::Scenario`] is data: how many publishers and subscribers, which QoS, how large a window.
+//! [`traffic`] runs the ones that move messages and [`idle`] the ones that hold connections; both talk to any
+//! broker by its address and read its process from `/proc`. [`compare`] starts brokers itself, each on a core
+//! of its own, and [`report`] prints what came out. [`cli`] is the command line of all that, for the program
+//! `dunlin-bench` and for whoever ships it inside another.
 //!
 //! What must stay true:
-//! * the generator is one thread, and one core of it saturates one core of broker: on the path of a message it does not
-//!   decode what it does not need, allocates nothing and makes one system call per batch;
-//! * every broker of a comparison gets the same bytes, windows and rounds; what is set in a broker is named in the report;
+//! * the generator is one thread, and one core of it saturates one core of broker: on the path of a message
+//!   it does not decode what it does not need, allocates nothing and makes one system call per batch;
+//! * every broker of a comparison gets the same bytes, windows and rounds; what is set in a broker is named
+//!   in the report;
 //! * a run that loses, repeats or reorders messages says so beside its figures.
 //!
 //! The method and the rules of fairness for readers of the figures are in `docs/benchmarks.md`.

@@ -1,8 +1,9 @@
 //! What a process has used, as `/proc` says (Linux): CPU time of all its threads and resident memory.
 //!
-//! CPU time comes from the scheduler's own count in nanoseconds (`schedstat`); a kernel without it gives the count in ticks
-//! of 10 ms, which is fine over seconds of a busy process. Time that the kernel spends on a process's system calls is in
-//! both; memory that the kernel holds for its sockets is in neither figure of memory.
+//! CPU time comes from the scheduler's own count in nanoseconds (`schedstat`); a kernel without it gives the
+//! count in ticks of 10 ms, which is fine over seconds of a busy process. Time that the kernel spends on a
+//! process's system calls is in both; memory that the kernel holds for its sockets is in neither figure of
+//! memory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,8 @@ use serde::Serialize;
 
 use crate::Error;
 
-/// The unit of CPU time in `/proc/PID/stat`: Linux shows it in hundredths of a second whatever the kernel's own tick is.
+/// The unit of CPU time in `/proc/PID/stat`: Linux shows it in hundredths of a second whatever the kernel's
+/// own tick is.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A process of this machine.
@@ -120,7 +122,8 @@ fn parse_schedstat(text: &str) -> Option<Used> {
     Some(Used { ran: times.next()?.ok()?, waited: times.next()?.ok()? })
 }
 
-/// Fields 14 and 15 are user and system time. Field 2 is the program's name, which may hold spaces and parentheses.
+/// Fields 14 and 15 are user and system time. Field 2 is the program's name, which may hold spaces and
+/// parentheses.
 fn parse_stat(text: &str) -> Option<Duration> {
     let (_, after_name) = text.rsplit_once(')')?;
     let mut times = after_name.split_ascii_whitespace().skip(11).map(str::parse::<u32>);

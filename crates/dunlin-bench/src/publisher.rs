@@ -1,8 +1,8 @@
 //! A publisher: it sends as much as its limits and its socket take.
 //!
-//! The packet is encoded once; each message is a copy of it with the stamp, and with QoS 1 and 2 the packet identifier,
-//! written over. Identifiers come from a stack of as many as the window has, so one is never in use twice, in whatever order
-//! the broker acknowledges.
+//! The packet is encoded once; each message is a copy of it with the stamp, and with QoS 1 and 2 the packet
+//! identifier, written over. Identifiers come from a stack of as many as the window has, so one is never in
+//! use twice, in whatever order the broker acknowledges.
 
 use dunlin_codec::{Frame, PacketType, ProtocolVersion, PublishParts, QoS};
 
@@ -84,7 +84,8 @@ impl Publisher {
         self.free_identifiers.len() == self.window && self.connection.outbox().is_empty()
     }
 
-    /// Whether [`Publisher::send`] would send anything. `progress` is how many deliveries its subscribers are past, together.
+    /// Whether [`Publisher::send`] would send anything. `progress` is how many deliveries its subscribers are
+    /// past, together.
     pub(crate) fn can_send(&self, progress: u64) -> bool {
         !self.connection.is_blocked() && self.allowance(progress) > 0
     }
@@ -118,7 +119,8 @@ impl Publisher {
         if self.identifier_at.is_some() {
             return allowed.min(self.free_identifiers.len() as u64);
         }
-        // A publisher at its limit waits for an eighth of it, instead of making a system call for each message.
+        // A publisher at its limit waits for an eighth of it, instead of making a system call for each
+        // message.
         if allowed * 8 < self.ahead_max { 0 } else { allowed }
     }
 

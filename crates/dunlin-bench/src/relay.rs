@@ -1,9 +1,10 @@
 //! A relay: it passes messages on and decides nothing.
 //!
-//! It is the floor under every broker's figures, because what it spends is what sockets cost, and the ceiling of the
-//! generator, because a generator that saturates a relay saturates any broker. It reads large, appends to outboxes and
-//! writes each outbox once per turn. It knows exact topics only, passes each PUBLISH on as it came, packet identifier
-//! included, answers for the other side at QoS 1 and 2, and has no limits: nothing but this generator should connect.
+//! It is the floor under every broker's figures, because what it spends is what sockets cost, and the ceiling
+//! of the generator, because a generator that saturates a relay saturates any broker. It reads large, appends
+//! to outboxes and writes each outbox once per turn. It knows exact topics only, passes each PUBLISH on as it
+//! came, packet identifier included, answers for the other side at QoS 1 and 2, and has no limits: nothing
+//! but this generator should connect.
 
 use std::collections::HashMap;
 use std::io;
@@ -146,7 +147,8 @@ impl Relay {
         self.routes.forget(token);
     }
 
-    /// Reads once from a connection and passes on what came. The result says whether its socket has no more for now.
+    /// Reads once from a connection and passes on what came. The result says whether its socket has no more
+    /// for now.
     fn read(&mut self, token: usize, buffer: &mut Vec<u8>) -> Result<bool, Error> {
         // The client is taken out of its place, so that it and the others can be written to.
         let Some(mut client) = self.clients[token].take() else { return Ok(true) };

@@ -1,7 +1,7 @@
 //! What a comparison prints: a table for the terminal, JSON for programs, Markdown for `docs/benchmarks.md`.
 //!
-//! The three say the same. A line for a broker holds its cost, the rate, how busy broker and generator were, how much
-//! others disturbed them, and what was lost; without these a cost means little.
+//! The three say the same. A line for a broker holds its cost, the rate, how busy broker and generator were,
+//! how much others disturbed them, and what was lost; without these a cost means little.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,12 +1,13 @@
 //! Scenarios as data: who publishes what to whom, and how it is measured.
 //!
-//! Topics join publishers and subscribers: publisher `p` publishes to topic `p mod topics` and subscriber `s` subscribes to
-//! topic `s mod topics`. So 10 publishers, 10 subscribers and 10 topics make ten pairs, and one topic makes a fan-out or a
-//! fan-in. A new scenario is a new row of [`BUILT_IN`].
+//! Topics join publishers and subscribers: publisher `p` publishes to topic `p mod topics` and subscriber `s`
+//! subscribes to topic `s mod topics`. So 10 publishers, 10 subscribers and 10 topics make ten pairs, and one
+//! topic makes a fan-out or a fan-in. A new scenario is a new row of [`BUILT_IN`].
 //!
-//! Two limits close the loop. The `window` is MQTT's: messages of QoS 1 and 2 sent and not yet acknowledged. `ahead_max`
-//! bounds, at every QoS, how far a publisher runs ahead of its subscribers; it keeps a QoS 0 publisher from filling every
-//! buffer on the way with minutes of work, and it is large enough that no broker ever waits for the generator.
+//! Two limits close the loop. The `window` is MQTT's: messages of QoS 1 and 2 sent and not yet acknowledged.
+//! `ahead_max` bounds, at every QoS, how far a publisher runs ahead of its subscribers; it keeps a QoS 0
+//! publisher from filling every buffer on the way with minutes of work, and it is large enough that no broker
+//! ever waits for the generator.
 
 use std::borrow::Cow;
 
@@ -51,7 +52,8 @@ pub struct Traffic {
     pub qos: QoS,
     /// The size of each payload in bytes, at least 12.
     pub payload_bytes: u32,
-    /// QoS 1 and 2: messages each publisher may have unacknowledged, 1 to 65,535. A Receive Maximum of the broker lowers it.
+    /// QoS 1 and 2: messages each publisher may have unacknowledged, 1 to 65,535. A Receive Maximum of the
+    /// broker lowers it.
     pub window: u16,
     /// Messages each publisher may be ahead of what its subscribers have received, 1 or more.
     pub ahead_max: u32,

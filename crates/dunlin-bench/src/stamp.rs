@@ -1,7 +1,7 @@
 //! The stamp in each payload: who sent it, and as which of its messages.
 //!
-//! It stands at the end of the payload, so that a receiver finds it from the end of the packet without looking at topic or
-//! properties. From it a subscriber knows what it missed, and what came twice or late.
+//! It stands at the end of the payload, so that a receiver finds it from the end of the packet without
+//! looking at topic or properties. From it a subscriber knows what it missed, and what came twice or late.
 
 /// How many bytes a stamp takes.
 pub(crate) const STAMP_BYTES: usize = 12;

@@ -1,7 +1,7 @@
 //! The statistics of a comparison: medians, and ratios round by round.
 //!
-//! A ratio is taken within a round, where both brokers met the same machine, and the spread of those ratios is shown. A
-//! ratio of two medians would hide how much the machine moved between rounds.
+//! A ratio is taken within a round, where both brokers met the same machine, and the spread of those ratios
+//! is shown. A ratio of two medians would hide how much the machine moved between rounds.
 
 use serde::Serialize;
 

@@ -1,7 +1,8 @@
 //! A subscriber: it counts what arrives, checks the stamps and acknowledges.
 //!
-//! A message costs one look at its fixed header and one at its stamp; only with QoS 1 or 2 is the length of the topic read,
-//! to find the packet identifier behind it. Acknowledgements collect in the outbox and leave once per turn.
+//! A message costs one look at its fixed header and one at its stamp; only with QoS 1 or 2 is the length of
+//! the topic read, to find the packet identifier behind it. Acknowledgements collect in the outbox and leave
+//! once per turn.
 
 use dunlin_codec::{Frame, PacketType};
 
@@ -38,8 +39,9 @@ impl Subscriber {
         Self { connection, next_sequence: NextSequence { by_slot: vec![0; senders as usize], topics } }
     }
 
-    /// Reads once, judges what came and sends acknowledgements. Adds to `progress` of a publisher each message of it that
-    /// this subscriber is past, received or missed. The result says whether the socket has no more for now.
+    /// Reads once, judges what came and sends acknowledgements. Adds to `progress` of a publisher each
+    /// message of it that this subscriber is past, received or missed. The result says whether the socket
+    /// has no more for now.
     pub(crate) fn turn(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -97,8 +99,8 @@ impl Subscriber {
 }
 
 impl NextSequence {
-    /// By how many messages of its publisher this one moves the subscriber on: 1 in order, more after a gap, 0 for one that
-    /// was passed before. `None` when the publisher is not one that the subscriber hears.
+    /// By how many messages of its publisher this one moves the subscriber on: 1 in order, more after a gap,
+    /// 0 for one that was passed before. `None` when the publisher is not one that the subscriber hears.
     #[inline]
     fn advance(&mut self, stamp: Stamp) -> Option<u64> {
         let next = self.by_slot.get_mut((stamp.publisher / self.topics) as usize)?;

@@ -4,9 +4,10 @@
 //! warm-up --(warm_up_messages delivered)--> measuring --(duration)--> draining --(all there, or silence)--> figures
 //! ```
 //!
-//! CPU time and deliveries are read together at both ends of the measuring phase, so that neither connecting nor draining is
-//! in the figures; what is lost is only known after draining. Subscribers have their turn before publishers: what is
-//! there is counted before more is sent, and a broker is never kept waiting by a generator that only sends.
+//! CPU time and deliveries are read together at both ends of the measuring phase, so that neither connecting
+//! nor draining is in the figures; what is lost is only known after draining. Subscribers have their turn
+//! before publishers: what is there is counted before more is sent, and a broker is never kept waiting by a
+//! generator that only sends.
 
 use std::io;
 use std::time::{Duration, Instant};

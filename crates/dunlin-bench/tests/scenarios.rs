@@ -1,7 +1,8 @@
-//! Small scenarios against the relay: the generator counts what was sent, what arrived, and what was lost or repeated.
+//! Small scenarios against the relay: the generator counts what was sent, what arrived, and what was lost or
+//! repeated.
 //!
-//! The relay runs in a thread of the test, on a port of its own, so that no broker needs to be installed. A relay that
-//! tampers with messages stands between the generator and the relay where a fault has to be seen.
+//! The relay runs in a thread of the test, on a port of its own, so that no broker needs to be installed. A
+//! relay that tampers with messages stands between the generator and the relay where a fault has to be seen.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

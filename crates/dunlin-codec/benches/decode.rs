@@ -1,7 +1,7 @@
 //! What a small PUBLISH costs: splitting, decoding and encoding, in nanoseconds per packet.
 //!
-//! The packet is that of a sensor: a topic of 24 bytes and a payload of 64. `cargo bench -p dunlin-codec` prints the
-//! figures; `split many` is per packet of a full read buffer.
+//! The packet is that of a sensor: a topic of 24 bytes and a payload of 64. `cargo bench -p dunlin-codec`
+//! prints the figures; `split many` is per packet of a full read buffer.
 
 use std::hint::black_box;
 use std::num::NonZeroU16;

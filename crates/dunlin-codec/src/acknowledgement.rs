@@ -1,8 +1,8 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7): four packets of one shape.
 //!
-//! In MQTT 3.x they are a Packet Identifier and nothing else. MQTT 5.0 adds a Reason Code and properties, and lets the
-//! sender leave them out from the end: two bytes mean Success without properties, three mean without properties. Dunlin
-//! always writes the shortest form. Which Reason Codes are allowed differs among the four.
+//! In MQTT 3.x they are a Packet Identifier and nothing else. MQTT 5.0 adds a Reason Code and properties, and
+//! lets the sender leave them out from the end: two bytes mean Success without properties, three mean without
+//! properties. Dunlin always writes the shortest form. Which Reason Codes are allowed differs among the four.
 
 use crate::error::MalformedPacket;
 use crate::packet_identifier::PacketIdentifier;

@@ -1,7 +1,8 @@
 //! AUTH (section 3.15): the packets of enhanced authentication, in MQTT 5.0 only.
 //!
-//! Without content it means Success. Otherwise Reason Code and properties stand there, and the properties name the
-//! Authentication Method. Whether that is the method of the CONNECT is the core's to judge ([MQTT-4.12.0-5]).
+//! Without content it means Success. Otherwise Reason Code and properties stand there, and the properties
+//! name the Authentication Method. Whether that is the method of the CONNECT is the core's to judge
+//! ([MQTT-4.12.0-5]).
 
 use crate::error::MalformedPacket;
 use crate::packet_type::{PacketType, bit};

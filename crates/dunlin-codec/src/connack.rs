@@ -1,7 +1,8 @@
 //! CONNACK (section 3.2): the Server's answer to CONNECT.
 //!
-//! MQTT 3.x has six return codes where 5.0 has Reason Codes; [`ConnAck`] always holds a Reason Code and the table in
-//! `reason_code.rs` translates. MQTT 3.1 has no Session Present flag: its byte is written as 0 and not looked at.
+//! MQTT 3.x has six return codes where 5.0 has Reason Codes; [`ConnAck`] always holds a Reason Code and the
+//! table in `reason_code.rs` translates. MQTT 3.1 has no Session Present flag: its byte is written as 0 and
+//! not looked at.
 
 use crate::error::MalformedPacket;
 use crate::packet_type::{PacketType, bit};
@@ -25,7 +26,8 @@ pub struct ConnAck<'a> {
     pub properties: ConnAckProperties<'a>,
 }
 
-/// The properties of CONNACK (section 3.2.2.3). What is absent has the default that the specification gives it.
+/// The properties of CONNACK (section 3.2.2.3). What is absent has the default that the specification gives
+/// it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnAckProperties<'a> {
     /// Session Expiry Interval in seconds, when it differs from what the Client asked for.

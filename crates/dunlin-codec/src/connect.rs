@@ -1,11 +1,11 @@
 //! CONNECT (section 3.1): the first packet of a connection, and the only one that names its protocol version.
 //!
-//! [`decode_connect`] therefore fails in three ways that a Server answers differently: a version it does not speak
-//! (CONNACK 0x84 or return code 1), a packet of a known version that is wrong (CONNACK of that version), and bytes that
-//! are no CONNECT at all (close, say nothing).
+//! [`decode_connect`] therefore fails in three ways that a Server answers differently: a version it does not
+//! speak (CONNACK 0x84 or return code 1), a packet of a known version that is wrong (CONNACK of that
+//! version), and bytes that are no CONNECT at all (close, say nothing).
 //!
-//! Name and level are judged strictly as pairs. The bit 7 with which mosquitto marks bridges makes an unknown level, and
-//! such bridges then try again without it.
+//! Name and level are judged strictly as pairs. The bit 7 with which mosquitto marks bridges makes an unknown
+//! level, and such bridges then try again without it.
 
 use std::fmt;
 
@@ -43,7 +43,8 @@ pub struct Connect<'a> {
     pub password: Option<&'a [u8]>,
 }
 
-/// The properties of CONNECT (section 3.1.2.11). What is absent has the default that the specification gives it.
+/// The properties of CONNECT (section 3.1.2.11). What is absent has the default that the specification gives
+/// it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectProperties<'a> {
     /// Session Expiry Interval in seconds; absent means 0, 0xFFFFFFFF means never.
@@ -134,7 +135,8 @@ fn read_after_level(
         Some((qos, retain)) => Some(Will::read(&mut reader, version, qos, retain)?),
         None => None,
     };
-    // MQTT 3.1 lets the Remaining Length take precedence over these two flags: what the flags announce may be missing.
+    // MQTT 3.1 lets the Remaining Length take precedence over these two flags: what the flags announce may be
+    // missing.
     let may_be_missing = version == ProtocolVersion::V3_1;
     // spec(v5): [MQTT-3.1.2-17] [MQTT-3.1.3-12]
     // spec(v3.1.1): [MQTT-3.1.2-19] [MQTT-3.1.3-11]

@@ -1,9 +1,9 @@
 //! DISCONNECT (section 3.14): the last packet of a connection.
 //!
-//! MQTT 3.x knows it only from Client to Server and without content. In 5.0 both sides send it with a Reason Code, and may
-//! leave Reason Code and properties out from the end as in the acknowledgements. Who may send which code, and that a
-//! Server sends no Session Expiry Interval, needs the direction and is the core's to judge
-//! ([`ReasonCode::client_may_disconnect_with`]).
+//! MQTT 3.x knows it only from Client to Server and without content. In 5.0 both sides send it with a Reason
+//! Code, and may leave Reason Code and properties out from the end as in the acknowledgements. Who may send
+//! which code, and that a Server sends no Session Expiry Interval, needs the direction and is the core's to
+//! judge ([`ReasonCode::client_may_disconnect_with`]).
 
 use crate::error::MalformedPacket;
 use crate::packet_type::{PacketType, bit};

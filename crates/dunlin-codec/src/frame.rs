@@ -1,8 +1,8 @@
 //! Cutting packets off a stream of bytes (section 2.1): first byte, Remaining Length, body.
 //!
-//! [`split`] judges what the fixed header alone shows as soon as its bytes are there, so that a peer that sends garbage
-//! is refused at its first bytes and never makes anyone buffer a body that cannot be wanted. It does not know the
-//! protocol version: what it refuses is wrong in all of them.
+//! [`split`] judges what the fixed header alone shows as soon as its bytes are there, so that a peer that
+//! sends garbage is refused at its first bytes and never makes anyone buffer a body that cannot be wanted. It
+//! does not know the protocol version: what it refuses is wrong in all of them.
 
 use crate::error::MalformedPacket;
 use crate::packet_type::PacketType;
@@ -50,8 +50,8 @@ impl Frame<'_> {
 /// Splits the first MQTT Control Packet off `input`.
 ///
 /// # Errors
-/// As soon as the fixed header shows it: an unknown type, wrong flags, a Remaining Length that is too long or not
-/// minimal, or a packet larger than `maximum_packet_size` bytes (0x95).
+/// As soon as the fixed header shows it: an unknown type, wrong flags, a Remaining Length that is too long or
+/// not minimal, or a packet larger than `maximum_packet_size` bytes (0x95).
 #[inline]
 pub fn split(input: &[u8], maximum_packet_size: u32) -> Result<Split<'_>, MalformedPacket> {
     let Some((&first_byte, after_first)) = input.split_first() else {

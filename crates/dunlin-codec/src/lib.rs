@@ -1,15 +1,16 @@
 //! MQTT Control Packets: bytes to values and back, for MQTT 3.1, 3.1.1 and 5.0.
 //!
-//! The crate has no state, no IO and no clock. [`split`] cuts the first packet off a buffer, [`decode`] judges it
-//! whole and gives a view that borrows from the buffer, and every packet has an `encode` that appends a frame. A
-//! value of a type from here is valid: constructors parse.
+//! The crate has no state, no IO and no clock. [`split`] cuts the first packet off a buffer, [`decode`]
+//! judges it whole and gives a view that borrows from the buffer, and every packet has an `encode` that
+//! appends a frame. A value of a type from here is valid: constructors parse.
 //!
 //! What must stay true:
-//! * whatever one packet alone shows to be wrong is refused here, with the Reason Code that the specification gives
-//!   and the statement that was violated ([`MalformedPacket`]); what needs knowledge of the connection or the Session
-//!   is the core's to judge;
+//! * whatever one packet alone shows to be wrong is refused here, with the Reason Code that the specification
+//!   gives and the statement that was violated ([`MalformedPacket`]); what needs knowledge of the connection
+//!   or the Session is the core's to judge;
 //! * no bytes, however hostile, cause a panic or an allocation;
-//! * a packet means the same in all protocol versions: the few differences are decided in the file of that packet.
+//! * a packet means the same in all protocol versions: the few differences are decided in the file of that
+//!   packet.
 //!
 //! ```
 //! use dunlin_codec::{Packet, ProtocolVersion, Split, decode, split};
@@ -25,8 +26,8 @@
 //! assert_eq!(sent, b"\x30\x08\x00\x03a/b\x00hi");
 //! ```
 //!
-//! There is one file per packet type; `property.rs` holds the one table of MQTT 5.0 properties and `reason_code.rs`
-//! the one table of Reason Codes.
+//! There is one file per packet type; `property.rs` holds the one table of MQTT 5.0 properties and
+//! `reason_code.rs` the one table of Reason Codes.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

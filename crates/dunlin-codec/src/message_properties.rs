@@ -1,9 +1,10 @@
 //! The properties of an Application Message that travel with it from publisher to subscriber.
 //!
-//! PUBLISH and the Will in CONNECT share them. All but the Message Expiry Interval reach the subscriber unaltered, so a
-//! broker encodes them once per message, keeps that block ([`MessageProperties::write_forwarded`]) beside the payload, and
-//! copies it into every PUBLISH ([`PublishParts::forwarded`](crate::PublishParts::forwarded)). The expiry interval
-//! shrinks while a message waits, and alias and Subscription Identifiers belong to one connection: they are not in it.
+//! PUBLISH and the Will in CONNECT share them. All but the Message Expiry Interval reach the subscriber
+//! unaltered, so a broker encodes them once per message, keeps that block
+//! ([`MessageProperties::write_forwarded`]) beside the payload, and copies it into every PUBLISH
+//! ([`PublishParts::forwarded`](crate::PublishParts::forwarded)). The expiry interval shrinks while a message
+//! waits, and alias and Subscription Identifiers belong to one connection: they are not in it.
 
 use crate::error::MalformedPacket;
 use crate::packet_type::bit;
@@ -44,8 +45,8 @@ impl<'a> MessageProperties<'a> {
         }
     }
 
-    /// Appends, encoded, what a Server forwards unaltered: Payload Format Indicator, Content Type, Response Topic,
-    /// Correlation Data and the User Properties in order.
+    /// Appends, encoded, what a Server forwards unaltered: Payload Format Indicator, Content Type, Response
+    /// Topic, Correlation Data and the User Properties in order.
     #[inline]
     pub fn write_forwarded(&self, out: &mut Vec<u8>) {
         if self.forwarded_is_empty() {

@@ -1,8 +1,8 @@
 //! All packets as one type, and the way from a frame to it.
 //!
-//! This file only branches; each packet type has its own file, where its fields, their order and the differences between
-//! the protocol versions are. Decoding is the same for both directions: that a Server gets no CONNACK is for the core
-//! to see.
+//! This file only branches; each packet type has its own file, where its fields, their order and the
+//! differences between the protocol versions are. Decoding is the same for both directions: that a Server
+//! gets no CONNACK is for the core to see.
 
 use crate::acknowledgement::Acknowledgement;
 use crate::auth::Auth;

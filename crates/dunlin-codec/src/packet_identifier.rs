@@ -1,7 +1,8 @@
 //! The Packet Identifier (section 2.2.1), which ties an acknowledgement to what it acknowledges.
 //!
-//! Zero is no Packet Identifier, so the type cannot hold it and an `Option` of it costs two bytes. Which identifiers are
-//! in use is the Session's knowledge, and client and server count them independently of each other.
+//! Zero is no Packet Identifier, so the type cannot hold it and an `Option` of it costs two bytes. Which
+//! identifiers are in use is the Session's knowledge, and client and server count them independently of each
+//! other.
 
 use std::fmt;
 use std::num::NonZeroU16;

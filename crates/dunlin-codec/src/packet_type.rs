@@ -1,7 +1,8 @@
 //! The types of MQTT Control Packets (section 2.1.2) and sets of them.
 //!
-//! Two tables, that of the properties and that of the Reason Codes, say in which packets something may stand. Both use
-//! the sets of [`bit`], where the Will counts as a place of its own because it has its own properties inside CONNECT.
+//! Two tables, that of the properties and that of the Reason Codes, say in which packets something may stand.
+//! Both use the sets of [`bit`], where the Will counts as a place of its own because it has its own
+//! properties inside CONNECT.
 
 use std::fmt;
 
@@ -107,7 +108,8 @@ impl PacketType {
         }
     }
 
-    /// The first byte of a packet of this type, with the flags that section 2.1.3 fixes. PUBLISH adds its own flags.
+    /// The first byte of a packet of this type, with the flags that section 2.1.3 fixes. PUBLISH adds its own
+    /// flags.
     #[inline]
     #[must_use]
     pub const fn first_byte(self) -> u8 {

@@ -1,9 +1,10 @@
-//! The properties of MQTT 5.0 (section 2.2.2.2): the one table of identifier, type and the packets they may stand in.
+//! The properties of MQTT 5.0 (section 2.2.2.2): the one table of identifier, type and the packets they may
+//! stand in.
 //!
-//! The macro makes of each row a variant of [`Property`], its decoding, its encoding and the question where it is
-//! allowed. A value that its own property forbids (a Receive Maximum of 0, say) is refused while it is read, so no
-//! packet has to. To add a property: a row here, a field in its packet, one line where that packet is decoded and
-//! one where it is encoded, and vectors.
+//! The macro makes of each row a variant of [`Property`], its decoding, its encoding and the question where
+//! it is allowed. A value that its own property forbids (a Receive Maximum of 0, say) is refused while it is
+//! read, so no packet has to. To add a property: a row here, a field in its packet, one line where that
+//! packet is decoded and one where it is encoded, and vectors.
 
 use std::num::NonZeroU16;
 

@@ -1,9 +1,9 @@
 //! The block of properties of one packet: its Property Length and the properties in it (section 2.2.2).
 //!
-//! [`PropertyBlock::next`] hands out the properties one by one and judges what is the same in every packet: unknown and
-//! misplaced identifiers, duplicates, values out of range. User Properties and Subscription Identifiers, which may stand
-//! there many times, are not handed out as values but remembered as the span of bytes that holds them, so that a packet
-//! with a hundred of them is decoded without allocating.
+//! [`PropertyBlock::next`] hands out the properties one by one and judges what is the same in every packet:
+//! unknown and misplaced identifiers, duplicates, values out of range. User Properties and Subscription
+//! Identifiers, which may stand there many times, are not handed out as values but remembered as the span of
+//! bytes that holds them, so that a packet with a hundred of them is decoded without allocating.
 
 use crate::error::MalformedPacket;
 use crate::packet_type::bit;

@@ -1,9 +1,9 @@
 //! PUBLISH (section 3.3): an Application Message on its way.
 //!
-//! This is the packet that a broker decodes most, so its decoding allocates nothing and copies nothing. A Topic Alias is
-//! not resolved here (the connection knows its aliases), and whether the payload is UTF-8 when the Payload Format
-//! Indicator says so is left to the core, which answers with 0x99 instead of closing. Encoding from the stored parts of a
-//! message, without a `Publish`, is in `publish_parts.rs`.
+//! This is the packet that a broker decodes most, so its decoding allocates nothing and copies nothing. A
+//! Topic Alias is not resolved here (the connection knows its aliases), and whether the payload is UTF-8 when
+//! the Payload Format Indicator says so is left to the core, which answers with 0x99 instead of closing.
+//! Encoding from the stored parts of a message, without a `Publish`, is in `publish_parts.rs`.
 
 use std::num::NonZeroU16;
 

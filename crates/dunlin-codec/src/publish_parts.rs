@@ -1,9 +1,9 @@
 //! Encoding PUBLISH from the parts that a broker keeps: the hot path of a fan-out.
 //!
-//! A message is decoded once and delivered many times. What does not change between deliveries (topic, forwarded
-//! properties, payload) is kept as bytes and copied; what does change (flags, Packet Identifier, expiry, alias,
-//! Subscription Identifiers) is written here. Lengths are computed first, so that a packet too large for its receiver is
-//! never written ([MQTT-3.1.2-24]), and nothing is moved after it was written.
+//! A message is decoded once and delivered many times. What does not change between deliveries (topic,
+//! forwarded properties, payload) is kept as bytes and copied; what does change (flags, Packet Identifier,
+//! expiry, alias, Subscription Identifiers) is written here. Lengths are computed first, so that a packet too
+//! large for its receiver is never written ([MQTT-3.1.2-24]), and nothing is moved after it was written.
 
 use std::num::NonZeroU16;
 
@@ -27,7 +27,8 @@ pub struct PublishParts<'a> {
     pub retain: bool,
     /// A valid Topic Name, or empty when the Topic Alias stands for it.
     pub topic: &'a str,
-    /// Not looked at with QoS 0. With QoS 1 or 2 and `None`, two zero bytes are written for the caller to fill in.
+    /// Not looked at with QoS 0. With QoS 1 or 2 and `None`, two zero bytes are written for the caller to
+    /// fill in.
     pub packet_identifier: Option<PacketIdentifier>,
     /// What is left of the Message Expiry Interval, in seconds.
     pub message_expiry_interval_s: Option<u32>,
@@ -42,8 +43,8 @@ pub struct PublishParts<'a> {
 }
 
 impl PublishParts<'_> {
-    /// The length in bytes of the whole packet, payload included: what a Maximum Packet Size is compared with. Above
-    /// 268,435,460 there is no such packet, and the head must not be encoded.
+    /// The length in bytes of the whole packet, payload included: what a Maximum Packet Size is compared
+    /// with. Above 268,435,460 there is no such packet, and the head must not be encoded.
     #[inline]
     #[must_use]
     pub fn frame_length(&self, version: ProtocolVersion) -> usize {
@@ -51,8 +52,8 @@ impl PublishParts<'_> {
         1 + variable_byte_integer_length(remaining_length) + remaining_length
     }
 
-    /// Appends everything but the payload. The result is the offset in `out` of the Packet Identifier's two bytes, so that
-    /// a fan-out can copy the frame and patch them; `None` with QoS 0.
+    /// Appends everything but the payload. The result is the offset in `out` of the Packet Identifier's two
+    /// bytes, so that a fan-out can copy the frame and patch them; `None` with QoS 0.
     #[inline]
     pub fn encode_head(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Option<usize> {
         self.head().write(version, out, |out| out.extend_from_slice(self.forwarded))

@@ -1,7 +1,8 @@
 //! The three Quality of Service levels (section 4.3).
 //!
-//! On the wire a QoS is always two bits, and the value 3 is never allowed. What a 3 means differs from field to field
-//! (malformed in PUBLISH and CONNECT, a Protocol Error in SUBSCRIBE), so [`QoS::from_bits`] only says that it is none.
+//! On the wire a QoS is always two bits, and the value 3 is never allowed. What a 3 means differs from field
+//! to field (malformed in PUBLISH and CONNECT, a Protocol Error in SUBSCRIBE), so [`QoS::from_bits`] only
+//! says that it is none.
 
 /// How often an Application Message arrives: at most, at least or exactly once.
 #[repr(u8)]

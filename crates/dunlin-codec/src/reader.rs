@@ -1,7 +1,7 @@
 //! A cursor over the bytes of one packet body: the only place where bytes are taken apart (section 1.5).
 //!
-//! Every method takes its data type from the front or says why it cannot, and never looks past the end. A body that ends
-//! inside a field is a Malformed Packet, as is every value that is not of its type.
+//! Every method takes its data type from the front or says why it cannot, and never looks past the end. A
+//! body that ends inside a field is a Malformed Packet, as is every value that is not of its type.
 
 use crate::VARIABLE_BYTE_INTEGER_MAX;
 use crate::error::MalformedPacket;
@@ -91,8 +91,8 @@ impl<'a> Reader<'a> {
         self.take(usize::from(length))
     }
 
-    /// A UTF-8 Encoded String (section 1.5.4) before it is searched for U+0000: for topics, which are searched for
-    /// wildcards in the same pass.
+    /// A UTF-8 Encoded String (section 1.5.4) before it is searched for U+0000: for topics, which are
+    /// searched for wildcards in the same pass.
     #[inline]
     pub(crate) fn string_before_null_check(&mut self) -> Result<&'a str, MalformedPacket> {
         let bytes = self.binary()?;
@@ -138,8 +138,8 @@ fn trailing_bytes() -> MalformedPacket {
     MalformedPacket::malformed("1.2", "bytes are left after the last field of the packet")
 }
 
-/// Reads a Variable Byte Integer (section 1.5.5) from the front: its value and its length of 1 to 4 bytes. `None` when
-/// the bytes end inside it.
+/// Reads a Variable Byte Integer (section 1.5.5) from the front: its value and its length of 1 to 4 bytes.
+/// `None` when the bytes end inside it.
 #[inline]
 pub(crate) fn variable_byte_integer(bytes: &[u8]) -> Result<Option<(u32, usize)>, MalformedPacket> {
     match bytes.first() {

@@ -1,8 +1,8 @@
 //! The Reason Codes of MQTT 5.0 and the return codes of MQTT 3.x.
 //!
-//! There is one table (section 2.4): code, name, the packets in which it may stand. Everything else follows from it, and
-//! decoding uses it to judge the codes that a peer sends. MQTT 3.x knows five refusals in CONNACK; the core thinks in
-//! Reason Codes only, and the two functions at the end translate.
+//! There is one table (section 2.4): code, name, the packets in which it may stand. Everything else follows
+//! from it, and decoding uses it to judge the codes that a peer sends. MQTT 3.x knows five refusals in
+//! CONNACK; the core thinks in Reason Codes only, and the two functions at the end translate.
 
 use std::fmt;
 
@@ -151,7 +151,8 @@ impl ReasonCode {
         }
     }
 
-    /// The Reason Code that says what this return code of a 3.x CONNACK says; `None` for the reserved ones (from 6).
+    /// The Reason Code that says what this return code of a 3.x CONNACK says; `None` for the reserved ones
+    /// (from 6).
     #[must_use]
     pub const fn from_return_code(return_code: u8) -> Option<Self> {
         Some(match return_code {

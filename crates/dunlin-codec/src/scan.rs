@@ -1,8 +1,8 @@
 //! Searching short strings for the few bytes that MQTT forbids in them.
 //!
-//! Every string of every packet is searched for U+0000, and every topic for wildcards too. Most are 5 to 60 bytes long,
-//! too short for a general search to pay for its preparations, so eight bytes are looked at in one step. All bytes
-//! searched for are ASCII, which no longer UTF-8 sequence contains.
+//! Every string of every packet is searched for U+0000, and every topic for wildcards too. Most are 5 to 60
+//! bytes long, too short for a general search to pay for its preparations, so eight bytes are looked at in
+//! one step. All bytes searched for are ASCII, which no longer UTF-8 sequence contains.
 
 const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
 
@@ -32,7 +32,8 @@ fn any(bytes: &[u8], word_has: impl Fn(u64) -> bool, is_one: impl Fn(u8) -> bool
     words.iter().any(|word| word_has(u64::from_ne_bytes(*word))) || word_has(u64::from_ne_bytes(*last))
 }
 
-/// Whether one of the eight bytes is 0: only then does a borrow reach the top bit of a byte that had it clear.
+/// Whether one of the eight bytes is 0: only then does a borrow reach the top bit of a byte that had it
+/// clear.
 #[inline]
 const fn has_zero_byte(word: u64) -> bool {
     word.wrapping_sub(EVERY_BYTE) & !word & (EVERY_BYTE << 7) != 0

@@ -1,8 +1,9 @@
 //! Shared Subscriptions (section 4.8.2): `$share/{ShareName}/{filter}`.
 //!
-//! What SUBSCRIBE and UNSUBSCRIBE carry is either a plain Topic Filter or one with a Share Name in front. The prefix
-//! `$share/` is never part of a topic, and a string that begins with it and is no Shared Subscription is refused, also
-//! in MQTT 3.x, where Shared Subscriptions are Dunlin's extension: a client that mistypes one should be told.
+//! What SUBSCRIBE and UNSUBSCRIBE carry is either a plain Topic Filter or one with a Share Name in front. The
+//! prefix `$share/` is never part of a topic, and a string that begins with it and is no Shared Subscription
+//! is refused, also in MQTT 3.x, where Shared Subscriptions are Dunlin's extension: a client that mistypes
+//! one should be told.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! SUBACK (section 3.9): one Reason Code for each filter of the SUBSCRIBE, in its order.
 //!
-//! The codes stay bytes: a list of them is what both sides have at hand. In MQTT 3.x they are the granted QoS or 0x80 for
-//! every failure, so encoding for 3.x turns each failure into 0x80.
+//! The codes stay bytes: a list of them is what both sides have at hand. In MQTT 3.x they are the granted QoS
+//! or 0x80 for every failure, so encoding for 3.x turns each failure into 0x80.
 
 use crate::error::MalformedPacket;
 use crate::packet_identifier::PacketIdentifier;

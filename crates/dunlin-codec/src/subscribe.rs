@@ -1,7 +1,7 @@
 //! SUBSCRIBE (section 3.8): Topic Filters, each with its options.
 //!
-//! The list is judged whole while the packet is decoded and then read again, lazily, from the packet's own bytes: a
-//! SUBSCRIBE with ten thousand filters allocates nothing here.
+//! The list is judged whole while the packet is decoded and then read again, lazily, from the packet's own
+//! bytes: a SUBSCRIBE with ten thousand filters allocates nothing here.
 
 use std::fmt;
 
@@ -35,8 +35,8 @@ pub struct Subscribe<'a> {
 pub struct SubscribeFilters<'a>(&'a [u8]);
 
 impl<'a> SubscribeFilters<'a> {
-    /// The filters in an encoded payload, such as [`encode_subscribe_filters`] makes. The list ends where the bytes hold
-    /// no valid filter.
+    /// The filters in an encoded payload, such as [`encode_subscribe_filters`] makes. The list ends where the
+    /// bytes hold no valid filter.
     #[must_use]
     pub const fn from_encoded(payload: &'a [u8]) -> Self {
         Self(payload)

@@ -1,8 +1,8 @@
 //! The Subscription Identifiers of a PUBLISH (section 3.3.2.3.8).
 //!
-//! A Server sends the identifier of every matching Subscription that has one, so there may be several, and the order has
-//! no meaning. A Client never sends any: [MQTT-3.3.4-6] is for the core to judge, since the codec does not know who
-//! sent a packet.
+//! A Server sends the identifier of every matching Subscription that has one, so there may be several, and
+//! the order has no meaning. A Client never sends any: [MQTT-3.3.4-6] is for the core to judge, since the
+//! codec does not know who sent a packet.
 
 use std::fmt;
 
@@ -19,8 +19,9 @@ impl<'a> SubscriptionIdentifiers<'a> {
         Self(block)
     }
 
-    /// The Subscription Identifiers in a block of encoded properties, such as [`encode_subscription_identifiers`] makes.
-    /// Whatever is none is passed over, and the list ends where the block makes no sense.
+    /// The Subscription Identifiers in a block of encoded properties, such as
+    /// [`encode_subscription_identifiers`] makes. Whatever is none is passed over, and the list ends
+    /// where the block makes no sense.
     #[must_use]
     pub const fn from_encoded(block: &'a [u8]) -> Self {
         Self(block)
@@ -49,7 +50,8 @@ impl<'a> SubscriptionIdentifiers<'a> {
     }
 }
 
-/// Encodes identifiers so that [`SubscriptionIdentifiers::from_encoded`] can stand for them in a packet to send.
+/// Encodes identifiers so that [`SubscriptionIdentifiers::from_encoded`] can stand for them in a packet to
+/// send.
 #[must_use]
 pub fn encode_subscription_identifiers(identifiers: &[u32]) -> Vec<u8> {
     let mut block = Vec::new();

@@ -1,7 +1,7 @@
 //! The Subscription Options (section 3.8.3.1): one byte after each Topic Filter of a SUBSCRIBE.
 //!
-//! In MQTT 3.x that byte is the Requested QoS and its other bits are reserved. The specification tells the bad values
-//! apart: reserved bits make a Malformed Packet, a QoS or Retain Handling of 3 a Protocol Error.
+//! In MQTT 3.x that byte is the Requested QoS and its other bits are reserved. The specification tells the
+//! bad values apart: reserved bits make a Malformed Packet, a QoS or Retain Handling of 3 a Protocol Error.
 
 use crate::error::MalformedPacket;
 use crate::qos::QoS;

@@ -1,10 +1,11 @@
 //! Topic Names and Topic Filters (section 4.7): what may be published to, and what may be subscribed to.
 //!
-//! Both are borrowed strings that were parsed once; who holds one need not check it again. Nothing is ever normalised:
-//! `/a`, `a` and `a/` are three topics, an empty level is a level, and case counts ([MQTT-4.7.3-4]).
+//! Both are borrowed strings that were parsed once; who holds one need not check it again. Nothing is ever
+//! normalised: `/a`, `a` and `a/` are three topics, an empty level is a level, and case counts
+//! ([MQTT-4.7.3-4]).
 //!
-//! [`TopicFilter::matches`] is the definition of matching in its plainest form. The router finds the same answers in
-//! sublinear time and is tested against it.
+//! [`TopicFilter::matches`] is the definition of matching in its plainest form. The router finds the same
+//! answers in sublinear time and is tested against it.
 
 use std::fmt;
 
@@ -94,7 +95,8 @@ impl<'a> TopicName<'a> {
 }
 
 impl<'a> TopicFilter<'a> {
-    /// Parses a Topic Filter. `$share/` has no meaning here; see [`SubscriptionFilter`](crate::SubscriptionFilter).
+    /// Parses a Topic Filter. `$share/` has no meaning here; see
+    /// [`SubscriptionFilter`](crate::SubscriptionFilter).
     ///
     /// # Errors
     /// When the string is empty, too long, contains U+0000, or has a wildcard where none may stand.

@@ -1,7 +1,7 @@
 //! UNSUBSCRIBE (section 3.10): the filters whose Subscriptions are to end.
 //!
-//! Filters are judged as in SUBSCRIBE, since one that could never have been subscribed to is a mistake worth telling. As
-//! there, the list is read lazily from the packet's own bytes.
+//! Filters are judged as in SUBSCRIBE, since one that could never have been subscribed to is a mistake worth
+//! telling. As there, the list is read lazily from the packet's own bytes.
 
 use std::fmt;
 
@@ -31,8 +31,8 @@ pub struct Unsubscribe<'a> {
 pub struct UnsubscribeFilters<'a>(&'a [u8]);
 
 impl<'a> UnsubscribeFilters<'a> {
-    /// The filters in an encoded payload, such as [`encode_unsubscribe_filters`] makes. The list ends where the bytes hold
-    /// no valid filter.
+    /// The filters in an encoded payload, such as [`encode_unsubscribe_filters`] makes. The list ends where
+    /// the bytes hold no valid filter.
     #[must_use]
     pub const fn from_encoded(payload: &'a [u8]) -> Self {
         Self(payload)

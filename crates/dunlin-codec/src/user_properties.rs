@@ -1,8 +1,8 @@
 //! User Properties: name-value pairs whose meaning is the application's (section 3.1.2.11.8 and others).
 //!
-//! The same name may come again, and the order is kept from publisher to subscriber ([MQTT-3.3.2-18]). The list is a
-//! slice of the packet's own bytes, read again when somebody asks. Other properties may stand between them; they are
-//! skipped. Two lists are equal when they yield the same pairs.
+//! The same name may come again, and the order is kept from publisher to subscriber ([MQTT-3.3.2-18]). The
+//! list is a slice of the packet's own bytes, read again when somebody asks. Other properties may stand
+//! between them; they are skipped. Two lists are equal when they yield the same pairs.
 
 use std::fmt;
 
@@ -23,8 +23,8 @@ impl<'a> UserProperties<'a> {
         Self { block, is_pure }
     }
 
-    /// The User Properties in a block of encoded properties, such as [`encode_user_properties`] makes. Whatever is no
-    /// User Property is passed over, and the list ends where the block makes no sense.
+    /// The User Properties in a block of encoded properties, such as [`encode_user_properties`] makes.
+    /// Whatever is no User Property is passed over, and the list ends where the block makes no sense.
     #[must_use]
     pub const fn from_encoded(block: &'a [u8]) -> Self {
         Self { block, is_pure: false }

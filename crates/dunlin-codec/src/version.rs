@@ -1,7 +1,8 @@
 //! The protocol versions that Dunlin speaks, and how CONNECT names them.
 //!
-//! A version is the pair of protocol name and protocol level in CONNECT. Later packets do not repeat it, so every
-//! decoder and encoder takes it as an argument. The order is that of publication: `version >= V3_1_1` reads as it says.
+//! A version is the pair of protocol name and protocol level in CONNECT. Later packets do not repeat it, so
+//! every decoder and encoder takes it as an argument. The order is that of publication: `version >= V3_1_1`
+//! reads as it says.
 
 use std::fmt;
 

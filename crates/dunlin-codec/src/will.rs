@@ -1,8 +1,8 @@
 //! The Will Message inside CONNECT (section 3.1.2.5 and 3.1.3.2 to 3.1.3.4).
 //!
-//! Its QoS and RETAIN stand in the Connect Flags, which `connect.rs` judges; topic, payload and properties stand in the
-//! payload of CONNECT. The Will Delay Interval is the Will's alone; the other properties are those of the message
-//! that will be published.
+//! Its QoS and RETAIN stand in the Connect Flags, which `connect.rs` judges; topic, payload and properties
+//! stand in the payload of CONNECT. The Will Delay Interval is the Will's alone; the other properties are
+//! those of the message that will be published.
 
 use crate::error::MalformedPacket;
 use crate::message_properties::MessageProperties;

@@ -1,9 +1,9 @@
 //! How MQTT's data types are appended to a buffer (section 1.5), and how a frame gets its lengths.
 //!
-//! Encoding cannot fail. A string or binary field longer than its two length bytes can say is cut (a string at a
-//! character), which no value that came from decoding ever needs. Most packets are written body first, and the
-//! lengths are then inserted before it: bodies are short, and each field is named once. PUBLISH, whose payload may be
-//! long, computes its lengths instead (`publish_parts.rs`).
+//! Encoding cannot fail. A string or binary field longer than its two length bytes can say is cut (a string
+//! at a character), which no value that came from decoding ever needs. Most packets are written body first,
+//! and the lengths are then inserted before it: bodies are short, and each field is named once. PUBLISH,
+//! whose payload may be long, computes its lengths instead (`publish_parts.rs`).
 
 use crate::VARIABLE_BYTE_INTEGER_MAX;
 use crate::packet_type::PacketType;

@@ -1,7 +1,8 @@
 //! Enhanced authentication as an interface (5.0 section 4.12).
 //!
-//! A [`Mechanism`] is one exchange: it is fed what the client sends and says what to answer. The handshake and the re-authentication of a connected
-//! client drive it; mechanisms themselves (SCRAM, ...) are given to the shard by whoever embeds it. A mechanism must not block.
+//! A [`Mechanism`] is one exchange: it is fed what the client sends and says what to answer. The handshake
+//! and the re-authentication of a connected client drive it; mechanisms themselves (SCRAM, ...) are given to
+//! the shard by whoever embeds it. A mechanism must not block.
 
 use crate::identity::Identity;
 use dunlin_codec::ReasonCode;

@@ -1,7 +1,8 @@
 //! The question "may this client do that?", asked where it decides.
 //!
-//! The core asks at CONNECT for the Will, at SUBSCRIBE, at PUBLISH (after a Topic Alias is resolved) and at each delivery. Who
-//! answers lives outside (`auth.acl_file` in the package `dunlin`). Answers must be quick and must not block.
+//! The core asks at CONNECT for the Will, at SUBSCRIBE, at PUBLISH (after a Topic Alias is resolved) and at
+//! each delivery. Who answers lives outside (`auth.acl_file` in the package `dunlin`). Answers must be quick
+//! and must not block.
 
 use crate::identity::Identity;
 use dunlin_codec::TopicFilter;

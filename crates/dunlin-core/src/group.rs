@@ -1,7 +1,8 @@
 //! A shared group: the Session members of one Shared Subscription, and the work that waits for them.
 //!
-//! `$share/name/filter` is a work queue (5.0 section 4.8.2). A group lives on the shard that its text hashes to; members may live
-//! anywhere. A message is given to a member only at the moment that member can take it, so nothing ever waits behind a member that is away or full:
+//! `$share/name/filter` is a work queue (5.0 section 4.8.2). A group lives on the shard that its text hashes
+//! to; members may live anywhere. A message is given to a member only at the moment that member can take it,
+//! so nothing ever waits behind a member that is away or full:
 //!
 //! ```text
 //!   publish ──> pick a ready member ──> Taken ──────────────> outstanding + 1 ──> done ──> outstanding - 1
@@ -133,8 +134,8 @@ impl Group {
         &self.members
     }
 
-    /// The least loaded member that can take a message now; among equals, the one whose turn it is. A QoS 0 message needs a connected
-    /// member only.
+    /// The least loaded member that can take a message now; among equals, the one whose turn it is. A QoS 0
+    /// message needs a connected member only.
     pub fn pick(&mut self, needs_quota: bool) -> Option<Member> {
         let count = self.members.len();
         let candidates = (1..=count).map(|step| (self.last_picked + step) % count);

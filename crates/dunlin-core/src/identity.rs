@@ -14,7 +14,8 @@ impl ClientIdentifier {
         (!identifier.is_empty()).then(|| Self(Arc::from(identifier)))
     }
 
-    /// An identifier for a client that brought none, from 80 random bits, in the characters every Server must accept.
+    /// An identifier for a client that brought none, from 80 random bits, in the characters every Server must
+    /// accept.
     // spec(v5): [MQTT-3.1.3-6] [MQTT-3.2.2-16]
     // spec(v3.1.1): [MQTT-3.1.3-6]
     pub fn assigned(random: u128) -> Self {
@@ -53,9 +54,11 @@ impl fmt::Display for ClientIdentifier {
 /// A shard's number, 0 to N - 1.
 pub type ShardId = u16;
 
-/// The shard that owns what `text` names: a Session by its client identifier, a shared group by its `$share/...` filter.
+/// The shard that owns what `text` names: a Session by its client identifier, a shared group by its
+/// `$share/...` filter.
 ///
-/// A pure function of the text and the number of shards, the same on every shard and in every life of the process.
+/// A pure function of the text and the number of shards, the same on every shard and in every life of the
+/// process.
 pub fn partition(text: &str, shards: u16) -> ShardId {
     (hash(text) % u64::from(shards.max(1))) as ShardId
 }
@@ -67,6 +70,7 @@ fn hash(text: &str) -> u64 {
 /// Who a client turned out to be, for authorisation and logs.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Identity {
-    /// The User Name that was verified, or that enhanced authentication or a certificate gave; none for anonymous clients.
+    /// The User Name that was verified, or that enhanced authentication or a certificate gave; none for
+    /// anonymous clients.
     pub user_name: Option<Box<str>>,
 }

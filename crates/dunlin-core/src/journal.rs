@@ -1,9 +1,10 @@
 //! The store seam: every durable change as a value, and the position an acknowledgement waits for.
 //!
-//! Memory is a fold of the records. A shard stages a [`Record`] at the moment it changes what must survive a crash (a persistent
-//! Session, a Retained Message), the runtime takes the records at the end of a turn ([`Shard::poll_record`](crate::Shard::poll_record)) and hands
-//! them to a store, and the store's progress comes back through `handle_durable`. Acknowledgements carry the position after
-//! their records and leave when that is durable.
+//! Memory is a fold of the records. A shard stages a [`Record`] at the moment it changes what must survive a
+//! crash (a persistent Session, a Retained Message), the runtime takes the records at the end of a turn
+//! ([`Shard::poll_record`](crate::Shard::poll_record)) and hands them to a store, and the store's progress
+//! comes back through `handle_durable`. Acknowledgements carry the position after their records and leave
+//! when that is durable.
 //!
 //! With `Settings::durable` off nothing is staged and every position is durable at once.
 

@@ -1,12 +1,13 @@
 //! Application Messages, as they are routed and as they are kept.
 //!
-//! A PUBLISH is routed from the bytes it arrived in: a [`Publication`] borrows them, and a QoS 0 message for connected
-//! clients never becomes anything else. Only when somebody has to keep it (a queue, an unacknowledged delivery, the retained
-//! tree, another shard) is it copied once into an [`ApplicationMessage`], which all of them share. Topic Name, forwarded properties and
-//! payload lie in one allocation, in that order.
+//! A PUBLISH is routed from the bytes it arrived in: a [`Publication`] borrows them, and a QoS 0 message for
+//! connected clients never becomes anything else. Only when somebody has to keep it (a queue, an
+//! unacknowledged delivery, the retained tree, another shard) is it copied once into an
+//! [`ApplicationMessage`], which all of them share. Topic Name, forwarded properties and payload lie in one
+//! allocation, in that order.
 //!
-//! The forwarded properties are the encoded bytes of 5.0 section 3.3.2.3 that a Server must pass on unaltered; the others
-//! (expiry, alias, Subscription Identifiers) are made anew for each receiver.
+//! The forwarded properties are the encoded bytes of 5.0 section 3.3.2.3 that a Server must pass on
+//! unaltered; the others (expiry, alias, Subscription Identifiers) are made anew for each receiver.
 
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -25,7 +26,8 @@ pub struct MessageId {
     pub origin: u16,
 }
 
-/// Bytes of message bodies alive, counted by the shard that made them and given back by whoever drops the last reference.
+/// Bytes of message bodies alive, counted by the shard that made them and given back by whoever drops the
+/// last reference.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryGauge(Arc<AtomicUsize>);
 
@@ -45,7 +47,8 @@ pub struct ApplicationMessage {
     pub qos: QoS,
     /// The RETAIN flag it was published with.
     pub retain: bool,
-    /// [`ClientIdentifier::hash`](crate::identity::ClientIdentifier::hash) of who published it, for No Local.
+    /// [`ClientIdentifier::hash`](crate::identity::ClientIdentifier::hash) of who published it, for No
+    /// Local.
     pub publisher: u64,
     /// When it expires (5.0 section 3.3.2.3.3).
     pub expires_at: Option<Timestamp>,

@@ -1,12 +1,14 @@
 //! What shards tell each other.
 //!
-//! Each ordered pair of shards has one first-in, first-out stream of [`PeerMessage`]s, carried in batches by the runtime. The receiver counts what it
-//! has applied (durably, where that matters) and tells the count back; an acknowledgement that depends on a peer
-//! waits for "peer p has applied n" ([`Link::has_applied`]). The same count bounds how far a fast shard can run ahead of a slow one.
+//! Each ordered pair of shards has one first-in, first-out stream of [`PeerMessage`]s, carried in batches by
+//! the runtime. The receiver counts what it has applied (durably, where that matters) and tells the count
+//! back; an acknowledgement that depends on a peer waits for "peer p has applied n" ([`Link::has_applied`]).
+//! The same count bounds how far a fast shard can run ahead of a slow one.
 //!
-//! Interest is always about the sender's own shard ("I have subscribers for this filter"), so the streams need no order among
-//! each other. Retained Messages are kept by every shard, so that a subscriber finds them in the same order as the live messages; the
-//! greater [`MessageId`](crate::message::MessageId) wins where two shards publish to one topic at once.
+//! Interest is always about the sender's own shard ("I have subscribers for this filter"), so the streams
+//! need no order among each other. Retained Messages are kept by every shard, so that a subscriber finds them
+//! in the same order as the live messages; the greater [`MessageId`](crate::message::MessageId) wins where
+//! two shards publish to one topic at once.
 
 use crate::group::Ticket;
 use crate::identity::ShardId;
@@ -199,7 +201,8 @@ impl Link {
         self.received
     }
 
-    /// What to tell the peer when `received` of its messages are applied: the count, if it has grown and nothing is withheld.
+    /// What to tell the peer when `received` of its messages are applied: the count, if it has grown and
+    /// nothing is withheld.
     pub(crate) fn applied_to_tell(&mut self, received: u64) -> Option<u64> {
         (self.withheld == 0 && self.told < received).then(|| {
             self.told = received;

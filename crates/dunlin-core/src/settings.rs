@@ -1,7 +1,7 @@
 //! Every limit and choice of the core, as plain values.
 //!
-//! The configuration reference (`docs/configuration.md`) describes each option for users; the root package maps its
-//! configuration onto this. The defaults here are those of the product.
+//! The configuration reference (`docs/configuration.md`) describes each option for users; the root package
+//! maps its configuration onto this. The defaults here are those of the product.
 
 use std::time::Duration;
 
@@ -77,13 +77,16 @@ pub struct Settings {
     pub retained_messages_max: usize,
     /// Bytes of Retained Messages.
     pub retained_bytes_max: usize,
-    /// Bytes of message bodies held for anybody; above it, publications that must be stored are refused with 0x97.
+    /// Bytes of message bodies held for anybody; above it, publications that must be stored are refused with
+    /// 0x97.
     pub memory_bytes_max: usize,
-    /// Encoded bytes that may wait for a client that reads slowly. QoS 0 above it is dropped, QoS 1 and 2 stay queued.
+    /// Encoded bytes that may wait for a client that reads slowly. QoS 0 above it is dropped, QoS 1 and 2
+    /// stay queued.
     pub outbox_bytes_max: usize,
     /// How long a slow reader may slow its publishers before it is left behind.
     pub slow_consumer_grace: Duration,
-    /// Response Information for clients that request it, `%c` standing for the client identifier (5.0 section 3.2.2.3.15).
+    /// Response Information for clients that request it, `%c` standing for the client identifier (5.0
+    /// section 3.2.2.3.15).
     pub response_information: Option<String>,
     /// Whether durable changes are handed out as records (`Shard::poll_record`) and awaited.
     pub durable: bool,

@@ -1,7 +1,8 @@
 //! A table of things that come and go, addressed by keys that never mean a later thing.
 //!
-//! An index is reused after its thing has left; the generation in a [`Key`] tells the two apart. Timers, runtime tasks and peer
-//! shards hold keys, so that a late message about a connection that has ended finds nothing instead of its successor.
+//! An index is reused after its thing has left; the generation in a [`Key`] tells the two apart. Timers,
+//! runtime tasks and peer shards hold keys, so that a late message about a connection that has ended finds
+//! nothing instead of its successor.
 
 use slab::Slab;
 

@@ -1,7 +1,8 @@
 //! Points in time, as the outside world tells them.
 //!
-//! The core never asks for the time: every `handle_*` gets `now`. Deadlines of Sessions and messages outlive the process,
-//! so a timestamp counts from the Unix epoch; the runtime must hand in values that never go backwards.
+//! The core never asks for the time: every `handle_*` gets `now`. Deadlines of Sessions and messages outlive
+//! the process, so a timestamp counts from the Unix epoch; the runtime must hand in values that never go
+//! backwards.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! What a shard has to do later.
 //!
-//! A binary heap of deadlines with lazy cancellation: a timer whose owner has left, or has moved its deadline, is recognised when
-//! it fires and forgotten or armed again. Keep Alive therefore costs nothing per packet: a packet stores its time in the
-//! connection, and the one timer of the connection looks at that when it fires. Owners that leave early (a connection of
-//! one second with a Keep Alive of hours) would leave their timers behind; `forget` counts those, and the heap is swept when they
-//! outnumber the rest.
+//! A binary heap of deadlines with lazy cancellation: a timer whose owner has left, or has moved its
+//! deadline, is recognised when it fires and forgotten or armed again. Keep Alive therefore costs nothing per
+//! packet: a packet stores its time in the connection, and the one timer of the connection looks at that when
+//! it fires. Owners that leave early (a connection of one second with a Keep Alive of hours) would leave
+//! their timers behind; `forget` counts those, and the heap is swept when they outnumber the rest.
 
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -18,7 +18,8 @@ pub enum Timer {
     KeepAlive(Key),
     /// The slow consumer's grace is over.
     SlowConsumer(Key),
-    /// The client of this Session has been away for so long that its Will or the end of the Session may be due.
+    /// The client of this Session has been away for so long that its Will or the end of the Session may be
+    /// due.
     Absence(Key),
     /// Some Retained Message may have expired.
     RetainedExpiry,

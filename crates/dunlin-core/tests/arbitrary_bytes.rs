@@ -1,8 +1,9 @@
 //! A connection fed with arbitrary bytes, in the bounds of an ordinary test.
 //!
-//! Bytes that are all random are refused at the second packet at the latest. So most of these are packets of an attacker who
-//! knows MQTT: of every type, good or nearly good, about topics that it shares with others, with a byte changed here and there.
-//! The search without bounds is `fuzz/fuzz_targets/connection.rs`; what is asserted is in `hostile/mod.rs`.
+//! Bytes that are all random are refused at the second packet at the latest. So most of these are packets of
+//! an attacker who knows MQTT: of every type, good or nearly good, about topics that it shares with others,
+//! with a byte changed here and there. The search without bounds is `fuzz/fuzz_targets/connection.rs`; what
+//! is asserted is in `hostile/mod.rs`.
 // spec(v5): [MQTT-4.13.1-1]
 // spec(v3.1.1): [MQTT-4.8.0-1]
 

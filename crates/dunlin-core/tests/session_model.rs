@@ -1,8 +1,9 @@
 //! The two halves of a Session against lists that are searched from end to end.
 //!
-//! `Outbound` finds an exchange by arithmetic in a window with holes; the model is a list of the exchanges that are not
-//! over. Connections begin and end with other quotas, acknowledgements come in any order and with wrong identifiers, members of
-//! shared groups leave, and the sequence of Packet Identifiers is brought near its end first, so that it wraps.
+//! `Outbound` finds an exchange by arithmetic in a window with holes; the model is a list of the exchanges
+//! that are not over. Connections begin and end with other quotas, acknowledgements come in any order and
+//! with wrong identifiers, members of shared groups leave, and the sequence of Packet Identifiers is brought
+//! near its end first, so that it wraps.
 
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::group::{GroupId, Ticket};

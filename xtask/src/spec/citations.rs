@@ -1,9 +1,9 @@
 //! The citations in code and tests.
 //!
-//! A citation is a comment that begins with `spec(v5):` or `spec(v3.1.1):` and then names statements in brackets; more
-//! brackets may follow in comments on the next lines, and any words may stand behind them. Rust files cite with `//`,
-//! test data and scripts with `#` or `//`. A comment that begins like a citation and is none is reported: a statement
-//! must not lose its proof through a slip of the pen.
+//! A citation is a comment that begins with `spec(v5):` or `spec(v3.1.1):` and then names statements in
+//! brackets; more brackets may follow in comments on the next lines, and any words may stand behind them.
+//! Rust files cite with `//`, test data and scripts with `#` or `//`. A comment that begins like a citation
+//! and is none is reported: a statement must not lose its proof through a slip of the pen.
 
 use std::fs;
 use std::path::Path;
@@ -133,7 +133,8 @@ impl Found {
     }
 }
 
-/// Reads what follows `spec(`. A citation of a section, such as `spec(v5): 4.13`, names no statement and is fine.
+/// Reads what follows `spec(`. A citation of a section, such as `spec(v5): 4.13`, names no statement and is
+/// fine.
 fn parse(rest: &str) -> Result<(Version, Vec<String>), String> {
     let (version, rest) = rest.split_once("):").ok_or("a citation looks like `spec(v5): [MQTT-3.3.1-2]`")?;
     let known = Version::ALL.into_iter().find(|known| known.cited_as() == version);
@@ -164,7 +165,8 @@ fn identifiers(text: &str) -> Result<Vec<String>, String> {
     Ok(ids)
 }
 
-/// Whether all that a file cites is cited by a test: data and scripts of tests, and Rust files that hold only tests.
+/// Whether all that a file cites is cited by a test: data and scripts of tests, and Rust files that hold only
+/// tests.
 fn is_test_file(file: &str) -> bool {
     let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
     let in_test_folder = folder.split('/').any(|part| matches!(part, "tests" | "conformance" | "vectors"));
@@ -181,8 +183,8 @@ fn comment_of(line: &str) -> Option<&str> {
     Some(line[begin..].trim_start_matches(['#', '/']).trim())
 }
 
-/// The test case that line `line` of data or of a script belongs to: the first title found below the comment's own
-/// block, or else the last one above it.
+/// The test case that line `line` of data or of a script belongs to: the first title found below the
+/// comment's own block, or else the last one above it.
 fn case_name(lines: &[&str], line: usize) -> String {
     let below = lines.iter().skip(line);
     let own_block = below.skip_while(|text| comment_of(text).is_some() && title_of(text).is_none());
@@ -191,8 +193,8 @@ fn case_name(lines: &[&str], line: usize) -> String {
     directly_below.or_else(above).unwrap_or_default().to_owned()
 }
 
-/// What a line calls its case: a Python or JavaScript function, a JavaScript `test('..')`, a TOML `name = ".."`, a
-/// heading such as `== case`.
+/// What a line calls its case: a Python or JavaScript function, a JavaScript `test('..')`, a TOML `name =
+/// ".."`, a heading such as `== case`.
 fn title_of(line: &str) -> Option<&str> {
     let line = line.trim();
     let function = line.trim_start_matches("export ").trim_start_matches("async ");

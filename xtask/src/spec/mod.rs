@@ -1,11 +1,12 @@
-//! `cargo xtask spec`: each statement of the specification, the code that decides it and the test that shows it.
+//! `cargo xtask spec`: each statement of the specification, the code that decides it and the test that shows
+//! it.
 //!
-//! `spec/*.tsv` lists the normative statements of MQTT 5.0 and 3.1.1 in our own words. Code and tests cite them in
-//! comments, `// spec(v5): [MQTT-3.3.1-2]`, and this command joins the two into `docs/compliance.md`. What must stay
-//! true: a statement that binds a Server has code and a test, or an exception with its reason.
+//! `spec/*.tsv` lists the normative statements of MQTT 5.0 and 3.1.1 in our own words. Code and tests cite
+//! them in comments, `// spec(v5): [MQTT-3.3.1-2]`, and this command joins the two into `docs/compliance.md`.
+//! What must stay true: a statement that binds a Server has code and a test, or an exception with its reason.
 //!
-//! `table.rs` reads the tables, `citations.rs` finds the comments, `scopes.rs` (on `tokens.rs`) names the function
-//! around one, and `report.rs` joins and writes.
+//! `table.rs` reads the tables, `citations.rs` finds the comments, `scopes.rs` (on `tokens.rs`) names the
+//! function around one, and `report.rs` joins and writes.
 
 mod citations;
 mod report;

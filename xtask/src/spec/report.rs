@@ -1,7 +1,7 @@
 //! `docs/compliance.md`: statements joined with the places that cite them.
 //!
-//! The text depends on nothing but the tables and the citations, and places are functions and not lines, so it changes
-//! exactly when a citation is added, removed or moved.
+//! The text depends on nothing but the tables and the citations, and places are functions and not lines, so
+//! it changes exactly when a citation is added, removed or moved.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};

@@ -1,8 +1,9 @@
 //! Which item of a Rust file a line belongs to.
 //!
-//! A compliance report with line numbers would be stale after every edit, so a citation is placed by the name of the
-//! function (or constant, or type) around it. That needs no parser: items are recognised by their keywords in the
-//! tokens of `tokens.rs`, and end at their bracket. A wrong guess costs a slightly wrong name in a report.
+//! A compliance report with line numbers would be stale after every edit, so a citation is placed by the name
+//! of the function (or constant, or type) around it. That needs no parser: items are recognised by their
+//! keywords in the tokens of `tokens.rs`, and end at their bracket. A wrong guess costs a slightly wrong name
+//! in a report.
 
 use super::tokens::{Comment, Token, tokens};
 
@@ -10,7 +11,8 @@ use super::tokens::{Comment, Token, tokens};
 enum Kind {
     /// A function or constant: it names what is inside.
     Body,
-    /// A type, trait or `impl`: it names what is inside only where no [`Kind::Body`] does, and qualifies that.
+    /// A type, trait or `impl`: it names what is inside only where no [`Kind::Body`] does, and qualifies
+    /// that.
     Type,
     Module,
 }

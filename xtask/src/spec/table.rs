@@ -1,7 +1,8 @@
 //! The tables of statements, `spec/*.tsv`.
 //!
-//! One line a statement: identifier, whom it binds, our short paraphrase, and, where it asks nothing of Dunlin, the
-//! reason. Columns are separated by tabs. A line that begins with `# ` opens a section and names it.
+//! One line a statement: identifier, whom it binds, our short paraphrase, and, where it asks nothing of
+//! Dunlin, the reason. Columns are separated by tabs. A line that begins with `# ` opens a section and names
+//! it.
 
 use anyhow::{Result, bail, ensure};
 

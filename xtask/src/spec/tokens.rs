@@ -1,8 +1,8 @@
 //! Splits Rust source into words, marks and comments.
 //!
-//! It must never take text inside a string or a comment for code, and never loses count of the lines: `scopes.rs`
-//! finds items in what remains. Raw strings, nested block comments and the two meanings of `'` are all there is to it.
-//! The tests of `scopes.rs` cover it.
+//! It must never take text inside a string or a comment for code, and never loses count of the lines:
+//! `scopes.rs` finds items in what remains. Raw strings, nested block comments and the two meanings of `'`
+//! are all there is to it. The tests of `scopes.rs` cover it.
 
 /// A `//` comment, without its slashes.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub(super) enum Token<'a> {
     Literal,
 }
 
-/// Splits `source` into tokens with their lines, which count from 1, and collects its comments. All that matters here
-/// is ASCII, so it works on bytes.
+/// Splits `source` into tokens with their lines, which count from 1, and collects its comments. All that
+/// matters here is ASCII, so it works on bytes.
 pub(super) fn tokens<'a>(source: &'a str, comments: &mut Vec<Comment<'a>>) -> Vec<(usize, Token<'a>)> {
     let bytes = source.as_bytes();
     let at = |index: usize| bytes.get(index).copied().unwrap_or(0);

@@ -1,8 +1,8 @@
 //! Random valid packets, for property tests.
 //!
-//! Packets borrow, and strategies must own: the bytes of a generated packet are leaked, some kilobytes per test run, and
-//! the packets are `'static`. What a protocol version cannot carry is not generated for it, so that a packet and what
-//! comes back from decoding its bytes are equal.
+//! Packets borrow, and strategies must own: the bytes of a generated packet are leaked, some kilobytes per
+//! test run, and the packets are `'static`. What a protocol version cannot carry is not generated for it, so
+//! that a packet and what comes back from decoding its bytes are equal.
 
 use std::num::NonZeroU16;
 

@@ -1,7 +1,8 @@
 //! What is encoded decodes to the same, and no bytes do harm.
 //!
-//! The packets are random (`generate.rs`), in every version. Arbitrary bytes have no meaning to compare with, so the
-//! promises are about what splitting and decoding must never do, and about encoding whatever is accepted.
+//! The packets are random (`generate.rs`), in every version. Arbitrary bytes have no meaning to compare with,
+//! so the promises are about what splitting and decoding must never do, and about encoding whatever is
+//! accepted.
 
 use crate::generate;
 use dunlin_codec::{

@@ -1,7 +1,8 @@
 //! The specification's tables, transcribed a second time, and every entry of them tried.
 //!
-//! The vectors show single cases; here all 256 first bytes, all 256 Reason Codes in every packet and all 256 property
-//! identifiers in every place are decoded and compared with what the tables of sections 2.1.3, 2.2.2.2, 2.4 and 3 say.
+//! The vectors show single cases; here all 256 first bytes, all 256 Reason Codes in every packet and all 256
+//! property identifiers in every place are decoded and compared with what the tables of sections 2.1.3,
+//! 2.2.2.2, 2.4 and 3 say.
 
 use dunlin_codec::{
     Frame, MalformedPacket, Packet, PacketType, ProtocolVersion, QoS, ReasonCode, decode, split,
@@ -29,8 +30,9 @@ fn a_first_byte_is_accepted_exactly_when_its_type_and_flags_are_allowed() {
     }
 }
 
-/// The Reason Codes of each packet, from the sections of the packets and not from section 2.4. The two disagree about
-/// 0x8C in DISCONNECT, which only section 2.4 lists; a peer that sends it is not wrong, so it is accepted.
+/// The Reason Codes of each packet, from the sections of the packets and not from section 2.4. The two
+/// disagree about 0x8C in DISCONNECT, which only section 2.4 lists; a peer that sends it is not wrong, so it
+/// is accepted.
 const REASON_CODES: &[(PacketType, &[u8])] = &[
     (
         PacketType::ConnAck,
@@ -186,7 +188,8 @@ fn properties() -> Vec<(u8, &'static [u8], Vec<Place>)> {
     ]
 }
 
-/// The body of a packet with these properties in that place, and an Authentication Method where one is needed.
+/// The body of a packet with these properties in that place, and an Authentication Method where one is
+/// needed.
 fn body_with_properties(place: Place, properties: &[u8]) -> Vec<u8> {
     let needs_method = matches!(place, In(Connect | ConnAck | Auth)) && !properties.contains(&0x15);
     let method: &[u8] = if needs_method { &[0x15, 0, 1, b'm'] } else { &[] };

@@ -13,9 +13,10 @@
 //! shows topic: "a"               what the debug output of the packet has to contain (optional)
 //! ```
 //!
-//! Instead of `ok` there may stand `ok, written as` with the bytes that encoding gives, `0x81 MQTT-3.3.1-4` (Reason Code
-//! and statement of the refusal), `incomplete`, `incomplete, 7 bytes in all`, and for CONNECT `unreadable 0x81 1.2`,
-//! `unsupported protocol level 6` and `unknown protocol name`. One test per file reports all failures of the file.
+//! Instead of `ok` there may stand `ok, written as` with the bytes that encoding gives, `0x81 MQTT-3.3.1-4`
+//! (Reason Code and statement of the refusal), `incomplete`, `incomplete, 7 bytes in all`, and for CONNECT
+//! `unreadable 0x81 1.2`, `unsupported protocol level 6` and `unknown protocol name`. One test per file
+//! reports all failures of the file.
 
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! Acknowledgements that may have to wait, in order.
 //!
-//! Every acknowledgement of a connection is a [`Completion`]: a packet and the [`Barrier`] it waits behind. Without a
-//! store and with one shard the barrier is open from the start and the packet leaves at once. Otherwise the connection's completions leave in the order in which
-//! their packets came ([MQTT-4.6.0-2] and its kin), each when its records are durable and its peers have applied it.
+//! Every acknowledgement of a connection is a [`Completion`]: a packet and the [`Barrier`] it waits behind.
+//! Without a store and with one shard the barrier is open from the start and the packet leaves at once.
+//! Otherwise the connection's completions leave in the order in which their packets came ([MQTT-4.6.0-2] and
+//! its kin), each when its records are durable and its peers have applied it.
 
 use crate::identity::ShardId;
 use crate::journal::Position;

@@ -1,7 +1,7 @@
 //! A Network Connection of an accepted client: what ends with it.
 //!
-//! An idle connection must cost little (issue of every fleet), so everything that only busy ones need is behind a pointer: the outbox
-//! comes from the shard's pool and goes back when it is empty.
+//! An idle connection must cost little (issue of every fleet), so everything that only busy ones need is
+//! behind a pointer: the outbox comes from the shard's pool and goes back when it is empty.
 
 mod aliases;
 mod completion;
@@ -93,7 +93,8 @@ pub(crate) struct Extras {
     /// Publishers that wait until this consumer has read on, and since when there are any.
     pub slowed: Vec<Slowed>,
     pub slow_since: Option<Timestamp>,
-    /// A timer looks after the grace. It outlives short waits, so that a consumer at its limit costs no timers.
+    /// A timer looks after the grace. It outlives short waits, so that a consumer at its limit costs no
+    /// timers.
     pub has_grace_timer: bool,
 }
 
@@ -112,7 +113,8 @@ pub(crate) struct Connection {
     pub is_lagging: bool,
     /// It is a publisher that waits for a slow consumer or peer.
     pub is_paused: bool,
-    /// Its input waits until CONNACK has left, until it has read what waits for it, or until what it is owed has left.
+    /// Its input waits until CONNACK has left, until it has read what waits for it, or until what it is owed
+    /// has left.
     pub is_held: bool,
     /// It was refused something, and the log knows.
     pub was_refused: bool,

@@ -1,13 +1,14 @@
 //! The bytes that wait to be written to one client.
 //!
-//! Routing appends frames here; the runtime writes them once per turn (deferred flush), many frames in one system call. Small
-//! frames are copied into one buffer. A payload of [`SHARED_PAYLOAD_MIN_BYTES`] or more is referenced instead, so that a
-//! large message to a thousand clients exists once.
+//! Routing appends frames here; the runtime writes them once per turn (deferred flush), many frames in one
+//! system call. Small frames are copied into one buffer. A payload of [`SHARED_PAYLOAD_MIN_BYTES`] or more is
+//! referenced instead, so that a large message to a thousand clients exists once.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// From this size on a payload is shared instead of copied. Below, copying is cheaper than another entry in the vectored write.
+/// From this size on a payload is shared instead of copied. Below, copying is cheaper than another entry in
+/// the vectored write.
 pub const SHARED_PAYLOAD_MIN_BYTES: usize = 2048;
 
 /// A buffer of this capacity or less goes back to the pool when its outbox is empty.

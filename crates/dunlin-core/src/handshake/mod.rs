@@ -1,8 +1,8 @@
 //! From the first byte to an accepted CONNECT.
 //!
-//! A client is nobody until its CONNECT has been read, judged and authenticated, and which shard it belongs to is known only
-//! then. A [`Handshake`] is that part of a connection: it lives wherever the connection was accepted, holds a few bytes, and ends in a
-//! [`ConnectRequest`] for the Session's shard or in a refusal.
+//! A client is nobody until its CONNECT has been read, judged and authenticated, and which shard it belongs
+//! to is known only then. A [`Handshake`] is that part of a connection: it lives wherever the connection was
+//! accepted, holds a few bytes, and ends in a [`ConnectRequest`] for the Session's shard or in a refusal.
 //!
 //! ```text
 //!                       CONNECT                      credentials judged
@@ -43,7 +43,8 @@ pub struct Refusal {
 pub enum Next {
     /// Read the next packet, after sending these bytes.
     Read(Vec<u8>),
-    /// Verify the credentials in [`Handshake::request`], then call [`Handshake::accept`] or [`Handshake::refuse`].
+    /// Verify the credentials in [`Handshake::request`], then call [`Handshake::accept`] or
+    /// [`Handshake::refuse`].
     Verify,
     /// Hand the request to its shard.
     Accepted(Box<ConnectRequest>),

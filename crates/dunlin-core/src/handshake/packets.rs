@@ -45,7 +45,8 @@ pub(crate) fn connack(request: &ConnectRequest, settings: &Settings, session_pre
     bytes
 }
 
-/// A CONNACK that refuses. The Reason String is left out if it would not fit, and if nothing fits there are no bytes.
+/// A CONNACK that refuses. The Reason String is left out if it would not fit, and if nothing fits there are
+/// no bytes.
 // spec(v5): [MQTT-3.2.2-19] [MQTT-3.1.2-24]
 pub fn refusal_bytes(
     version: ProtocolVersion,

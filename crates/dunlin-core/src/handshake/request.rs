@@ -94,8 +94,8 @@ pub struct ConnectRequest {
 }
 
 impl ConnectRequest {
-    /// The Keep Alive the Server imposes, if the client's is longer than allowed or off. 3.x has no way to say so, so there it is
-    /// not imposed.
+    /// The Keep Alive the Server imposes, if the client's is longer than allowed or off. 3.x has no way to
+    /// say so, so there it is not imposed.
     pub fn server_keep_alive_s(&self, settings: &Settings) -> Option<u16> {
         let maximum_s = settings.keep_alive_max_s;
         let is_too_long = self.keep_alive_s == 0 || self.keep_alive_s > maximum_s;

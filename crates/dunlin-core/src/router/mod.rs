@@ -7,8 +7,8 @@
 //! * Exact filters are found by one probe of a hash table; wildcard filters by a walk through the
 //!   `wildcard_trie`.
 //! * In front, the `match_cache` remembers which filters match a topic.
-//! * `matches` joins the lists of all matching filters, so that a target with overlapping
-//!   Subscriptions appears once.
+//! * `matches` joins the lists of all matching filters, so that a target with overlapping Subscriptions
+//!   appears once.
 //!
 //! What must stay true: a filter is in exactly one index, and only while it has a subscriber; every
 //! filter that appears or disappears advances the generations of the cache. The core has no

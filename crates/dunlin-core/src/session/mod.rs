@@ -1,7 +1,8 @@
 //! A Session (5.0 section 4.1): what lasts between a client's connections.
 //!
-//! A Session lives on one shard for ever and is not a connection: the two find each other by key. It knows its
-//! subscriptions by name only; whom a message reaches is the router's business, and `shard` joins the two.
+//! A Session lives on one shard for ever and is not a connection: the two find each other by key. It knows
+//! its subscriptions by name only; whom a message reaches is the router's business, and `shard` joins the
+//! two.
 
 mod inbound;
 mod outbound;
@@ -59,7 +60,8 @@ pub struct Session {
     pub client_identifier: ClientIdentifier,
     /// Its hash, for No Local.
     pub identifier_hash: u64,
-    /// Who that client is, as its last connection found out. Deliveries to an absent client are judged by it.
+    /// Who that client is, as its last connection found out. Deliveries to an absent client are judged by
+    /// it.
     pub identity: Arc<Identity>,
     /// The connection, while there is one.
     pub connection: Option<Key>,

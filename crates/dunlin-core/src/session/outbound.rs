@@ -6,9 +6,10 @@
 //!                                    QoS 2: AwaitingPubRec ──PUBREC──> AwaitingPubComp ──PUBCOMP──> done
 //! ```
 //!
-//! Packet Identifiers are handed out in sequence (1 to 65,535, then again from 1), and the in-flight list is a window over that sequence: an identifier
-//! is found by arithmetic, and the order of sending, which is the order of any resending, is the order of the list. A
-//! delivery that is over leaves a hole, and holes at the front are dropped. An identifier is reused only after the window has passed it.
+//! Packet Identifiers are handed out in sequence (1 to 65,535, then again from 1), and the in-flight list is
+//! a window over that sequence: an identifier is found by arithmetic, and the order of sending, which is the
+//! order of any resending, is the order of the list. A delivery that is over leaves a hole, and holes at the
+//! front are dropped. An identifier is reused only after the window has passed it.
 //!
 //! Each Network Connection begins with a full quota and resends from the front ([MQTT-4.4.0-1]); nothing is
 //! resent at any other time.
@@ -118,7 +119,8 @@ pub enum Enqueued {
     Accepted,
     /// It waits, and these went to make room.
     Displaced(Vec<Delivery>),
-    /// There is no room, and the policy says to drop the new one: the last of these. Before it, what had expired.
+    /// There is no room, and the policy says to drop the new one: the last of these. Before it, what had
+    /// expired.
     Refused(Vec<Delivery>),
     /// There is no room, and the policy says to disconnect a connected client. The same are dropped.
     Overflow(Vec<Delivery>),
@@ -158,8 +160,8 @@ impl Outbound {
         }
     }
 
-    /// The Network Connection ended. QoS 1 messages of shared groups, sent or not, and unsent QoS 2 ones go back to their group and are returned here in
-    /// order; a QoS 2 exchange that has begun stays.
+    /// The Network Connection ended. QoS 1 messages of shared groups, sent or not, and unsent QoS 2 ones go
+    /// back to their group and are returned here in order; a QoS 2 exchange that has begun stays.
     // spec(v5): [MQTT-4.8.2-4] [MQTT-4.8.2-5]
     pub fn end_connection(&mut self) -> Vec<Delivery> {
         self.quota = 0;
@@ -234,7 +236,8 @@ impl Outbound {
             || self.queued_bytes + size_bytes > settings.queued_bytes_max
     }
 
-    /// Begins the exchange of a message for which there is room ([`Self::has_room`], or [`Self::next_queued`] gave it).
+    /// Begins the exchange of a message for which there is room ([`Self::has_room`], or [`Self::next_queued`]
+    /// gave it).
     // spec(v5): [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]
     // spec(v3.1.1): [MQTT-2.3.1-4]
     #[inline]
@@ -264,7 +267,8 @@ impl Outbound {
         }
     }
 
-    /// What is owed from an earlier connection, one at a time, in the order it was first sent. A PUBLISH needs quota, a PUBREL does not.
+    /// What is owed from an earlier connection, one at a time, in the order it was first sent. A PUBLISH
+    /// needs quota, a PUBREL does not.
     // spec(v5): [MQTT-4.4.0-1] [MQTT-3.3.1-1]
     // spec(v3.1.1): [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.1-1]
     pub fn next_resend(&mut self) -> Option<Resend<'_>> {

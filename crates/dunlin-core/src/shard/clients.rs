@@ -1,7 +1,7 @@
 //! Sessions and their connections: everything a message passes between the router and a socket.
 //!
-//! [`Clients`] is the part of a shard that a delivery may touch while the router's match is still borrowed. It sends packets, keeps the
-//! list of connections to flush, and owns the timers and the journal.
+//! [`Clients`] is the part of a shard that a delivery may touch while the router's match is still borrowed.
+//! It sends packets, keeps the list of connections to flush, and owns the timers and the journal.
 
 use super::frames::Frames;
 use super::{Counters, FollowUp, Output};
@@ -166,8 +166,8 @@ impl Clients {
         self.write(key, |outbox| outbox.encode(|bytes| acknowledgement.encode(packet_type, version, bytes)));
     }
 
-    /// Tells the client why, where the version has words for it, and asks the runtime to close after the last byte. What becomes of
-    /// the Session is decided by the caller.
+    /// Tells the client why, where the version has words for it, and asks the runtime to close after the last
+    /// byte. What becomes of the Session is decided by the caller.
     // spec(v5): [MQTT-3.14.0-1] [MQTT-3.14.2-2] [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-4.13.2-1]
     // spec(v3.1.1): [MQTT-4.8.0-1]
     pub fn begin_close(&mut self, key: Key, cause: Cause) {

@@ -1,7 +1,7 @@
 //! Acknowledgements leave here: at once when nothing is in their way, otherwise in order when it is gone.
 //!
-//! Persist before acknowledge, and apply before acknowledge, are one rule: [`Shard::owe`] is the only way to send CONNACK, PUBACK,
-//! PUBREC, PUBCOMP, SUBACK and UNSUBACK to a client.
+//! Persist before acknowledge, and apply before acknowledge, are one rule: [`Shard::owe`] is the only way to
+//! send CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK to a client.
 
 use super::Shard;
 use crate::connection::{Barrier, Cause, Completion, Owed};
@@ -186,7 +186,8 @@ impl Shard {
         }
     }
 
-    /// Sends an answer that grows with its request. A client that asked for more than it takes an answer for is disconnected.
+    /// Sends an answer that grows with its request. A client that asked for more than it takes an answer for
+    /// is disconnected.
     // spec(v5): [MQTT-3.1.2-24]
     fn send_if_it_fits(&mut self, now: Timestamp, key: Key, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut bytes = Vec::new();

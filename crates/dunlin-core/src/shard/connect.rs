@@ -13,8 +13,8 @@ use crate::timers::Timer;
 use std::sync::Arc;
 
 impl Shard {
-    /// Whether the client may leave this Will. Asked before the connection is accepted, because a Will that is refused
-    /// refuses the connection.
+    /// Whether the client may leave this Will. Asked before the connection is accepted, because a Will that
+    /// is refused refuses the connection.
     pub fn may_leave_will(&self, request: &ConnectRequest) -> bool {
         let (Some(authorizer), Some(will)) = (&self.clients.authorizer, &request.will) else {
             return true;
@@ -24,8 +24,8 @@ impl Shard {
         authorizer.may_publish(who, &will.topic, will.retain)
     }
 
-    /// Takes over an accepted CONNECT. CONNACK, and whatever the Session is owed, are in the outbox when this returns, or as soon as
-    /// the store allows.
+    /// Takes over an accepted CONNECT. CONNACK, and whatever the Session is owed, are in the outbox when this
+    /// returns, or as soon as the store allows.
     // spec(v5): [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-3.1.3-2]
     // spec(v3.1.1): [MQTT-3.1.4-4] [MQTT-3.2.0-1] [MQTT-3.1.3-2]
     pub fn handle_connect(&mut self, now: Timestamp, request: ConnectRequest) -> Key {

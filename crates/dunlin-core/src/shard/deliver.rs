@@ -1,8 +1,9 @@
 //! From a matched message to the receiver's outbox, or to its queue.
 //!
-//! QoS 0 goes to connected clients at once or nowhere. QoS 1 and 2 go at once while the client has quota and reads; otherwise
-//! they wait in the Session's queue. A consumer whose outbox or queue passes its mark is noted: its publisher is slowed for a short grace, and when that is over
-//! the consumer is left behind (its QoS 0 messages are dropped) until it has caught up.
+//! QoS 0 goes to connected clients at once or nowhere. QoS 1 and 2 go at once while the client has quota and
+//! reads; otherwise they wait in the Session's queue. A consumer whose outbox or queue passes its mark is
+//! noted: its publisher is slowed for a short grace, and when that is over the consumer is left behind (its
+//! QoS 0 messages are dropped) until it has caught up.
 
 use super::clients::Clients;
 use super::frames::{self, is_shared};
@@ -275,7 +276,8 @@ impl Clients {
         true
     }
 
-    /// Appends one PUBLISH to an outbox. False if the client does not take frames of that size: the message counts as delivered.
+    /// Appends one PUBLISH to an outbox. False if the client does not take frames of that size: the message
+    /// counts as delivered.
     ///
     /// `dup` is ours alone to say: what the publisher's packet had does not matter.
     // spec(v5): [MQTT-3.1.2-24] [MQTT-3.1.2-25] [MQTT-3.3.1-3]
@@ -332,7 +334,8 @@ impl Clients {
                 Alias::New(alias) => parts.topic_alias = Some(alias),
                 Alias::Known(alias) => (parts.topic_alias, parts.topic) = (Some(alias), ""),
             }
-            // An alias can be what makes the packet too large: a new one adds three bytes, a known one can be longer than its topic. Then without.
+            // An alias can be what makes the packet too large: a new one adds three bytes, a known one can be
+            // longer than its topic. Then without.
             if parts.frame_length(version) > maximum {
                 (parts.topic_alias, parts.topic) = (None, publication.topic);
                 if matches!(found, Alias::New(_)) {

@@ -1,8 +1,9 @@
 //! Encode once per wire shape.
 //!
-//! A message for a thousand clients has few shapes on the wire: the protocol version, the QoS and the RETAIN flag tell them apart, and the
-//! Packet Identifier is two bytes to patch. Each shape is encoded when its first receiver is met, and copied for the rest.
-//! Subscription Identifiers and Topic Aliases make a frame particular to one client; those are encoded in place.
+//! A message for a thousand clients has few shapes on the wire: the protocol version, the QoS and the RETAIN
+//! flag tell them apart, and the Packet Identifier is two bytes to patch. Each shape is encoded when its
+//! first receiver is met, and copied for the rest. Subscription Identifiers and Topic Aliases make a frame
+//! particular to one client; those are encoded in place.
 
 use crate::connection::SHARED_PAYLOAD_MIN_BYTES;
 use crate::message::Publication;
@@ -43,7 +44,8 @@ pub(crate) fn is_shared(publication: &Publication<'_>) -> bool {
 /// The parts of the PUBLISH for a publication, without what is particular to a client.
 // spec(v5): [MQTT-4.3.1-1]
 // spec(v3.1.1): [MQTT-4.3.1-1]
-// spec(v5): [MQTT-3.3.2-4] [MQTT-3.3.2-6] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
+// spec(v5): [MQTT-3.3.2-4] [MQTT-3.3.2-6] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18]
+// [MQTT-3.3.2-20]
 pub(crate) fn parts<'a>(
     publication: &Publication<'a>,
     qos: QoS,

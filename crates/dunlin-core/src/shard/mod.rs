@@ -4,19 +4,21 @@
 //!
 //! The runtime owns a shard from one thread and repeats a *turn*:
 //!
-//! 1. feed inputs: [`handle_connect`](Shard::handle_connect) for an accepted CONNECT, [`handle_input`](Shard::handle_input) for bytes read,
-//!    [`handle_lost`](Shard::handle_lost) for a connection that ended, [`handle_peer`](Shard::handle_peer) for what another shard said,
+//! 1. feed inputs: [`handle_connect`](Shard::handle_connect) for an accepted CONNECT,
+//!    [`handle_input`](Shard::handle_input) for bytes read, [`handle_lost`](Shard::handle_lost) for a
+//!    connection that ended, [`handle_peer`](Shard::handle_peer) for what another shard said,
 //!    [`handle_timeout`](Shard::handle_timeout) when [`poll_timeout`](Shard::poll_timeout) has passed,
 //!    [`handle_durable`](Shard::handle_durable) when the store has advanced;
-//! 2. then take the outputs until there are none: [`poll_record`](Shard::poll_record) for the store, [`poll_peer`](Shard::poll_peer) for the other shards,
-//!    [`poll_flush`](Shard::poll_flush) for connections with bytes to write, [`poll_output`](Shard::poll_output) for the rest.
+//! 2. then take the outputs until there are none: [`poll_record`](Shard::poll_record) for the store,
+//!    [`poll_peer`](Shard::poll_peer) for the other shards, [`poll_flush`](Shard::poll_flush) for connections
+//!    with bytes to write, [`poll_output`](Shard::poll_output) for the rest.
 //!
 //! Nothing is written while inputs are handled: many messages for one client become one write.
 //!
 //! # One file per packet
 //!
-//! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what several of them share is
-//! in `clients`, `deliver`, `complete`, `retain`, `shared` and `peers`.
+//! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what
+//! several of them share is in `clients`, `deliver`, `complete`, `retain`, `shared` and `peers`.
 
 mod acknowledge;
 mod clients;
@@ -150,7 +152,8 @@ impl Shard {
             if value.is_paused {
                 break NextInput::Pause;
             }
-            // Nothing is answered before CONNACK; who reads no answers, or is owed many, asks no more questions.
+            // Nothing is answered before CONNACK; who reads no answers, or is owed many, asks no more
+            // questions.
             // spec(v5): [MQTT-3.2.0-1]
             // spec(v3.1.1): [MQTT-3.2.0-1]
             let settings = &self.clients.settings;

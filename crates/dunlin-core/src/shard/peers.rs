@@ -13,7 +13,8 @@ use crate::slots::Key;
 use crate::time::Timestamp;
 
 impl Shard {
-    /// Takes a message from another shard. Messages from one shard must come in the order in which it sent them.
+    /// Takes a message from another shard. Messages from one shard must come in the order in which it sent
+    /// them.
     pub fn handle_peer(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
         if let PeerMessage::Applied(sequence) = message {
             self.peer_applied(now, from, sequence);
@@ -63,7 +64,8 @@ impl Shard {
         let member = |session| MemberId { shard: from, session };
         match message {
             PeerMessage::Publish(message) => {
-                // Whatever is published here after this message was acknowledged is newer than it, whatever the clocks say.
+                // Whatever is published here after this message was acknowledged is newer than it, whatever
+                // the clocks say.
                 self.last_message_at = self.last_message_at.max(message.id.received_at);
                 self.route(now, &mut Publication::of(&message), Some(from));
                 self.withhold(now, from);
@@ -92,7 +94,8 @@ impl Shard {
         }
     }
 
-    /// A publication of a peer has run into a slow consumer here: the peer hears nothing until that is over, and slows its publishers.
+    /// A publication of a peer has run into a slow consumer here: the peer hears nothing until that is over,
+    /// and slows its publishers.
     fn withhold(&mut self, now: Timestamp, from: ShardId) {
         let Some(consumer) = self.clients.slow_consumer.take() else {
             return;

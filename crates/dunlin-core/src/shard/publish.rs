@@ -1,7 +1,7 @@
 //! PUBLISH from a client: judged, acknowledged, routed.
 //!
-//! The order is fixed. The packet is judged whole; then the message is routed, which stages whatever must be durable or applied
-//! elsewhere; then the acknowledgement is owed behind exactly that.
+//! The order is fixed. The packet is judged whole; then the message is routed, which stages whatever must be
+//! durable or applied elsewhere; then the acknowledgement is owed behind exactly that.
 
 use super::deliver::Wanted;
 use super::{DropReason, Output, Shard, Violation, protocol_error};
@@ -156,7 +156,8 @@ impl Shard {
         None
     }
 
-    /// Has the log told of the first refusal of a connection: enough to find what is misconfigured, and no way to flood the log.
+    /// Has the log told of the first refusal of a connection: enough to find what is misconfigured, and no
+    /// way to flood the log.
     pub(super) fn note_refusal(&mut self, connection: Key, reason_code: ReasonCode, topic: &str) {
         if let Some(value) = self.clients.connections.get_mut(connection)
             && !std::mem::replace(&mut value.was_refused, true)
@@ -183,8 +184,9 @@ impl Shard {
                 detail: "the payload is not UTF-8 as it says",
             }),
             (None, _) => Ok(()),
-            // 3.x has no negative acknowledgement. Without room the connection is closed unacknowledged, so that the client sends again later; what can never succeed
-            // is acknowledged and dropped.
+            // 3.x has no negative acknowledgement. Without room the connection is closed unacknowledged, so
+            // that the client sends again later; what can never succeed is acknowledged and
+            // dropped.
             // spec(v3.1.1): [MQTT-4.8.0-2] [MQTT-3.3.5-2]
             (Some(_), ReasonCode::QuotaExceeded) if !is_v5 => Err(Violation {
                 reason_code,
@@ -234,7 +236,8 @@ impl Shard {
         self.owe(now, key, barrier, owed);
     }
 
-    /// Sends a publication to everybody it concerns on this shard and, if it did not come from one, on the others.
+    /// Sends a publication to everybody it concerns on this shard and, if it did not come from one, on the
+    /// others.
     // spec(v5): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
     // spec(v3.1.1): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
     pub(super) fn route(

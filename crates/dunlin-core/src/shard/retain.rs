@@ -1,11 +1,12 @@
 //! Retained Messages: kept, replaced, cleared, expired, and sent to new subscriptions.
 //!
-//! Every shard keeps all of them (bodies are shared), so that a subscriber's own shard answers, in the same order as live messages. Where two
-//! shards publish to one topic at once, the greater message id wins everywhere; what was cleared is remembered for a moment, so that an
-//! older message on its way does not bring it back.
+//! Every shard keeps all of them (bodies are shared), so that a subscriber's own shard answers, in the same
+//! order as live messages. Where two shards publish to one topic at once, the greater message id wins
+//! everywhere; what was cleared is remembered for a moment, so that an older message on its way does not
+//! bring it back.
 //!
-//! A new subscription gets its Retained Messages in slices, as fast as the client takes them: a `#` over a hundred thousand
-//! topics stalls neither the shard nor the client's queue.
+//! A new subscription gets its Retained Messages in slices, as fast as the client takes them: a `#` over a
+//! hundred thousand topics stalls neither the shard nor the client's queue.
 
 use super::Shard;
 use super::deliver::Wanted;
@@ -42,7 +43,8 @@ impl Shard {
 
     /// Keeps, replaces or clears the Retained Message of a topic.
     // spec(v5): [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT-3.3.1-8]
-    // spec(v3.1.1): [MQTT-3.3.1-5] [MQTT-3.3.1-7] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.3.1-12] [MQTT-3.1.2-7]
+    // spec(v3.1.1): [MQTT-3.3.1-5] [MQTT-3.3.1-7] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.3.1-12]
+    // [MQTT-3.1.2-7]
     pub(super) fn retain(&mut self, now: Timestamp, publication: &mut Publication<'_>, is_ours: bool) {
         let topic = publication.topic;
         let newest = self.retained.get(topic).map(|message| message.id).max(self.cleared.get(topic).copied());
@@ -71,7 +73,8 @@ impl Shard {
         }
     }
 
-    /// Remembers up to which message a topic is empty, for older ones that are still on their way from a peer.
+    /// Remembers up to which message a topic is empty, for older ones that are still on their way from a
+    /// peer.
     fn remember_cleared(&mut self, topic: &str, id: MessageId) {
         if self.peers.count() > 1 {
             if self.cleared.len() >= CLEARED_MAX {
@@ -81,7 +84,8 @@ impl Shard {
         }
     }
 
-    /// Remembers when a Retained Message expires. What is remembered of replaced ones is dropped before it outnumbers the rest.
+    /// Remembers when a Retained Message expires. What is remembered of replaced ones is dropped before it
+    /// outnumbers the rest.
     fn watch_expiry(&mut self, at: Timestamp, topic: &str) {
         self.retained_expiries.push(Reverse((at, topic.into())));
         if self.retained_expiries.len() > 2 * self.retained.len() + 64 {

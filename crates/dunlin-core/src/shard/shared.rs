@@ -1,7 +1,8 @@
-//! Shared Subscriptions: who gets the next message of a group, and what happens when members come, go or are full.
+//! Shared Subscriptions: who gets the next message of a group, and what happens when members come, go or are
+//! full.
 //!
-//! All of it is spoken in [`PeerMessage`]s: a member on this shard is told directly, one on another shard through its link, and
-//! the code is the same ([`Shard::tell`]).
+//! All of it is spoken in [`PeerMessage`]s: a member on this shard is told directly, one on another shard
+//! through its link, and the code is the same ([`Shard::tell`]).
 
 use super::deliver::Wanted;
 use super::{DropReason, Shard};
@@ -211,7 +212,8 @@ impl Shard {
         self.drain(now, ticket.group.key);
     }
 
-    /// A message of a group on another shard, for a Session here. If it cannot be taken this moment, it goes back.
+    /// A message of a group on another shard, for a Session here. If it cannot be taken this moment, it goes
+    /// back.
     pub(super) fn deliver_for_group(
         &mut self,
         now: Timestamp,
@@ -241,7 +243,8 @@ impl Shard {
         );
     }
 
-    /// A Session joins, or changes its options. The group exists from here on; the answer waits until every shard knows.
+    /// A Session joins, or changes its options. The group exists from here on; the answer waits until every
+    /// shard knows.
     pub(super) fn group_join(
         &mut self,
         now: Timestamp,

@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 //!
-//! Each filter is judged and answered on its own ([MQTT-3.8.4-5]). SUBACK leaves when every shard knows of the interest, so
-//! that a message published after SUBACK, wherever, arrives; Retained Messages follow it.
+//! Each filter is judged and answered on its own ([MQTT-3.8.4-5]). SUBACK leaves when every shard knows of
+//! the interest, so that a message published after SUBACK, wherever, arrives; Retained Messages follow it.
 
 use super::{Shard, Violation};
 use crate::connection::{Barrier, Owed};
@@ -161,7 +161,8 @@ impl Shard {
         }
     }
 
-    // spec(v5): [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-3] [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2]
+    // spec(v5): [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-3] [MQTT-3.10.4-6] [MQTT-3.11.3-1]
+    // [MQTT-3.11.3-2]
     // spec(v3.1.1): [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-3] [MQTT-3.10.4-6]
     pub(super) fn handle_unsubscribe(
         &mut self,

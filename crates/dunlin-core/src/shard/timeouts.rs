@@ -1,4 +1,5 @@
-//! What happens by itself: Keep Alive, Will Delay, Session Expiry, the grace of slow consumers, and work that goes on in slices.
+//! What happens by itself: Keep Alive, Will Delay, Session Expiry, the grace of slow consumers, and work that
+//! goes on in slices.
 
 use super::Shard;
 use crate::connection::{Cause, Connection};

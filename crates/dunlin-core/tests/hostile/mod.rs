@@ -1,9 +1,10 @@
 //! A connection that sends whatever it likes, and two ordinary clients beside it.
 //!
-//! [`attack`] is a function of bytes: the first two choose how the attacker behaves, the rest is what it sends. Whatever they
-//! are, nothing panics, the two others exchange their messages as if they were alone, what the attacker makes the broker keep
-//! stays within the limits, and when it has gone nothing of it is left. `tests/arbitrary_bytes.rs` calls it with bytes that
-//! proptest made up, `fuzz/fuzz_targets/connection.rs` with bytes that libFuzzer bred.
+//! [`attack`] is a function of bytes: the first two choose how the attacker behaves, the rest is what it
+//! sends. Whatever they are, nothing panics, the two others exchange their messages as if they were alone,
+//! what the attacker makes the broker keep stays within the limits, and when it has gone nothing of it is
+//! left. `tests/arbitrary_bytes.rs` calls it with bytes that proptest made up,
+//! `fuzz/fuzz_targets/connection.rs` with bytes that libFuzzer bred.
 
 use dunlin_codec::{
     Acknowledgement, Connect, ConnectProperties, Packet, PacketIdentifier, PacketType, ProtocolVersion,
@@ -31,7 +32,8 @@ const SESSION_EXPIRY_MAX_S: u32 = 10;
 /// Two outboxes, and the answers to one more packet.
 const WAITING_BYTES_MAX: usize = 2 * OUTBOX_BYTES_MAX + 4 * PACKET_BYTES_MAX as usize;
 
-/// Everything that may be kept: for each of the few Sessions a queue, exchanges and a Will; Retained Messages with their overhead.
+/// Everything that may be kept: for each of the few Sessions a queue, exchanges and a Will; Retained Messages
+/// with their overhead.
 const KEPT_BYTES_MAX: usize = 8
     * (QUEUED_BYTES_MAX + (INFLIGHT_MAX as usize + 1) * (PACKET_BYTES_MAX as usize + 256))
     + 2 * RETAINED_BYTES_MAX;
@@ -263,7 +265,8 @@ impl Bystanders {
     }
 }
 
-/// Lets the attacker send `bytes`. The first two say how it begins, whether it reads, and in what pieces it sends.
+/// Lets the attacker send `bytes`. The first two say how it begins, whether it reads, and in what pieces it
+/// sends.
 pub fn attack(bytes: &[u8]) {
     let [manner, piece, bytes @ ..] = bytes else { return };
     let mut broker = Broker::new();

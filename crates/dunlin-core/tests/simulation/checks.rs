@@ -1,12 +1,14 @@
 //! What must be true of a [`History`], as the specification says it, knowing nothing of how the broker works.
 //!
-//! [`check_arrival`] judges each message as it comes: somebody sent it, and this client asked for it. [`check`] judges the
-//! whole when everything has come to rest, and counts what it found owed:
+//! [`check_arrival`] judges each message as it comes: somebody sent it, and this client asked for it.
+//! [`check`] judges the whole when everything has come to rest, and counts what it found owed:
 //!
-//! * QoS 1 at least once and QoS 2 exactly once, for every subscription that was acknowledged before the message was sent and
-//!   stayed, unless the Session ended, the message expired, the client takes none of its size, or a queue was full by settings;
+//! * QoS 1 at least once and QoS 2 exactly once, for every subscription that was acknowledged before the
+//!   message was sent and stayed, unless the Session ended, the message expired, the client takes none of its
+//!   size, or a queue was full by settings;
 //! * no copy too many: a message is sent anew to a Session at most as often as the broker took it in;
-//! * first arrivals in the order of sending, for each publisher, topic and QoS ([MQTT-4.6.0-5], [MQTT-4.6.0-6]);
+//! * first arrivals in the order of sending, for each publisher, topic and QoS ([MQTT-4.6.0-5],
+//!   [MQTT-4.6.0-6]);
 //! * a message of a shared group is with one member at a time, and ends with one.
 
 use crate::history::{Arrival, History, Publication, Session, Subscription};
@@ -105,7 +107,8 @@ fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize
     Ok(obligations)
 }
 
-/// Whether the Session had a subscription for the message, at QoS 1 or 2, from before it was first sent until an event.
+/// Whether the Session had a subscription for the message, at QoS 1 or 2, from before it was first sent until
+/// an event.
 fn is_owed(session: &Session, publication: &Publication, until: u64) -> bool {
     session.subscriptions.iter().any(|subscription| {
         !subscription.is_shared()
@@ -138,8 +141,8 @@ fn check_order(history: &History, session: &Session, is_lossy: bool) -> Result<(
     let mut seen = BTreeSet::new();
     for arrival in session.arrivals.iter().filter(|arrival| !arrival.retain) {
         let publication = &history.publications[arrival.publication];
-        // A Will is numbered when it is made, and sent at some later time. What was sent again may have found no subscription
-        // the first time, or one at QoS 0, or no room, and was lost.
+        // A Will is numbered when it is made, and sent at some later time. What was sent again may have found
+        // no subscription the first time, or one at QoS 0, or no room, and was lost.
         let may_be_lost = is_lossy
             || publication.expires_at.is_some()
             || !is_owed(session, publication, publication.sent_last);
@@ -175,7 +178,8 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, Stri
             .collect();
         arrivals.sort_by_key(|arrival| arrival.event);
         for (position, arrival) in arrivals.iter().enumerate() {
-            // What the network still held when the member was gone may be read late, and is no longer the member's.
+            // What the network still held when the member was gone may be read late, and is no longer the
+            // member's.
             let is_held = |other: &&&Arrival| !has_returned(world, other, arrival.event);
             if !is_held(&arrival) {
                 continue;
@@ -213,7 +217,8 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, Stri
     Ok(obligations)
 }
 
-/// Whether the broker had taken the message back when `event` happened: its member had left without acknowledging it.
+/// Whether the broker had taken the message back when `event` happened: its member had left without
+/// acknowledging it.
 fn has_returned(world: &World, arrival: &Arrival, event: u64) -> bool {
     let wire = &world.wires[arrival.wire];
     arrival.qos == QoS::AtLeastOnce
@@ -221,7 +226,8 @@ fn has_returned(world: &World, arrival: &Arrival, event: u64) -> bool {
         && arrival.acknowledged_at.is_none_or(|sent| sent > wire.used)
 }
 
-/// Judges what a new subscriber found on a topic: one of the messages after which no other is known to have come.
+/// Judges what a new subscriber found on a topic: one of the messages after which no other is known to have
+/// come.
 pub fn check_retained(world: &World, topic: &str, found: Option<&[u8]>) -> Result<(), String> {
     let history = &world.history;
     let all: Vec<(usize, &Publication)> = history
@@ -250,7 +256,8 @@ pub fn check_retained(world: &World, topic: &str, found: Option<&[u8]>) -> Resul
     let is_right = match found {
         Some(payload) => latest.iter().any(|(number, _)| history.payload(*number) == payload),
         None => {
-            // The broker counts from when it received the message, so that is not before the publisher's count.
+            // The broker counts from when it received the message, so that is not before the publisher's
+            // count.
             let may_be_gone = |one: &Publication| {
                 one.payload_length == 0 || one.expires_at.is_some_and(|at| at <= world.now)
             };

@@ -1,10 +1,12 @@
 //! A client that keeps to the specification, and the observer on its shoulder.
 //!
-//! The client half is ordinary: it keeps its half of the Session (what it has in flight, which QoS 2 messages it has
-//! received and not released), sends again on reconnect in order, and acknowledges in order, at once or when the scenario says.
-//! What it may do and many do not is to read slowly, to leave at any byte and to come back with or without its Session.
+//! The client half is ordinary: it keeps its half of the Session (what it has in flight, which QoS 2 messages
+//! it has received and not released), sends again on reconnect in order, and acknowledges in order, at once
+//! or when the scenario says. What it may do and many do not is to read slowly, to leave at any byte and to
+//! come back with or without its Session.
 //!
-//! The observer half writes the [`History`](crate::history::History) and complains about what no broker may send.
+//! The observer half writes the [`History`](crate::history::History) and complains about what no broker may
+//! send.
 
 mod arrivals;
 mod requests;

@@ -1,11 +1,11 @@
 //! What happened in a run, as an observer above broker and clients saw it.
 //!
-//! Every fact carries the number of its event, so that "before" is a comparison. The checkers (`checks.rs`) read nothing
-//! else. A payload begins with the number of its [`Publication`], and the rest follows from that number, so that a
-//! message that nobody sent, or that was damaged on the way, is recognised by itself.
+//! Every fact carries the number of its event, so that "before" is a comparison. The checkers (`checks.rs`)
+//! read nothing else. A payload begins with the number of its [`Publication`], and the rest follows from that
+//! number, so that a message that nobody sent, or that was damaged on the way, is recognised by itself.
 //!
-//! A [`Session`] here is one life of a broker's Session: Clean Start, expiry or the loss of a non-persistent connection begin
-//! another one with the same client identifier.
+//! A [`Session`] here is one life of a broker's Session: Clean Start, expiry or the loss of a non-persistent
+//! connection begin another one with the same client identifier.
 
 use dunlin_codec::{QoS, TopicFilter, TopicName};
 use dunlin_core::time::Timestamp;
@@ -33,7 +33,8 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// How often the broker may have taken it in: QoS 2 once in each Session of its publisher, others once for each transmission.
+    /// How often the broker may have taken it in: QoS 2 once in each Session of its publisher, others once
+    /// for each transmission.
     pub fn copies_max(&self) -> usize {
         if self.is_will {
             return 1;

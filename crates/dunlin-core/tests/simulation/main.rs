@@ -1,14 +1,15 @@
 //! The whole broker in memory, thrown about by seeds.
 //!
-//! One number decides everything: how many shards and clients there are, what they want, what they do, when each byte and
-//! each message between shards moves, and how late the store is. Time is virtual. A failure names its seed;
-//! `DUNLIN_SEED=<seed> cargo test -p dunlin-core --test simulation` repeats that run alone, and
-//! `DUNLIN_SEEDS=100000 cargo test --release -p dunlin-core --test simulation` looks for new ones, from
-//! `DUNLIN_SEED` on if that is given too. With `DUNLIN_TRACE=1` and `-- --nocapture` a run says what passes between
-//! clients and shards.
+//! One number decides everything: how many shards and clients there are, what they want, what they do, when
+//! each byte and each message between shards moves, and how late the store is. Time is virtual. A failure
+//! names its seed; `DUNLIN_SEED=<seed> cargo test -p dunlin-core --test simulation` repeats that run alone,
+//! and `DUNLIN_SEEDS=100000 cargo test --release -p dunlin-core --test simulation` looks for new ones, from
+//! `DUNLIN_SEED` on if that is given too. With `DUNLIN_TRACE=1` and `-- --nocapture` a run says what passes
+//! between clients and shards.
 //!
-//! Read `scenario.rs` (what happens), `client.rs` (who does it), `world.rs` (shards, network, store), `checks.rs` (what must
-//! be true). That the checkers notice is shown by faults planted between broker and observer, at the end of this file.
+//! Read `scenario.rs` (what happens), `client.rs` (who does it), `world.rs` (shards, network, store),
+//! `checks.rs` (what must be true). That the checkers notice is shown by faults planted between broker and
+//! observer, at the end of this file.
 
 mod checks;
 mod client;
@@ -31,9 +32,12 @@ fn wish(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
 }
 
-// spec(v5): [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-4.3.3-10] [MQTT-4.4.0-1] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-3.3.4-9]
-// spec(v5): [MQTT-3.2.0-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.3.1-5] [MQTT-3.8.3-3] [MQTT-4.8.2-4] [MQTT-4.8.2-5]
-// spec(v3.1.1): [MQTT-4.3.2-2] [MQTT-4.3.3-2] [MQTT-4.4.0-1] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-3.2.0-1] [MQTT-3.3.1-5]
+// spec(v5): [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-4.3.3-10] [MQTT-4.4.0-1] [MQTT-4.6.0-5] [MQTT-4.6.0-6]
+// [MQTT-3.3.4-9]
+// spec(v5): [MQTT-3.2.0-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.3.1-5] [MQTT-3.8.3-3]
+// [MQTT-4.8.2-4] [MQTT-4.8.2-5]
+// spec(v3.1.1): [MQTT-4.3.2-2] [MQTT-4.3.3-2] [MQTT-4.4.0-1] [MQTT-4.6.0-5]
+// [MQTT-4.6.0-6] [MQTT-3.2.0-1] [MQTT-3.3.1-5]
 #[test]
 fn every_seed_keeps_every_promise() {
     let first = wish("DUNLIN_SEED");

@@ -1,7 +1,7 @@
 //! Chance, decided by one number.
 //!
-//! SplitMix64: eight lines, no dependency, the same sequence on every machine and in every version of this crate.
-//! Everything random in a run is drawn from one [`Random`], so a seed repeats the run.
+//! SplitMix64: eight lines, no dependency, the same sequence on every machine and in every version of this
+//! crate. Everything random in a run is drawn from one [`Random`], so a seed repeats the run.
 
 /// A deterministic sequence of numbers.
 pub struct Random(u64);

@@ -1,8 +1,10 @@
-//! A run: a broker and a handful of clients thrown together by a seed, some hundred random steps, and the end.
+//! A run: a broker and a handful of clients thrown together by a seed, some hundred random steps, and the
+//! end.
 //!
-//! The end has three parts. Everybody comes back and everything that can move moves, until nothing does: then the
-//! history is judged. A new subscriber on each shard looks at the Retained Messages. Last, all Sessions end and all Retained Messages are
-//! cleared: then nothing may be left, no Session, connection, subscription, timer or byte.
+//! The end has three parts. Everybody comes back and everything that can move moves, until nothing does: then
+//! the history is judged. A new subscriber on each shard looks at the Retained Messages. Last, all Sessions
+//! end and all Retained Messages are cleared: then nothing may be left, no Session, connection, subscription,
+//! timer or byte.
 
 mod ending;
 
@@ -59,7 +61,8 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Figures, String> {
         scenario.step();
         scenario.world.history.verdict()?;
     }
-    // A client whose own messages overflow its own queue is disconnected by them for ever: that policy has no rest.
+    // A client whose own messages overflow its own queue is disconnected by them for ever: that policy has no
+    // rest.
     let may_be_restless = scenario.is_lossy && scenario.world.settings.overflow == OverflowPolicy::Disconnect;
     match scenario.come_to_rest() {
         Err(complaint) if complaint == RESTLESS && may_be_restless => return Ok(scenario.figures()),

@@ -1,13 +1,13 @@
 //! Shards, the network and the store, without any of them.
 //!
-//! The [`World`] stands where the runtime stands in the product and drives the shards as `shard/mod.rs` says. It adds what
-//! a real network, a real scheduler and a real disk add: bytes travel in pieces of any size, messages between shards wait
-//! (in order for each pair), the store is late, a peer vanishes with bytes on the way. It decides nothing by itself: the
-//! scenario says what moves next.
+//! The [`World`] stands where the runtime stands in the product and drives the shards as `shard/mod.rs` says.
+//! It adds what a real network, a real scheduler and a real disk add: bytes travel in pieces of any size,
+//! messages between shards wait (in order for each pair), the store is late, a peer vanishes with bytes on
+//! the way. It decides nothing by itself: the scenario says what moves next.
 //!
-//! Two rules are checked here because only here both sides are visible: Session Present tells the truth, and the bytes
-//! that wait for a client are bounded. That acknowledgements wait for the store and for the other shards is checked in
-//! `promises.rs`, on the way in and on the way out.
+//! Two rules are checked here because only here both sides are visible: Session Present tells the truth, and
+//! the bytes that wait for a client are bounded. That acknowledgements wait for the store and for the other
+//! shards is checked in `promises.rs`, on the way in and on the way out.
 
 mod promises;
 mod wires;

@@ -1,14 +1,16 @@
 //! Other decoders as oracles: what both they and Dunlin accept must mean the same, field by field.
 //!
-//! mqttbytes 0.6 and rmqtt-codec 0.3 are laxer than the specification, so nothing is said about frames that only one
-//! side accepts. Each decoder's packet becomes the same neutral description, with what is absent replaced by the
-//! specification's default where the other decoder does not tell the two apart. The known divergences, which the
-//! comparison leaves out, are listed where they are left out:
+//! mqttbytes 0.6 and rmqtt-codec 0.3 are laxer than the specification, so nothing is said about frames that
+//! only one side accepts. Each decoder's packet becomes the same neutral description, with what is absent
+//! replaced by the specification's default where the other decoder does not tell the two apart. The known
+//! divergences, which the comparison leaves out, are listed where they are left out:
 //!
-//! * mqttbytes keeps user name and password as one `Login` of two strings, in which absent and empty are the same;
-//! * mqttbytes takes a CONNECT of level 5 for one of level 4 in its module `v4`, and does not know MQTT 3.1 or AUTH;
-//! * mqttbytes counts a Subscription Identifier as one byte longer than it is, so that the properties after it are
-//!   read as payload;
+//! * mqttbytes keeps user name and password as one `Login` of two strings, in which absent and empty are the
+//!   same;
+//! * mqttbytes takes a CONNECT of level 5 for one of level 4 in its module `v4`, and does not know MQTT 3.1
+//!   or AUTH;
+//! * mqttbytes counts a Subscription Identifier as one byte longer than it is, so that the properties after
+//!   it are read as payload;
 //! * mqttbytes panics on some hostile frames, which counts as refusing them;
 //! * rmqtt-codec reads a Session Present flag in MQTT 3.1, which has none;
 //! * rmqtt-codec reads several properties into fields with their default, and the payload format 0 as absent.

@@ -1,7 +1,7 @@
 //! PUBLISH from the broker: judged, written down, acknowledged.
 //!
-//! What is written down is what the application behind the client would see: a QoS 2 message once, however often it is sent.
-//! Planted faults come in here, between the broker and the history.
+//! What is written down is what the application behind the client would see: a QoS 2 message once, however
+//! often it is sent. Planted faults come in here, between the broker and the history.
 
 use super::{Client, Fault};
 use crate::checks::check_arrival;

@@ -61,8 +61,8 @@ impl Scenario {
         Err(String::from(RESTLESS))
     }
 
-    /// Many Retained Messages by one client and then, when they are acknowledged, one by another: all at one moment, so that
-    /// only their order and no clock can tell which is the latest.
+    /// Many Retained Messages by one client and then, when they are acknowledged, one by another: all at one
+    /// moment, so that only their order and no clock can tell which is the latest.
     pub(super) fn publish_at_once(&mut self) -> Result<(), String> {
         let topic = self.world.random.pick(&RETAINED_TOPICS);
         for count in [3, 1] {

@@ -1,8 +1,9 @@
 //! Persist before acknowledge, apply before acknowledge: what an answer has to wait for, and whether it did.
 //!
-//! When a packet goes in, the records that the shard staged for it, and the message on its way to other shards, become a [`Promise`]. When the
-//! answer comes out, the store must have those records, the other shards must have received the message, and their stores
-//! what they staged for it. This looks at bytes, records and mail alone, and knows nothing of barriers.
+//! When a packet goes in, the records that the shard staged for it, and the message on its way to other
+//! shards, become a [`Promise`]. When the answer comes out, the store must have those records, the other
+//! shards must have received the message, and their stores what they staged for it. This looks at bytes,
+//! records and mail alone, and knows nothing of barriers.
 
 use super::World;
 use dunlin_codec::{Packet, PacketType, Publish, QoS, Split, decode, split};
@@ -35,7 +36,8 @@ impl World {
         let (answer, identifier, record, message) = match packet {
             Packet::Publish(publish) => {
                 let Some(identifier) = publish.packet_identifier else { return };
-                // A copy of an earlier transmission may still be on its way; only at QoS 2 is it the same message.
+                // A copy of an earlier transmission may still be on its way; only at QoS 2 is it the same
+                // message.
                 let is_it = |it: &&ApplicationMessage| {
                     let is_new = publish.qos == QoS::ExactlyOnce || Some(it.id) > newest;
                     it.payload() == publish.payload && is_new && !publish.payload.is_empty()

@@ -1,4 +1,5 @@
-//! Network Connections: bytes from a client to its shard and back, and the life between CONNECT and the last byte.
+//! Network Connections: bytes from a client to its shard and back, and the life between CONNECT and the last
+//! byte.
 
 use super::World;
 use super::promises::Promise;
@@ -171,7 +172,8 @@ impl World {
         let key = node.shard.handle_connect(self.now, request);
         let has_grown = node.shard.sessions_count() > before;
         let expectation = self.expectations.entry(client).or_default();
-        // A Session that ends with its connection ends when that is taken over, and the count stays the same. CONNACK will tell.
+        // A Session that ends with its connection ends when that is taken over, and the count stays the same.
+        // CONNACK will tell.
         let has_replaced = expectation.session.is_some()
             && expectation.expiry == Some(SessionExpiryInterval::WITH_CONNECTION);
         let is_new = clean_start || has_grown || has_replaced;
