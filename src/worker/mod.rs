@@ -3,10 +3,10 @@
 //! Everything on a worker is `!Send` and shared by `Rc`; no lock is taken on the way of a message. Three
 //! kinds of tasks run on it:
 //!
-//! * a [`reader`] for each connection: reads bytes and feeds them to the shard;
-//! * the [`driver`], one: when inputs have been fed, it takes the shard's outputs, so that all writes of a
+//! * a `reader` for each connection: reads bytes and feeds them to the shard;
+//! * the `driver`, one: when inputs have been fed, it takes the shard's outputs, so that all writes of a
 //!   turn happen at its end;
-//! * an [`admission`] for each connection that is not yet a client's.
+//! * an `admission` for each connection that is not yet a client's.
 //!
 //! A connection is accepted on the control thread, admitted on any worker, and moved to the worker of its
 //! Session.

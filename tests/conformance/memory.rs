@@ -328,6 +328,10 @@ impl Driver for Memory {
         Ok(())
     }
 
+    fn let_pass(&mut self, _last: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     fn cut(&mut self, client: &str) {
         if let Some(Link { stage: Stage::Accepted { shard, key }, .. }) = self.links.remove(client) {
             self.shards[shard].handle_lost(self.now, key);

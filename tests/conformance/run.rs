@@ -40,6 +40,9 @@ pub trait Driver {
     /// Lets the broker deal with everything that these clients have sent.
     fn catch_up(&mut self, clients: &[String]) -> Result<(), String>;
 
+    /// Another client is about to send: what `last` has sent comes first.
+    fn let_pass(&mut self, last: &str) -> Result<(), String>;
+
     /// Ends a client's connection without a word.
     fn cut(&mut self, client: &str);
 
@@ -68,6 +71,7 @@ pub fn run(case: &Case, version: Version, driver: &mut dyn Driver) -> Result<(),
         clients: BTreeMap::new(),
         aliases: BTreeMap::new(),
         variables: Variables::new(),
+        last_sender: None,
         trace: VecDeque::new(),
     };
     let mut steps = case.steps.iter().peekable();
@@ -106,6 +110,7 @@ struct Run<'a> {
     clients: BTreeMap<String, Client>,
     aliases: BTreeMap<String, String>,
     variables: Variables,
+    last_sender: Option<String>,
     /// The last packets, for the report.
     trace: VecDeque<String>,
 }
@@ -217,6 +222,11 @@ impl Run<'_> {
             return Ok(());
         }
         let bytes = std::mem::take(&mut client.held);
+        if let Some(last) = self.last_sender.replace(name.to_owned()).filter(|last| last != name)
+            && self.clients.get(&last).is_some_and(|client| client.is_connected && client.reads)
+        {
+            self.driver.let_pass(&last)?;
+        }
         self.driver.send(name, &bytes)
     }
 

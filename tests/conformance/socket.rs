@@ -158,6 +158,10 @@ impl Driver for Sockets {
         Ok(())
     }
 
+    fn let_pass(&mut self, last: &str) -> Result<(), String> {
+        self.catch_up(&[last.to_owned()])
+    }
+
     /// Says no more, and waits until the broker has noticed.
     fn cut(&mut self, client: &str) {
         let deadline = Instant::now() + PATIENCE;

@@ -2,7 +2,7 @@
 //!
 //! Each ordered pair of shards has one first-in, first-out stream of [`PeerMessage`]s, carried in batches by
 //! the runtime. The receiver counts what it has applied (durably, where that matters) and tells the count
-//! back; an acknowledgement that depends on a peer waits for "peer p has applied n" ([`Link::has_applied`]).
+//! back; an acknowledgement that depends on a peer waits for "peer p has applied n" (`Link::has_applied`).
 //! The same count bounds how far a fast shard can run ahead of a slow one.
 //!
 //! Interest is always about the sender's own shard ("I have subscribers for this filter"), so the streams

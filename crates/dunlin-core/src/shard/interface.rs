@@ -42,7 +42,7 @@ impl ShardConfig {
     }
 }
 
-/// How far [`Shard::handle_input`] came.
+/// How far [`Shard::handle_input`](crate::Shard::handle_input) came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes used up; the caller keeps the rest and hands it in again with more.
@@ -51,7 +51,7 @@ pub struct Progress {
     pub next: NextInput,
 }
 
-/// How the caller goes on after [`Shard::handle_input`].
+/// How the caller goes on after [`Shard::handle_input`](crate::Shard::handle_input).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextInput {
     /// Read more. Once the fixed header is there, the length of the whole packet is known.
@@ -70,7 +70,7 @@ pub enum NextInput {
 /// What the runtime is asked to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Write what is in the outbox, close, then call [`Shard::remove`].
+    /// Write what is in the outbox, close, then call [`Shard::remove`](crate::Shard::remove).
     Close {
         /// Which.
         connection: Key,
