@@ -136,6 +136,10 @@ impl Driver {
         }
     }
 
+    fn is_due(&self) -> bool {
+        self.worker.shard.borrow().poll_timeout().is_some_and(|deadline| deadline <= self.worker.now())
+    }
+
     /// Sets the timer to the shard's next deadline. True if that has passed already.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> bool {
         let Some(deadline) = self.worker.shard.borrow().poll_timeout() else {
@@ -155,13 +159,14 @@ impl Driver {
     /// One turn. True if there may be more to do at once.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
         let has_mail = self.take_mail(context);
-        let is_due = self.poll_timer(context);
-        if is_due {
+        if self.is_due() {
             self.worker.shard.borrow_mut().handle_timeout(self.worker.now());
         }
         self.send_to_peers();
         self.flush();
         let has_done = self.carry_out();
+        // Last, because everything above may have set a deadline.
+        let is_due = self.poll_timer(context);
         has_mail || is_due || has_done || self.worker.shard.borrow().has_flush()
     }
 }

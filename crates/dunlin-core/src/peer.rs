@@ -121,10 +121,12 @@ pub struct Link {
     waiting: VecDeque<(u64, Key)>,
     /// Publishers that wait until the peer has caught up.
     pub(crate) slowed: Vec<Key>,
+    /// What the peer has sent and is not applied yet: it waits while a slow consumer holds the peer up.
+    incoming: VecDeque<PeerMessage>,
     received: u64,
     told: u64,
-    /// Slow consumers here that the peer's publications have run into.
-    pub(crate) withheld: u32,
+    /// Slow consumers here that the peer's publications have run into, and that it waits for.
+    pub(crate) held_up_by: u32,
 }
 
 impl Link {
@@ -191,20 +193,34 @@ impl Link {
         }
     }
 
-    /// Counts a message received.
-    pub(crate) fn count_received(&mut self) {
-        self.received += 1;
+    /// Takes in a message from the peer.
+    pub(crate) fn receive(&mut self, message: PeerMessage) {
+        self.incoming.push_back(message);
     }
 
-    /// Messages received so far.
+    /// Whether there is a message to apply, and nobody holds the peer up.
+    pub(crate) fn has_work(&self) -> bool {
+        self.held_up_by == 0 && !self.incoming.is_empty()
+    }
+
+    /// The next message to apply.
+    pub(crate) fn next_received(&mut self) -> Option<PeerMessage> {
+        if self.held_up_by > 0 {
+            return None;
+        }
+        let message = self.incoming.pop_front()?;
+        self.received += 1;
+        Some(message)
+    }
+
+    /// Messages applied so far.
     pub(crate) fn received(&self) -> u64 {
         self.received
     }
 
-    /// What to tell the peer when `received` of its messages are applied: the count, if it has grown and
-    /// nothing is withheld.
+    /// What to tell the peer when `received` of its messages are applied: the count, if it has grown.
     pub(crate) fn applied_to_tell(&mut self, received: u64) -> Option<u64> {
-        (self.withheld == 0 && self.told < received).then(|| {
+        (self.told < received).then(|| {
             self.told = received;
             received
         })
@@ -234,6 +250,11 @@ impl Peers {
     pub fn others(&self) -> impl Iterator<Item = ShardId> + use<> {
         let own = self.own;
         (0..self.links.len() as u16).filter(move |shard| *shard != own)
+    }
+
+    /// Whether any peer's messages could be applied now.
+    pub(crate) fn have_work(&self) -> bool {
+        self.links.iter().any(Link::has_work)
     }
 
     /// The link to a peer.

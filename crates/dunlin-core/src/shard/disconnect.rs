@@ -236,7 +236,7 @@ impl Shard {
         for slowed in std::mem::take(&mut extras.slowed) {
             match slowed {
                 Slowed::Connection(publisher) => self.resume_publisher(publisher),
-                Slowed::Peer(peer) => self.stop_withholding(peer),
+                Slowed::Peer(peer) => self.stop_holding_up(peer),
             }
         }
     }

@@ -18,19 +18,41 @@ impl Shard {
     pub fn handle_peer(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
         if let PeerMessage::Applied(sequence) = message {
             self.peer_applied(now, from, sequence);
-        } else {
-            if let Some(link) = self.peers.link(from) {
-                link.count_received();
-            }
-            self.apply(now, from, message);
+        } else if let Some(link) = self.peers.link(from) {
+            link.receive(message);
+            self.apply_received(now, from);
         }
         self.run_follow_ups(now);
     }
 
     /// The end of a batch from a shard: tells it how much is applied.
-    ///
-    /// Applied means durable here as well, because the peer sends acknowledgements on the strength of it.
     pub fn handle_peer_batch_end(&mut self, from: ShardId) {
+        self.owe_applied(from);
+    }
+
+    /// Applies what a shard has sent. What runs into a slow consumer holds the rest up, as it would pause a
+    /// publisher of this shard, and a large fan-out goes on after the flush.
+    fn apply_received(&mut self, now: Timestamp, from: ShardId) {
+        while self.clients.wire.turn_bytes <= super::TURN_BYTES_MAX
+            && let Some(message) = self.peers.link(from).and_then(|link| link.next_received())
+        {
+            self.apply(now, from, message);
+            self.run_follow_ups(now);
+        }
+    }
+
+    /// Goes on with what peers have sent.
+    pub(super) fn continue_peers(&mut self, now: Timestamp) {
+        for peer in self.peers.others() {
+            if self.peers.link(peer).is_some_and(|link| link.has_work()) {
+                self.apply_received(now, peer);
+                self.owe_applied(peer);
+            }
+        }
+    }
+
+    /// Applied means durable here as well, because the peer sends acknowledgements on the strength of it.
+    fn owe_applied(&mut self, from: ShardId) {
         let position = self.clients.journal.position();
         let Some(received) = self.peers.link(from).map(|link| link.received()) else {
             return;
@@ -68,7 +90,7 @@ impl Shard {
                 // the clocks say.
                 self.last_message_at = self.last_message_at.max(message.id.received_at);
                 self.route(now, &mut Publication::of(&message), Some(from));
-                self.withhold(now, from);
+                self.hold_up(now, from);
             }
             PeerMessage::Interest { filter, is_added: true } => {
                 self.router.insert(&filter, Target::Peer(from), ROUTE_ONLY);
@@ -94,9 +116,9 @@ impl Shard {
         }
     }
 
-    /// A publication of a peer has run into a slow consumer here: the peer hears nothing until that is over,
-    /// and slows its publishers.
-    fn withhold(&mut self, now: Timestamp, from: ShardId) {
+    /// A publication of a peer has run into a slow consumer here: what the peer has sent waits until that is
+    /// over, and in the end its publishers do.
+    fn hold_up(&mut self, now: Timestamp, from: ShardId) {
         let Some(consumer) = self.clients.slow_consumer.take() else {
             return;
         };
@@ -110,16 +132,15 @@ impl Shard {
             && self.slow_down(now, consumer, Slowed::Peer(from))
             && let Some(link) = self.peers.link(from)
         {
-            link.withheld += 1;
+            link.held_up_by += 1;
         }
     }
 
     /// A slow consumer no longer holds a peer up.
-    pub(super) fn stop_withholding(&mut self, peer: ShardId) {
+    pub(super) fn stop_holding_up(&mut self, peer: ShardId) {
         if let Some(link) = self.peers.link(peer) {
-            link.withheld = link.withheld.saturating_sub(1);
+            link.held_up_by = link.held_up_by.saturating_sub(1);
         }
-        self.handle_peer_batch_end(peer);
     }
 
     fn peer_applied(&mut self, now: Timestamp, from: ShardId, sequence: u64) {

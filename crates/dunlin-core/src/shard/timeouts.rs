@@ -10,11 +10,8 @@ use crate::timers::Timer;
 impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.retained_continues.is_empty() {
-            self.clients.timers.next_deadline()
-        } else {
-            Some(Timestamp::ZERO)
-        }
+        let goes_on = !self.retained_continues.is_empty() || self.peers.have_work();
+        if goes_on { Some(Timestamp::ZERO) } else { self.clients.timers.next_deadline() }
     }
 
     /// Does what is due.
@@ -24,6 +21,7 @@ impl Shard {
                 self.pump_retained(now, session);
             }
         }
+        self.continue_peers(now);
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),
