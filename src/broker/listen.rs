@@ -74,8 +74,10 @@ fn bind_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
 fn bind_unix(path: &Path) -> io::Result<StdUnixListener> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     if is_socket {
-        if UnixStream::connect(path).is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
+        match UnixStream::connect(path) {
+            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) => return Err(error),
         }
         std::fs::remove_file(path)?;
     }
@@ -178,6 +180,10 @@ impl Door {
     }
 
     async fn pause(&self, error: &io::Error) {
+        // These are about one connection, which is gone; the next one may be fine.
+        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+            return;
+        }
         tracing::warn!(listener = %self.context.url, %error, "a connection could not be accepted");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }

@@ -38,6 +38,9 @@ use tokio::sync::{mpsc, oneshot};
 /// The most workers there can be.
 const WORKERS_MAX: usize = 64;
 
+/// How long requests under way at the operations port may delay a stop.
+const HTTP_STOP_DEADLINE: Duration = Duration::from_secs(1);
+
 /// A running broker. Dropping it stops it.
 pub struct Broker {
     listeners: Vec<BoundListener>,
@@ -144,7 +147,7 @@ impl Broker {
             .map(|context| listen::bind(&context.url))
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::System)?;
-        let gate = Arc::new(Gate::new(&config, connections_max(&config)));
+        let gate = Arc::new(Gate::new(&config, connections_max(&config, workers_count(&config))));
         let authorizer = Arc::new(AclAuthorizer::new(auth.acl));
         let (mailboxes, workers) = start_workers(&config, &gate, &authorizer)?;
         let bound = sockets.iter().map(|socket| socket.bound.clone()).collect();
@@ -198,11 +201,16 @@ impl Broker {
         let listeners = config.listeners();
         // Certificates of all listeners are read before any is replaced.
         tls::endpoints(config, &listeners)?;
-        for (context, listener) in self.contexts.iter().zip(&listeners) {
-            if context.url != listener.url {
-                tracing::warn!(listener = %listener.url, "listeners change at a restart only");
+        let (open, configured) = (self.contexts.iter().map(|c| &c.url), listeners.iter().map(|l| &l.url));
+        if !open.eq(configured) {
+            tracing::warn!("listeners are opened and closed at a restart only");
+        }
+        for (index, context) in self.contexts.iter().enumerate() {
+            let at_its_place = listeners.get(index).filter(|listener| listener.url == context.url);
+            let anywhere = || listeners.iter().find(|listener| listener.url == context.url);
+            let Some(listener) = at_its_place.or_else(anywhere) else {
                 continue;
-            }
+            };
             if let (Some(endpoint), Some(options)) = (&context.tls, &listener.tls)
                 && let Err(error) = endpoint.reload(options)
             {
@@ -226,6 +234,8 @@ impl Broker {
             let _ = control.stop.send(());
             let _ = control.thread.join();
         }
+        // Now, because a successor may already wait for the path.
+        listen::remove_sockets(&self.listeners);
         let (done, answers) = std_mpsc::channel();
         for mailbox in &*self.mailboxes {
             let (answer, stopped) = oneshot::channel();
@@ -254,9 +264,9 @@ impl Broker {
                 workers = running,
                 "server.shutdown_deadline has passed: the remaining connections are cut"
             );
+            cut(&self.mailboxes);
             self.workers.clear();
         }
-        listen::remove_sockets(&self.listeners);
     }
 }
 
@@ -269,9 +279,9 @@ impl Drop for Broker {
 }
 
 /// The configured bound, or what the process's limit of open files leaves.
-fn connections_max(config: &Config) -> usize {
+fn connections_max(config: &Config, workers: usize) -> usize {
     let wanted = config.limits.max_connections as usize;
-    let possible = usize::try_from(machine::connections_max()).unwrap_or(usize::MAX);
+    let possible = usize::try_from(machine::connections_max(workers)).unwrap_or(usize::MAX);
     // Nobody who has not asked for a number needs to know that the machine allows fewer.
     if possible < wanted && config.is_set("limits.max_connections") {
         tracing::warn!(
@@ -282,16 +292,20 @@ fn connections_max(config: &Config) -> usize {
     possible.min(wanted)
 }
 
+fn workers_count(config: &Config) -> usize {
+    match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => usize::from(count),
+    }
+    .clamp(1, WORKERS_MAX)
+}
+
 fn start_workers(
     config: &Config,
     gate: &Arc<Gate>,
     authorizer: &Arc<AclAuthorizer>,
 ) -> Result<(Mailboxes, Vec<JoinHandle<()>>), StartError> {
-    let count = match config.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => usize::from(count),
-    }
-    .clamp(1, WORKERS_MAX);
+    let count = workers_count(config);
     let mut settings = config.settings();
     // Each shard counts its own messages.
     settings.memory_bytes_max /= count;
@@ -304,6 +318,7 @@ fn start_workers(
         clock: Clock::default(),
     });
     let boot_epoch = (shared.clock.now().as_micros() / 1_000_000) as u32;
+    let (report, started) = std_mpsc::channel();
     let mut threads = Vec::new();
     for (id, mailbox) in receivers.into_iter().enumerate() {
         let shard = ShardConfig {
@@ -315,19 +330,27 @@ fn start_workers(
             seed: seed(),
             boot_epoch,
         };
-        let shared = Arc::clone(&shared);
-        let life = move || {
-            if let Err(error) = worker::run(shard, shared, mailbox) {
-                tracing::error!(%error, "a worker could not start");
-            }
-        };
+        let (shared, report) = (Arc::clone(&shared), report.clone());
+        let life = move || worker::run(shard, shared, mailbox, &report);
         let thread = std::thread::Builder::new().name(format!("dunlin-worker-{id}")).spawn(life);
-        threads.push(
-            thread
-                .map_err(|error| StartError::System(format!("a worker thread could not start: {error}")))?,
-        );
+        let begun = thread.and_then(|thread| {
+            threads.push(thread);
+            started.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()))
+        });
+        if let Err(error) = begun {
+            cut(&mailboxes);
+            return Err(StartError::System(format!("a worker could not start: {error}")));
+        }
     }
     Ok((mailboxes, threads))
+}
+
+/// Ends the workers at once.
+fn cut(mailboxes: &Mailboxes) {
+    for mailbox in &**mailboxes {
+        // A closed mailbox is that of a worker that has ended.
+        drop(mailbox.send(Mail::Cut));
+    }
 }
 
 fn start_control(config: Config, doors: listen::Doors) -> Result<(Control, Option<SocketAddr>), StartError> {
@@ -386,7 +409,8 @@ async fn control(
     }
     let _ = close_http.send(());
     if let Some(http) = http {
-        let _ = http.await;
+        // Somebody may keep a half-sent request open.
+        drop(tokio::time::timeout(HTTP_STOP_DEADLINE, http).await);
     }
 }
 

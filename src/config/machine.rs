@@ -9,7 +9,10 @@ use std::path::Path;
 
 /// Descriptors kept for everything that is not a client's connection: listeners, files, logs, the operations
 /// port.
-const RESERVED_DESCRIPTORS: u64 = 64;
+const RESERVED_DESCRIPTORS: u64 = 128;
+
+/// Descriptors of each worker's runtime.
+const WORKER_DESCRIPTORS: u64 = 4;
 
 /// The memory this process may use, in bytes: the machine's, or its control group's bound if that is lower.
 pub fn memory_bytes() -> Option<u64> {
@@ -21,16 +24,17 @@ pub fn memory_bytes() -> Option<u64> {
 }
 
 /// Raises the soft limit of open files to the hard limit, and returns how many connections that leaves room
-/// for.
-pub fn connections_max() -> u64 {
+/// for beside so many workers.
+pub fn connections_max(workers: usize) -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let reserved = RESERVED_DESCRIPTORS + WORKER_DESCRIPTORS * workers as u64;
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let descriptors = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(RESERVED_DESCRIPTORS))
+    descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(reserved))
 }
 
 /// The total in the text of `/proc/meminfo`.
@@ -65,6 +69,6 @@ mod tests {
 
     #[test]
     fn this_machine_has_room_for_connections() {
-        assert!(connections_max() > 0);
+        assert!(connections_max(2) > 0);
     }
 }

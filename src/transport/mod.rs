@@ -75,27 +75,9 @@ impl Transport {
     /// Writes what waits in the outbox; ready when all of it has been given to the network.
     pub fn poll_write(&mut self, context: &mut Context<'_>, outbox: &mut Outbox) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(socket) => {
-                while !outbox.is_empty() {
-                    let written = {
-                        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                        let mut count = 0;
-                        for (slice, chunk) in slices.iter_mut().zip(outbox.chunks()) {
-                            *slice = IoSlice::new(chunk);
-                            count += 1;
-                        }
-                        ready!(Pin::new(&mut *socket).poll_write_vectored(context, &slices[..count]))?
-                    };
-                    outbox.advance(written);
-                }
-                Poll::Ready(Ok(()))
-            }
+            Self::Plain(socket) => poll_write_all(socket, context, outbox),
             Self::Tls(stream) => {
-                while !outbox.is_empty() {
-                    let chunk = outbox.chunks().next().unwrap_or_default();
-                    let written = ready!(Pin::new(&mut *stream).poll_write(context, chunk))?;
-                    outbox.advance(written);
-                }
+                ready!(poll_write_all(&mut **stream, context, outbox))?;
                 self.poll_flush(context)
             }
             Self::WebSocket(stream) => stream.poll_write(context, outbox),
@@ -122,4 +104,28 @@ impl Transport {
             Self::SecureWebSocket(stream) => stream.poll_shutdown(context),
         }
     }
+}
+
+/// Writes until the outbox is empty, many pieces at a time.
+fn poll_write_all<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    context: &mut Context<'_>,
+    outbox: &mut Outbox,
+) -> Poll<io::Result<()>> {
+    while !outbox.is_empty() {
+        let written = {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let mut count = 0;
+            for (slice, chunk) in slices.iter_mut().zip(outbox.chunks()) {
+                *slice = IoSlice::new(chunk);
+                count += 1;
+            }
+            ready!(Pin::new(&mut *stream).poll_write_vectored(context, &slices[..count]))?
+        };
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        outbox.advance(written);
+    }
+    Poll::Ready(Ok(()))
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -32,6 +33,10 @@ impl fmt::Display for Peer {
         }
     }
 }
+
+/// TCP asks after so long a silence whether the other end is still there: a client without Keep Alive whose
+/// network has vanished would stay for ever.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(600);
 
 enum Stream {
     Tcp(TcpStream),
@@ -56,6 +61,8 @@ impl Socket {
     /// A TCP connection, not on any thread yet, from which at most so many bytes are read at first.
     pub fn tcp(stream: std::net::TcpStream, read_limit_bytes: usize) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
+        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
         Ok(Self { stream: Stream::DetachedTcp(stream), read_limit_bytes })
     }
 

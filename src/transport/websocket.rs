@@ -126,6 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             for chunk in outbox.chunks() {
                 let taken = chunk.len().min(FRAME_BYTES_MAX - frame.len());
                 frame.extend_from_slice(&chunk[..taken]);
+                if frame.len() == FRAME_BYTES_MAX {
+                    break;
+                }
             }
             outbox.advance(frame.len());
             Pin::new(&mut self.stream).start_send(Message::binary(frame)).map_err(to_io)?;

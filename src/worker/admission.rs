@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// What TLS and WebSocket may add to the bytes of a CONNECT packet.
-const ENVELOPE_BYTES_MAX: usize = 32 * 1024;
+const ENVELOPE_BYTES_MAX: usize = 16 * 1024;
 
 /// Passwords verified at once.
 const VERIFICATIONS_MAX: usize = 2;
@@ -214,6 +214,7 @@ async fn admit(
             Ok(Split::Packet { frame, length }) => {
                 let next = handshake.handle_frame(frame, &settings, &NoMechanisms, random());
                 buffer.drain(..length);
+                buffer.shrink_to_fit();
                 next
             }
             Err(error) => handshake.handle_malformed(error),
@@ -285,8 +286,11 @@ async fn verify(handshake: &mut Handshake, ticket: &Ticket) -> Next {
     } else {
         // The semaphore is never closed.
         let permit = Arc::clone(&ticket.gate.verifications).acquire_owned().await;
+        let judge = move || {
+            let _permit = permit;
+            judge()
+        };
         let verdict = tokio::task::spawn_blocking(judge).await;
-        drop(permit);
         verdict.unwrap_or(Err(RefuseReason::NotAuthorized))
     };
     match verdict {
@@ -305,6 +309,8 @@ async fn read_more(transport: &mut Transport, buffer: &mut Vec<u8>) -> io::Resul
     match poll_fn(|context| transport.poll_read(context, &mut chunk)).await? {
         0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before CONNECT")),
         count => {
+            // Nobody is known yet: no byte more than has come.
+            buffer.reserve_exact(count);
             buffer.extend_from_slice(&chunk[..count]);
             Ok(())
         }

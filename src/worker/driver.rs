@@ -38,11 +38,21 @@ pub(crate) struct Driver {
     mailbox: mpsc::UnboundedReceiver<Mail>,
     timer: Pin<Box<Sleep>>,
     stop: Option<oneshot::Sender<()>>,
+    is_cut: bool,
+    /// The connections flushed in this turn; kept for its memory.
+    flushing: Vec<Key>,
 }
 
 impl Driver {
     pub fn new(worker: Rc<Worker>, mailbox: mpsc::UnboundedReceiver<Mail>) -> Self {
-        Self { worker, mailbox, timer: Box::pin(sleep_until(Instant::now())), stop: None }
+        Self {
+            worker,
+            mailbox,
+            timer: Box::pin(sleep_until(Instant::now())),
+            stop: None,
+            is_cut: false,
+            flushing: Vec::new(),
+        }
     }
 
     fn take_mail(&mut self, context: &mut Context<'_>) -> bool {
@@ -52,7 +62,7 @@ impl Driver {
             };
             match mail {
                 // Whoever still comes is not let in any more.
-                Mail::Arrival(_) | Mail::Client(_) if self.stop.is_some() => {}
+                Mail::Arrival(_) | Mail::Client(_) if self.worker.is_stopping.get() => {}
                 Mail::Arrival(arrival) => arrival.admit(Rc::clone(&self.worker)),
                 Mail::Client(mut client) => match client.transport.attach() {
                     Ok(()) => self.worker.adopt(*client),
@@ -66,7 +76,9 @@ impl Driver {
                     }
                     shard.handle_peer_batch_end(from);
                 }
+                Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
+                    self.worker.is_stopping.set(true);
                     let now = self.worker.now();
                     let detail = "the Server is shutting down";
                     self.worker.shard.borrow_mut().disconnect_all(
@@ -96,11 +108,14 @@ impl Driver {
         }
     }
 
-    fn flush(&self) {
-        loop {
-            let Some(key) = self.worker.shard.borrow_mut().poll_flush() else {
-                return;
-            };
+    /// One write for each connection with bytes to write. What flushing itself lets go has its turn after the
+    /// others': a client that swallows Retained Messages must not keep the worker for itself.
+    fn flush(&mut self) {
+        {
+            let mut shard = self.worker.shard.borrow_mut();
+            self.flushing.extend(std::iter::from_fn(|| shard.poll_flush()));
+        }
+        for key in self.flushing.drain(..) {
             if let Some(link) = self.worker.link(key) {
                 flush_now(&self.worker, &link);
             }
@@ -164,6 +179,8 @@ impl Driver {
         }
         self.send_to_peers();
         self.flush();
+        // What flushing let go may concern peers, too.
+        self.send_to_peers();
         let has_done = self.carry_out();
         // Last, because everything above may have set a deadline.
         let is_due = self.poll_timer(context);
@@ -181,6 +198,9 @@ impl Future for Driver {
             tracing::error!("a turn of the broker panicked; please report this");
             true
         });
+        if this.is_cut {
+            return Poll::Ready(());
+        }
         if this.stop.is_some() && this.worker.shard.borrow().connections_count() == 0 {
             // Nobody listens for the answer if the deadline has passed.
             let _ = this.stop.take().map(|done| done.send(()));
@@ -198,6 +218,10 @@ impl Future for Driver {
 
 /// Writes what the network takes at once; what is left gets a task that waits for the network.
 fn flush_now(worker: &Rc<Worker>, link: &Rc<Link>) {
+    if link.is_closing.get() {
+        // Its last task writes everything.
+        return;
+    }
     let writer = link.writer.take();
     if writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
         // It writes what has been added, too.
@@ -210,9 +234,19 @@ fn flush_now(worker: &Rc<Worker>, link: &Rc<Link>) {
     let task = {
         let (worker, link) = (Rc::clone(worker), Rc::clone(link));
         tokio::task::spawn_local(async move {
-            let result = poll_fn(|context| poll_write(&worker, &link, context)).await;
+            let result = poll_fn(|context| {
+                let result = poll_write(&worker, &link, context);
+                if result.is_pending() {
+                    // It reads, if slowly: what waits for that goes on.
+                    worker.shard.borrow_mut().handle_flushed(worker.now(), link.key);
+                    worker.wake_driver();
+                }
+                result
+            })
+            .await;
             written(&worker, link.key, result.is_ok());
             worker.wake_driver();
+            link.writer.set(None);
         })
     };
     link.writer.set(Some(task.abort_handle()));

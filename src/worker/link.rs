@@ -19,6 +19,8 @@ pub(crate) struct Link {
     pub reader: Cell<Option<AbortHandle>>,
     /// The task that waits until the network takes more, while there is one.
     pub writer: Cell<Option<AbortHandle>>,
+    /// Its last bytes are being written by the task that closes it.
+    pub is_closing: Cell<bool>,
     /// Wakes the reader when its pause is over.
     pub paused: Cell<Option<Waker>>,
     pub description: Description,
@@ -33,14 +35,16 @@ impl Link {
             transport: RefCell::new(transport),
             reader: Cell::default(),
             writer: Cell::default(),
+            is_closing: Cell::new(false),
             paused: Cell::default(),
             description,
             _ticket: ticket,
         }
     }
 
-    /// Ends both tasks of the connection.
+    /// Ends both tasks of the connection, which is being closed.
     pub fn stop_tasks(&self) {
+        self.is_closing.set(true);
         for task in [self.reader.take(), self.writer.take()].into_iter().flatten() {
             task.abort();
         }
@@ -77,6 +81,10 @@ impl Description {
             }
             _ => tracing::info!(?client, %address, reason, "closed"),
         }
+    }
+
+    pub fn failed(&self, error: &std::io::Error) {
+        tracing::debug!(client = ?self.client, address = %self.peer, %error, "the transport failed");
     }
 
     pub fn refused(&self, reason_code: ReasonCode, topic: &str) {

@@ -29,8 +29,9 @@ use dunlin_core::shard::{Shard, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::task::Waker;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -48,6 +49,8 @@ pub enum Mail {
     Batch(ShardId, Vec<PeerMessage>),
     /// Disconnect everybody, then end; answer when nobody is left.
     Stop(oneshot::Sender<()>),
+    /// End now, whoever is left.
+    Cut,
 }
 
 /// An admitted client on its way to its worker.
@@ -83,6 +86,8 @@ pub(crate) struct Worker {
     pub scratch: RefCell<Box<[u8]>>,
     /// Wakes the driver.
     pub driver: Cell<Option<Waker>>,
+    /// Nobody is let in any more.
+    pub is_stopping: Cell<bool>,
 }
 
 impl Worker {
@@ -120,6 +125,9 @@ impl Worker {
 
     /// Makes an admitted client a connection of this worker's shard.
     pub(crate) fn adopt(self: &Rc<Self>, client: Client) {
+        if self.is_stopping.get() {
+            return;
+        }
         let Client { request, transport, pending, arrival } = client;
         let log = link::Description::new(&request, &arrival);
         log.connected();
@@ -142,14 +150,20 @@ impl Worker {
     }
 }
 
-/// Runs a worker until it is stopped. This is the whole life of its thread.
+/// Runs a worker until it is stopped. This is the whole life of its thread; `started` hears whether it began.
 pub fn run(
     config: ShardConfig,
     shared: Arc<Shared>,
     mailbox: mpsc::UnboundedReceiver<Mail>,
-) -> std::io::Result<()> {
+    started: &std_mpsc::Sender<io::Result<()>>,
+) {
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
+        match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(started.send(Err(error))),
+        };
+    // Whoever started it waits for this.
+    drop(started.send(Ok(())));
     let worker = Rc::new(Worker {
         id: config.id,
         shard: RefCell::new(Shard::new(config)),
@@ -157,8 +171,10 @@ pub fn run(
         shared,
         scratch: RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice()),
         driver: Cell::new(None),
+        is_stopping: Cell::new(false),
     });
     let tasks = LocalSet::new();
-    runtime.block_on(tasks.run_until(async { driver::Driver::new(worker, mailbox).await }));
-    Ok(())
+    // Its turns have bounds of their own; tokio's budget for a task would end a flush after 128 connections.
+    let life = async { tokio::task::unconstrained(driver::Driver::new(worker, mailbox)).await };
+    runtime.block_on(tasks.run_until(life));
 }

@@ -82,7 +82,7 @@ impl Reader {
                     self.feed_pending();
                     Turn::Again
                 }
-                Poll::Ready(_) => self.lost(),
+                Poll::Ready(result) => self.lost(result.err()),
             };
         }
         let mut scratch = self.worker.scratch.borrow_mut();
@@ -103,14 +103,17 @@ impl Reader {
                 self.next = next;
                 Turn::Again
             }
-            Poll::Ready(_) => {
+            Poll::Ready(result) => {
                 drop(scratch);
-                self.lost()
+                self.lost(result.err())
             }
         }
     }
 
-    fn lost(&mut self) -> Turn {
+    fn lost(&mut self, error: Option<std::io::Error>) -> Turn {
+        if let Some(error) = error {
+            self.link.description.failed(&error);
+        }
         self.worker.shard.borrow_mut().handle_lost(self.worker.now(), self.link.key);
         Turn::Over
     }

@@ -18,6 +18,9 @@ use crate::time::Timestamp;
 use crate::timers::Timer;
 use dunlin_codec::{PacketIdentifier, PacketType, ProtocolVersion, QoS, ReasonCode};
 
+/// What letting a message wait counts towards the bounds of a turn: about what it costs in time.
+const QUEUEING_BYTES: usize = 64;
+
 /// How one subscription wants a message.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
@@ -113,6 +116,7 @@ impl Clients {
         let Some(value) = self.sessions.get_mut(session) else {
             return;
         };
+        self.wire.turn_bytes += QUEUEING_BYTES;
         let dropped = match value.outbound.enqueue(delivery, &self.settings, now) {
             Enqueued::Accepted => Vec::new(),
             Enqueued::Displaced(dropped) | Enqueued::Refused(dropped) => dropped,

@@ -264,10 +264,12 @@ impl Shard {
         }
         // However long its queue is: what fits is sent, or nothing would ever shorten it.
         let mark = self.clients.settings.outbox_bytes_max / 2;
-        if self.connection(connection).is_none_or(|value| value.outbox_bytes() > mark) {
+        if self.connection(connection).is_some_and(|value| value.outbox_bytes() <= mark) {
+            self.let_go(connection);
+        }
+        if !self.clients.outbox_has_room(connection) {
             return;
         }
-        self.let_go(connection);
         if let Some((session, value)) = self.clients.session_of(connection)
             && (value.outbound.queued_messages() > 0
                 || value.outbound.owes_resend()

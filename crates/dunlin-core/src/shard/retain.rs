@@ -170,7 +170,9 @@ impl Shard {
             let message = match self.retained.next(&mut delivery.cursor, &mut budget) {
                 Progress::Found(_, message) => Arc::clone(message),
                 Progress::Pending => {
-                    self.retained_continues.push_back(session);
+                    if !self.retained_continues.contains(&session) {
+                        self.retained_continues.push_back(session);
+                    }
                     return;
                 }
                 Progress::Done => {

@@ -72,6 +72,10 @@ impl Shard {
         else {
             return;
         };
+        if self.connection(key).is_some_and(|connection| connection.is_paused) {
+            // Its packets may lie unread, and that is our doing.
+            return self.clients.timers.arm(now.after_s(1), Timer::KeepAlive(key));
+        }
         if deadline <= now {
             self.end_connection(now, key, Cause::KeepAliveTimeout);
         } else {
