@@ -69,8 +69,17 @@ pub enum PeerMessage {
         /// The Session.
         session: Key,
     },
+    /// The answer to a return when the group has ended meanwhile: what the member was given is its own.
+    GroupOrphan {
+        /// The Session.
+        session: Key,
+        /// The message.
+        message: Arc<ApplicationMessage>,
+    },
     /// A message for a member.
     GroupDeliver {
+        /// The whole shared filter.
+        name: Arc<str>,
         /// The Session.
         session: Key,
         /// Where it comes from.
@@ -135,7 +144,7 @@ impl Link {
         if !matches!(message, PeerMessage::Applied(_)) {
             self.sent += 1;
         }
-        if let PeerMessage::Publish(message) = &message {
+        if let PeerMessage::Publish(message) | PeerMessage::GroupDeliver { message, .. } = &message {
             let size = message.size_bytes() + AHEAD_OVERHEAD_BYTES;
             self.ahead.push_back((self.sent, size));
             self.ahead_bytes += size;

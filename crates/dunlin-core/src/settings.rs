@@ -120,6 +120,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether a topic is the Server's own: `$SYS` and what is below it (5.0 section 4.7.2).
+    pub fn is_reserved(topic: &str) -> bool {
+        topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// Judges a Topic Name's or Topic Filter's length and levels.
     pub fn judge_topic(&self, topic: &str) -> Result<(), &'static str> {
         if topic.len() > self.topic_length_max {

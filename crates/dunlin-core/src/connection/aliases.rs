@@ -29,6 +29,9 @@ impl ClientAliases {
     }
 }
 
+/// A longer topic gets no alias.
+const ALIASED_TOPIC_BYTES_MAX: usize = 512;
+
 /// Aliases the Server has set: the first topics sent get the aliases there are.
 #[derive(Debug)]
 pub struct ServerAliases {
@@ -56,6 +59,10 @@ impl ServerAliases {
     /// How to send a topic.
     // spec(v5): [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11]
     pub fn of(&mut self, topic: &str) -> Alias {
+        // Every client keeps its own copies of its aliases' topics.
+        if topic.len() > ALIASED_TOPIC_BYTES_MAX {
+            return Alias::None;
+        }
         if let Some(alias) = self.aliases.get(topic) {
             return Alias::Known(*alias);
         }

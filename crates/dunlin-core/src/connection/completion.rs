@@ -18,8 +18,8 @@ pub struct Barrier {
     pub position: Position,
     /// These peers have applied so many messages.
     pub peers: SmallVec<[(ShardId, u64); 1]>,
-    /// These joins of shared groups are answered.
-    pub joins: SmallVec<[u64; 1]>,
+    /// The joins of shared groups with this token are answered.
+    pub joins: Option<u64>,
 }
 
 /// A packet that is owed.

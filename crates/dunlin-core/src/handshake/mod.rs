@@ -25,8 +25,8 @@ use crate::authenticate::{Mechanism, Mechanisms, Step};
 use crate::identity::{ClientIdentifier, Identity};
 use crate::settings::{SessionExpiryInterval, Settings};
 use dunlin_codec::{
-    Connect, ConnectError, Frame, MalformedPacket, Packet, PacketType, ProtocolVersion, ReasonCode, decode,
-    decode_connect,
+    Connect, ConnectError, Frame, MalformedPacket, Packet, PacketType, ProtocolVersion, ReasonCode, Will,
+    decode, decode_connect,
 };
 
 /// Why a connection did not come about.
@@ -214,17 +214,7 @@ impl Handshake {
             // spec(v5): [MQTT-3.1.3-7]
             None => ClientIdentifier::assigned(random),
         };
-        if let Some(will) = &connect.will
-            && let Err(detail) = settings.judge_topic(will.topic)
-        {
-            return self.refuse(ReasonCode::TopicNameInvalid, detail);
-        }
-        if let Some(will) = &connect.will
-            && will.properties.payload_format_is_utf8 == Some(true)
-            && std::str::from_utf8(will.payload).is_err()
-        {
-            return self.refuse(ReasonCode::PayloadFormatInvalid, "the Will payload is not UTF-8 as it says");
-        }
+        let will_refusal = connect.will.as_ref().and_then(|will| judge_will(will, settings));
         let method = connect.properties.authentication_method;
         let session_expiry = match connect.properties.session_expiry_interval_s {
             _ if !is_v5 && connect.clean_start => SessionExpiryInterval::WITH_CONNECTION,
@@ -263,6 +253,9 @@ impl Handshake {
             authentication: method.map(|method| Authentication { method: method.into(), data: None }),
             accepted_packet_size_bytes: self.accepted_packet_size_bytes,
         }));
+        if let Some(Refusal { reason_code, detail }) = will_refusal {
+            return self.refuse(reason_code, detail);
+        }
         // spec(v5): [MQTT-3.1.2-24]
         let fits = self.request.as_ref().is_none_or(|request| {
             connack(request, settings, false).len() <= request.maximum_packet_size_bytes as usize
@@ -332,4 +325,20 @@ impl Handshake {
             Step::Refuse(reason_code) => self.refuse(reason_code, "authentication failed"),
         }
     }
+}
+
+/// Why a Will is not accepted, if it is not.
+fn judge_will(will: &Will<'_>, settings: &Settings) -> Option<Refusal> {
+    if let Err(detail) = settings.judge_topic(will.topic) {
+        return Some(Refusal { reason_code: ReasonCode::TopicNameInvalid, detail });
+    }
+    if Settings::is_reserved(will.topic) {
+        let detail = "the Will's topic is the Server's own";
+        return Some(Refusal { reason_code: ReasonCode::NotAuthorized, detail });
+    }
+    let is_utf8 = will.properties.payload_format_is_utf8 == Some(true);
+    (is_utf8 && std::str::from_utf8(will.payload).is_err()).then_some(Refusal {
+        reason_code: ReasonCode::PayloadFormatInvalid,
+        detail: "the Will payload is not UTF-8 as it says",
+    })
 }

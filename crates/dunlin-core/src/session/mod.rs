@@ -67,11 +67,13 @@ pub struct Session {
     pub connection: Option<Key>,
     /// How long it lasts without one.
     pub expiry: SessionExpiryInterval,
+    /// Whether it was ever meant to outlive a connection: from then on the store hears of every change.
+    pub is_recorded: bool,
     /// When it ends, while there is none.
     pub expires_at: Option<Timestamp>,
     /// Non-shared subscriptions, sorted.
     pub filters: Vec<Box<str>>,
-    /// Shared subscriptions.
+    /// Shared subscriptions, sorted by name.
     pub memberships: Vec<Membership>,
     /// Whether a group was told that this member is full, and waits to hear that it is not.
     pub is_busy: bool,
@@ -81,6 +83,8 @@ pub struct Session {
     pub inbound: Inbound,
     /// Retained Messages it is owed.
     pub retained: VecDeque<RetainedDelivery>,
+    /// The walk through the Retained Messages goes on in the next turn.
+    pub is_walking: bool,
     /// Its Will.
     pub will: Option<Box<Will>>,
     /// When the Will is due, while the client is away.
@@ -98,6 +102,7 @@ impl Session {
             identity: Arc::default(),
             connection: None,
             expiry: SessionExpiryInterval::WITH_CONNECTION,
+            is_recorded: false,
             expires_at: None,
             filters: Vec::new(),
             memberships: Vec::new(),
@@ -105,20 +110,26 @@ impl Session {
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             retained: VecDeque::new(),
+            is_walking: false,
             will: None,
             will_due_at: None,
             absence_timer_at: None,
         }
     }
 
-    /// Whether it outlives its connection, and so must survive a crash.
+    /// Whether the store knows it, because it outlives or once outlived its connection.
     pub fn is_durable(&self) -> bool {
-        self.expiry != SessionExpiryInterval::WITH_CONNECTION
+        self.is_recorded
     }
 
     /// Subscriptions, shared ones included.
     pub fn subscriptions_count(&self) -> usize {
         self.filters.len() + self.memberships.len()
+    }
+
+    /// The place of a membership, or where it would be.
+    pub fn membership(&self, name: &str) -> Result<usize, usize> {
+        self.memberships.binary_search_by(|membership| (*membership.name).cmp(name))
     }
 
     /// Whether there is this non-shared subscription.
@@ -139,10 +150,10 @@ impl Session {
 
     /// Forgets a non-shared subscription, and the Retained Messages it is owed; false if there was none.
     pub fn remove_filter(&mut self, filter: &str) -> bool {
-        self.retained.retain(|delivery| *delivery.filter != *filter);
         match self.filters.binary_search_by(|other| (**other).cmp(filter)) {
             Ok(position) => {
                 self.filters.remove(position);
+                self.retained.retain(|delivery| *delivery.filter != *filter);
                 true
             }
             Err(_) => false,

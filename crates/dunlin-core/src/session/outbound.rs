@@ -72,6 +72,13 @@ pub struct Delivery {
     pub ticket: Option<Box<Ticket>>,
 }
 
+impl Delivery {
+    /// What it costs in a queue, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.message.size_bytes() + size_of_val(self.identifiers.as_slice())
+    }
+}
+
 /// How far an exchange has come. A PUBLISH is owed until its acknowledgement, a PUBREL until its own.
 #[derive(Debug)]
 enum Stage {
@@ -178,7 +185,7 @@ impl Outbound {
             let (shared, own): (VecDeque<_>, VecDeque<_>) =
                 std::mem::take(&mut self.queue).into_iter().partition(|delivery| delivery.ticket.is_some());
             self.queue = own;
-            self.queued_bytes -= shared.iter().map(|delivery| delivery.message.size_bytes()).sum::<usize>();
+            self.queued_bytes -= shared.iter().map(|delivery| delivery.size_bytes()).sum::<usize>();
             returned.extend(shared);
         }
         returned
@@ -204,7 +211,7 @@ impl Outbound {
 
     /// Lets a message wait, within the limits.
     pub fn enqueue(&mut self, delivery: Delivery, settings: &Settings, now: Timestamp) -> Enqueued {
-        let size = delivery.message.size_bytes();
+        let size = delivery.size_bytes();
         let mut displaced = Vec::new();
         // A message that would not fit into an empty queue displaces nobody.
         let could_fit = size <= settings.queued_bytes_max && settings.queued_messages_max > 0;
@@ -216,7 +223,7 @@ impl Outbound {
                 self.queue.push_front(front);
                 break;
             }
-            self.queued_bytes -= front.message.size_bytes();
+            self.queued_bytes -= front.size_bytes();
             displaced.push(front);
         }
         if self.is_full_for(size, settings) {
@@ -255,7 +262,7 @@ impl Outbound {
             return None;
         }
         let delivery = self.queue.pop_front()?;
-        self.queued_bytes -= delivery.message.size_bytes();
+        self.queued_bytes -= delivery.size_bytes();
         Some(delivery)
     }
 

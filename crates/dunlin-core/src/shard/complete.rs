@@ -45,7 +45,7 @@ impl Shard {
     // spec(v3.1.1): [MQTT-4.6.0-2] [MQTT-4.6.0-3]
     pub(super) fn owe(&mut self, now: Timestamp, key: Key, barrier: Barrier, owed: Owed) {
         let is_open = barrier.peers.is_empty()
-            && barrier.joins.is_empty()
+            && barrier.joins.is_none()
             && self.clients.journal.is_durable(barrier.position);
         let Some(connection) = self.clients.connections.get_mut(key) else {
             return;
@@ -61,9 +61,6 @@ impl Shard {
             if let Some(link) = self.peers.link(*peer) {
                 link.wait(*sequence, key);
             }
-        }
-        for token in &barrier.joins {
-            self.waiting_joins.insert(*token, key);
         }
         connection.extras_mut().completions.push_back(Completion { barrier, owed });
     }
@@ -114,7 +111,7 @@ impl Shard {
             return false;
         };
         let barrier = &completion.barrier;
-        barrier.joins.iter().all(|token| !self.waiting_joins.contains_key(token))
+        barrier.joins.is_none_or(|token| !self.waiting_joins.contains_key(&token))
             && self.clients.journal.is_durable(barrier.position)
             && barrier
                 .peers
@@ -124,8 +121,14 @@ impl Shard {
 
     /// A group has answered: one thing less in the way of a SUBACK.
     pub(super) fn join_answered(&mut self, now: Timestamp, token: u64) {
-        if let Some(key) = self.waiting_joins.remove(&token) {
-            self.release(now, key);
+        let Some((connection, pending)) = self.waiting_joins.get_mut(&token) else {
+            return;
+        };
+        *pending -= 1;
+        if *pending == 0 {
+            let connection = *connection;
+            self.waiting_joins.remove(&token);
+            self.release(now, connection);
         }
     }
 

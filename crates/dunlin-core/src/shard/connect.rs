@@ -7,6 +7,7 @@ use crate::journal::Record;
 use crate::message::Publication;
 use crate::peer::PeerMessage;
 use crate::session::{Session, Will};
+use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
@@ -105,6 +106,7 @@ impl Shard {
         value.connection = Some(key);
         value.identity = Arc::new(request.identity);
         value.expiry = request.session_expiry.min(settings.session_expiry_max);
+        value.is_recorded |= value.expiry != SessionExpiryInterval::WITH_CONNECTION;
         value.expires_at = None;
         // A Will of an earlier connection whose delay has not passed is never sent.
         // spec(v5): [MQTT-3.1.3-9]

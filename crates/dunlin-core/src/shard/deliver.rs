@@ -98,7 +98,7 @@ impl Clients {
             if value.is_lagging || waiting > 2 * self.settings.outbox_bytes_max {
                 return self.counters.drop(DropReason::SlowConsumer);
             }
-            self.slow_consumer = Some(connection);
+            self.note_slow(now, connection);
         }
         self.transmit(
             now,
@@ -142,7 +142,7 @@ impl Clients {
             && let Some(key) = value.connection
             && self.connections.get(key).is_some_and(|connection| !connection.is_lagging)
         {
-            self.slow_consumer = Some(key);
+            self.note_slow(now, key);
         }
     }
 
@@ -394,6 +394,22 @@ impl Clients {
                         .get(value.session)
                         .is_none_or(|session| session.outbound.queued_bytes() <= mark))
         })
+    }
+
+    /// A message has run into a consumer that is behind. The grace runs from the first such message, so that
+    /// many dead consumers share it; after that it is left behind.
+    fn note_slow(&mut self, now: Timestamp, key: Key) {
+        let grace = self.settings.slow_consumer_grace;
+        let Some(connection) = self.connections.get_mut(key).filter(|connection| !connection.is_lagging)
+        else {
+            return;
+        };
+        let since = *connection.extras_mut().slow_since.get_or_insert(now);
+        if since + grace <= now {
+            connection.is_lagging = true;
+        } else {
+            self.slow_consumer = Some(key);
+        }
     }
 
     /// Arms the timer of a slow consumer for whom somebody waits since then.

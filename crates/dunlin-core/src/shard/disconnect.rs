@@ -40,6 +40,10 @@ impl Shard {
                 ));
             }
             session.expiry = SessionExpiryInterval::from_seconds(seconds).min(session_expiry_max);
+            if session.is_durable() {
+                let (client, expiry) = (session.client_identifier.clone(), session.expiry);
+                self.clients.journal.stage(|| Record::Session { client, expiry });
+            }
         }
         // spec(v5): [MQTT-3.14.4-3] [MQTT-3.1.2-10]
         // spec(v3.1.1): [MQTT-3.14.4-3] [MQTT-3.1.2-10]

@@ -57,8 +57,7 @@ use complete::Answer;
 use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Topics whose routes are remembered.
@@ -87,8 +86,9 @@ pub struct Shard {
     retained_bytes: usize,
     /// Topics cleared lately, so that an older message from another shard does not come back.
     cleared: HashMap<Box<str>, MessageId, FixedState>,
+    cleared_bytes: usize,
     /// When Retained Messages expire.
-    retained_expiries: BinaryHeap<Reverse<(Timestamp, Box<str>)>>,
+    retained_expiries: BTreeSet<(Timestamp, Box<str>)>,
     /// When the next of them is looked at.
     retained_timer_at: Option<Timestamp>,
     /// Sessions whose Retained Messages go on in the next turn.
@@ -103,11 +103,11 @@ pub struct Shard {
     waiting_durable: VecDeque<(Position, Key)>,
     /// Peers that hear how many of their messages are applied when the store has them, by position.
     waiting_applied: VecDeque<(Position, ShardId, u64)>,
-    /// Connections whose SUBACK waits for a group.
-    waiting_joins: HashMap<u64, Key, FixedState>,
+    /// Connections whose SUBACK waits for groups, and for how many, by token.
+    waiting_joins: HashMap<u64, (Key, u32), FixedState>,
     next_token: u64,
     /// Answers owed to peers.
-    answers: Vec<Answer>,
+    answers: VecDeque<Answer>,
     /// Forwarded properties of the publication being routed.
     forwarded: Vec<u8>,
 }
@@ -122,7 +122,8 @@ impl Shard {
             retained: RetainedTree::new(),
             retained_bytes: 0,
             cleared: HashMap::with_hasher(hasher.clone()),
-            retained_expiries: BinaryHeap::new(),
+            cleared_bytes: 0,
+            retained_expiries: BTreeSet::new(),
             retained_timer_at: None,
             retained_continues: VecDeque::new(),
             groups: Slots::default(),
@@ -135,7 +136,7 @@ impl Shard {
             waiting_applied: VecDeque::new(),
             waiting_joins: HashMap::with_hasher(hasher.clone()),
             next_token: 0,
-            answers: Vec::new(),
+            answers: VecDeque::new(),
             forwarded: Vec::new(),
         }
     }
@@ -323,6 +324,7 @@ impl Shard {
             && value.keep_alive_s > 0
         {
             self.clients.timers.forget();
+            self.sweep_timers();
         }
     }
 

@@ -103,10 +103,11 @@ impl Shard {
             }
             PeerMessage::GroupJoined { token } => self.join_answered(now, token),
             PeerMessage::GroupLeave { name, session } => self.group_leave(&name, member(session)),
+            PeerMessage::GroupOrphan { session, message } => self.adopt_orphan(now, session, message),
             PeerMessage::GroupReady { name, session } => self.group_ready(now, &name, member(session)),
             PeerMessage::GroupAway { name, session } => self.group_away(&name, member(session)),
-            PeerMessage::GroupDeliver { session, ticket, subscription, message } => {
-                self.deliver_for_group(now, session, ticket, subscription, message);
+            PeerMessage::GroupDeliver { name, session, ticket, subscription, message } => {
+                self.deliver_for_group(now, &name, session, ticket, subscription, message);
             }
             PeerMessage::GroupDone { ticket, session } => self.group_done(now, ticket, member(session)),
             PeerMessage::GroupReturn { ticket, session, message, is_busy } => {
@@ -161,31 +162,36 @@ impl Shard {
 
     /// Answers a shard about a group it joined, when the barrier opens.
     pub(super) fn answer(&mut self, now: Timestamp, barrier: Barrier, to: ShardId, token: u64) {
-        self.answers.push(Answer { barrier, to, token });
+        self.answers.push_back(Answer { barrier, to, token });
         self.send_answers(now);
     }
 
+    /// Each barrier contains those before it, so only the first can be the next to open.
     fn send_answers(&mut self, now: Timestamp) {
-        let mut position = 0;
-        while let Some(answer) = self.answers.get(position) {
-            let peers = answer.barrier.peers.clone();
-            let is_open = peers.iter().all(|(peer, sequence)| {
+        while let Some(answer) = self.answers.front() {
+            let barrier = answer.barrier.peers.clone();
+            let mut peers = barrier.iter();
+            let has_applied = |(peer, sequence): &(ShardId, u64)| {
                 self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence))
-            });
-            if is_open {
-                let Answer { to, token, .. } = self.answers.remove(position);
+            };
+            if !peers.all(has_applied) {
+                return;
+            }
+            if let Some(Answer { to, token, .. }) = self.answers.pop_front() {
                 self.tell(now, to, PeerMessage::GroupJoined { token });
-            } else {
-                position += 1;
             }
         }
     }
 
-    /// A token for a join whose answer a SUBACK waits for.
-    pub(super) fn expect_join(&mut self, session: Key) -> u64 {
+    /// A token for the joins of one SUBSCRIBE.
+    pub(super) fn next_token(&mut self) -> u64 {
         self.next_token += 1;
-        self.waiting_joins.insert(self.next_token, session);
         self.next_token
+    }
+
+    /// One more join whose answer the SUBACK of a connection waits for.
+    pub(super) fn expect_join(&mut self, token: u64, connection: Key) {
+        self.waiting_joins.entry(token).or_insert((connection, 0)).1 += 1;
     }
 
     pub(super) fn is_join_pending(&self, token: u64) -> bool {

@@ -11,6 +11,7 @@ use crate::journal::Record;
 use crate::message::{MessageId, Publication};
 use crate::peer::PeerMessage;
 use crate::router::Target;
+use crate::settings::Settings;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, ProtocolVersion, Publish, QoS, ReasonCode};
@@ -63,7 +64,9 @@ impl Shard {
         forwarded.clear();
         publish.properties.write_forwarded(&mut forwarded);
         let gauge = self.clients.gauge.clone();
-        let mut publication = Publication::new(id, topic, publish.qos, publish.retain, &gauge);
+        // A QoS 0 message for which there is no room is still for those who listen now.
+        let retain = publish.retain && self.may_retain(topic, publish.payload.len());
+        let mut publication = Publication::new(id, topic, publish.qos, retain, &gauge);
         publication.publisher = publisher;
         publication.expires_at =
             publish.properties.message_expiry_interval_s.map(|seconds| now.after_s(seconds));
@@ -135,13 +138,10 @@ impl Shard {
         if settings.judge_topic(topic).is_err() {
             return Some(ReasonCode::TopicNameInvalid);
         }
-        // The topics under $SYS are the Server's own (5.0 section 4.7.2).
-        let is_reserved =
-            topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let may_publish = |retain| {
             self.clients.is_allowed(session, |authorizer, who| authorizer.may_publish(who, topic, retain))
         };
-        if is_reserved || !may_publish(publish.retain) {
+        if Settings::is_reserved(topic) || !may_publish(publish.retain) {
             return Some(ReasonCode::NotAuthorized);
         }
         let is_utf8 = publish.properties.payload_format_is_utf8 == Some(true);
@@ -150,7 +150,8 @@ impl Shard {
         }
         let is_over_memory =
             publish.qos > QoS::AtMostOnce && self.clients.gauge.bytes() > settings.memory_bytes_max;
-        if is_over_memory || (publish.retain && !self.may_retain(topic, publish.payload.len())) {
+        let is_kept = publish.retain && publish.qos > QoS::AtMostOnce;
+        if is_over_memory || (is_kept && !self.may_retain(topic, publish.payload.len())) {
             return Some(ReasonCode::QuotaExceeded);
         }
         None
@@ -307,7 +308,8 @@ impl Shard {
 
     /// Lets a publisher wait for the slow consumer, or the slow peer, that its message has run into.
     fn pause_publisher(&mut self, now: Timestamp, publisher: Key, barrier: &Barrier) {
-        if let Some(consumer) = self.clients.slow_consumer.take()
+        // A client that does not read what it sends itself could not be relieved by waiting.
+        if let Some(consumer) = self.clients.slow_consumer.take().filter(|consumer| *consumer != publisher)
             && self.slow_down(now, consumer, Slowed::Connection(publisher))
             && let Some(connection) = self.clients.connections.get_mut(publisher)
         {
@@ -336,9 +338,9 @@ impl Shard {
             return true;
         }
         extras.slowed.push(slowed);
-        extras.slow_since.get_or_insert(now);
+        let since = *extras.slow_since.get_or_insert(now);
         if !std::mem::replace(&mut extras.has_grace_timer, true) {
-            self.clients.arm_grace(now, consumer);
+            self.clients.arm_grace(since, consumer);
         }
         true
     }

@@ -12,7 +12,7 @@ use super::Shard;
 use super::deliver::Wanted;
 use crate::connection::Barrier;
 use crate::journal::Record;
-use crate::message::{MessageId, Publication};
+use crate::message::{ApplicationMessage, MessageId, Publication};
 use crate::retained::Progress;
 use crate::router::Subscription;
 use crate::session::RetainedDelivery;
@@ -20,7 +20,8 @@ use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 use dunlin_codec::QoS;
-use std::cmp::Reverse;
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 /// Tree nodes visited for one subscription before others have their turn.
@@ -29,16 +30,21 @@ const SLICE_NODES: usize = 1024;
 /// Cleared topics remembered; far more than can be on their way between shards.
 const CLEARED_MAX: usize = 16 * 1024;
 
+/// Bytes of their names.
+const CLEARED_BYTES_MAX: usize = 1024 * 1024;
+
 impl Shard {
     /// Whether a Retained Message of this size may be kept.
     pub(super) fn may_retain(&self, topic: &str, payload_length: usize) -> bool {
         let settings = &self.clients.settings;
         let replaced = self.retained.get(topic).map_or(0, |message| message.size_bytes());
         let is_known = replaced > 0;
+        let size = topic.len() + payload_length;
         payload_length == 0
-            || ((is_known || self.retained.len() < settings.retained_messages_max)
-                && (self.retained_bytes - replaced).saturating_add(topic.len() + payload_length)
-                    <= settings.retained_bytes_max)
+            || (is_known && size <= replaced)
+            || (self.clients.gauge.bytes() <= settings.memory_bytes_max
+                && (is_known || self.retained.len() < settings.retained_messages_max)
+                && (self.retained_bytes - replaced).saturating_add(size) <= settings.retained_bytes_max)
     }
 
     /// Keeps, replaces or clears the Retained Message of a topic.
@@ -61,45 +67,45 @@ impl Shard {
             self.remember_cleared(topic, publication.id);
             return;
         }
-        self.cleared.remove(topic);
+        if self.cleared.remove(topic).is_some() {
+            self.cleared_bytes -= topic.len();
+        }
         let message = publication.keep();
-        let expires_at = message.expires_at;
         self.retained_bytes += message.size_bytes();
+        if let Some(at) = message.expires_at {
+            self.retained_expiries.insert((at, topic.into()));
+        }
+        let expires_at = message.expires_at;
         if let Some(replaced) = self.retained.insert(topic, message) {
             self.retained_bytes -= replaced.size_bytes();
+            if replaced.expires_at != expires_at {
+                self.forget_expiry(&replaced, topic);
+            }
         }
-        if let Some(at) = expires_at {
-            self.watch_expiry(at, topic);
-        }
+        self.arm_retained_expiry();
     }
 
     /// Remembers up to which message a topic is empty, for older ones that are still on their way from a
     /// peer.
     fn remember_cleared(&mut self, topic: &str, id: MessageId) {
-        if self.peers.count() > 1 {
-            if self.cleared.len() >= CLEARED_MAX {
-                self.cleared.clear();
-            }
-            self.cleared.insert(topic.into(), id);
+        if self.peers.count() == 1 {
+            return;
         }
-    }
-
-    /// Remembers when a Retained Message expires. What is remembered of replaced ones is dropped before it
-    /// outnumbers the rest.
-    fn watch_expiry(&mut self, at: Timestamp, topic: &str) {
-        self.retained_expiries.push(Reverse((at, topic.into())));
-        if self.retained_expiries.len() > 2 * self.retained.len() + 64 {
-            let retained = &self.retained;
-            self.retained_expiries.retain(|Reverse((at, topic))| {
-                retained.get(topic).is_some_and(|message| message.expires_at == Some(*at))
-            });
+        if self.cleared_bytes > CLEARED_BYTES_MAX || self.cleared.len() >= CLEARED_MAX {
+            self.cleared.clear();
+            self.cleared_bytes = 0;
         }
-        self.arm_retained_expiry();
+        if self.cleared.insert(topic.into(), id).is_none() {
+            self.cleared_bytes += topic.len();
+        }
     }
 
     fn arm_retained_expiry(&mut self) {
-        let next = self.retained_expiries.peek().map(|Reverse((at, _))| *at);
+        let next = self.retained_expiries.first().map(|(at, _)| *at);
         if let Some(at) = next.filter(|at| self.retained_timer_at.is_none_or(|armed| armed > *at)) {
+            if self.retained_timer_at.is_some() {
+                self.clients.timers.forget();
+            }
             self.retained_timer_at = Some(at);
             self.clients.timers.arm(at, Timer::RetainedExpiry);
         }
@@ -108,19 +114,22 @@ impl Shard {
     fn forget_retained(&mut self, topic: &str) {
         if let Some(message) = self.retained.remove(topic) {
             self.retained_bytes -= message.size_bytes();
+            self.forget_expiry(&message, topic);
+        }
+    }
+
+    fn forget_expiry(&mut self, message: &ApplicationMessage, topic: &str) {
+        if let Some(at) = message.expires_at {
+            self.retained_expiries.remove(&(at, topic.into()));
         }
     }
 
     /// Drops what has expired.
     pub(super) fn expire_retained(&mut self, now: Timestamp) {
         self.retained_timer_at = self.retained_timer_at.filter(|at| *at > now);
-        while self.retained_expiries.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            if let Some(Reverse((_, topic))) = self.retained_expiries.pop()
-                && let Some(id) = self
-                    .retained
-                    .get(&topic)
-                    .filter(|message| message.is_expired(now))
-                    .map(|message| message.id)
+        while self.retained_expiries.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, topic)) = self.retained_expiries.pop_first()
+                && let Some(id) = self.retained.get(&topic).map(|message| message.id)
             {
                 self.forget_retained(&topic);
                 self.remember_cleared(&topic, id);
@@ -140,9 +149,11 @@ impl Shard {
             return;
         }
         if let Some(value) = self.clients.sessions.get_mut(session) {
+            // Subscribing again begins again: a Session is owed each filter once.
+            let named: HashSet<&str, FixedState> = filters.iter().map(|(filter, _)| &**filter).collect();
+            value.retained.retain(|delivery| !named.contains(&*delivery.filter));
+            drop(named);
             for (filter, subscription) in filters {
-                // Subscribing again begins again: a Session is owed each filter once.
-                value.retained.retain(|delivery| delivery.filter != filter);
                 let cursor = self.retained.cursor(&filter);
                 value.retained.push_back(RetainedDelivery { filter, cursor, subscription });
             }
@@ -154,6 +165,10 @@ impl Shard {
     // spec(v5): [MQTT-3.3.1-9]
     // spec(v3.1.1): [MQTT-3.3.1-6] [MQTT-3.3.1-8]
     pub(super) fn pump_retained(&mut self, now: Timestamp, session: Key) {
+        // A walk that is under way goes on in its turn: many small requests buy no more of them.
+        if self.clients.sessions.get(session).is_some_and(|value| value.is_walking) {
+            return;
+        }
         let mut budget = SLICE_NODES;
         loop {
             if !self.clients.can_take(session) {
@@ -170,9 +185,8 @@ impl Shard {
             let message = match self.retained.next(&mut delivery.cursor, &mut budget) {
                 Progress::Found(_, message) => Arc::clone(message),
                 Progress::Pending => {
-                    if !self.retained_continues.contains(&session) {
-                        self.retained_continues.push_back(session);
-                    }
+                    value.is_walking = true;
+                    self.retained_continues.push_back(session);
                     return;
                 }
                 Progress::Done => {

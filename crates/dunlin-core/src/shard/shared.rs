@@ -88,10 +88,11 @@ impl Shard {
                 let identifier = [subscription.identifier];
                 let wanted = wanted(&subscription, &identifier, publication.retain);
                 self.clients.deliver(now, id.session, publication, wanted, is_counted.then_some(ticket));
-            } else if let Some(link) = self.peers.link(id.shard) {
-                let message = publication.keep();
-                let deliver =
-                    PeerMessage::GroupDeliver { session: id.session, ticket, subscription, message };
+            } else if let Some(name) = self.groups.get(key).map(|group| group.name.clone())
+                && let Some(link) = self.peers.link(id.shard)
+            {
+                let (session, message) = (id.session, publication.keep());
+                let deliver = PeerMessage::GroupDeliver { name, session, ticket, subscription, message };
                 barrier.peers.push((id.shard, link.stage(deliver)));
             }
             return true;
@@ -200,7 +201,11 @@ impl Shard {
         is_busy: bool,
     ) {
         let Some(group) = self.groups.get_mut(ticket.group.key) else {
-            return self.clients.counters.drop(DropReason::NoMember);
+            if is_busy {
+                return self.clients.counters.drop(DropReason::NoMember);
+            }
+            let orphan = PeerMessage::GroupOrphan { session: id.session, message };
+            return self.tell(now, id.shard, orphan);
         };
         if let Some(member) = group.member_mut(id) {
             member.outstanding = member.outstanding.saturating_sub(1);
@@ -217,11 +222,18 @@ impl Shard {
     pub(super) fn deliver_for_group(
         &mut self,
         now: Timestamp,
+        name: &str,
         session: Key,
         ticket: Ticket,
         subscription: Subscription,
         message: Arc<ApplicationMessage>,
     ) {
+        // It may have left while the message was on its way.
+        // spec(v5): [MQTT-3.10.4-2]
+        if self.clients.sessions.get(session).is_none_or(|value| value.membership(name).is_err()) {
+            let returned = PeerMessage::GroupReturn { ticket, session, message, is_busy: true };
+            return self.tell(now, ticket.group.owner, returned);
+        }
         let is_counted = message.qos != QoS::AtMostOnce && subscription.maximum_qos > 0;
         if is_counted && !self.clients.can_take(session) {
             let is_busy = self.clients.live_connection(session).is_some();
@@ -241,6 +253,16 @@ impl Shard {
             wanted,
             is_counted.then_some(ticket),
         );
+    }
+
+    /// A message that a Session had of a group, which has ended while the Session was away: its delivery has
+    /// begun and will be completed.
+    // spec(v5): [MQTT-3.10.4-3]
+    // spec(v3.1.1): [MQTT-3.10.4-3]
+    pub(super) fn adopt_orphan(&mut self, now: Timestamp, session: Key, message: Arc<ApplicationMessage>) {
+        let wanted = Wanted { maximum_qos: QoS::AtLeastOnce, retain: false, identifiers: &[] };
+        self.clients.frames.reset();
+        self.clients.deliver(now, session, &mut Publication::of(&message), wanted, None);
     }
 
     /// A Session joins, or changes its options. The group exists from here on; the answer waits until every
@@ -302,16 +324,26 @@ impl Shard {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        if !group.leave(id) || !group.members().is_empty() {
+        if !group.leave(id) {
             return;
         }
+        if group.members().is_empty() {
+            self.end_group(key);
+        }
+    }
+
+    fn end_group(&mut self, key: Key) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
         while let Some(waiting) = group.dequeue() {
             self.clients.counters.drop(DropReason::NoMember);
             let (name, sequence) = (group.name.clone(), waiting.sequence);
             self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
         }
         let filter = Box::<str>::from(group.topic_filter());
-        self.groups_by_name.remove(name);
+        let name = group.name.clone();
+        self.groups_by_name.remove(&name);
         self.groups.remove(key);
         self.remove_route(&filter, Target::Group(key.index));
     }

@@ -34,7 +34,7 @@ impl Shard {
         let (session, version) = (connection.session, connection.version);
         let mut reason_codes = SmallVec::new();
         let mut retained = Vec::new();
-        let mut joins = SmallVec::<[u64; 1]>::new();
+        let token = self.next_token();
         for (filter, options) in subscribe.filters.iter() {
             let reason_code = match self.judge_filter(session, filter) {
                 Err(reason_code) => {
@@ -50,7 +50,8 @@ impl Shard {
                         identifier: identifier.unwrap_or(0),
                     };
                     let is_new = if filter.share_name.is_some() {
-                        joins.push(self.subscribe_shared(now, session, filter, subscription));
+                        self.expect_join(token, key);
+                        self.subscribe_shared(now, session, filter, subscription, token);
                         false
                     } else {
                         self.subscribe_own(session, filter, subscription)
@@ -72,7 +73,7 @@ impl Shard {
             reason_codes.push(wire_code(reason_code, version));
         }
         let mut barrier = self.barrier_of_all();
-        barrier.joins = joins.into_iter().filter(|token| self.is_join_pending(*token)).collect();
+        barrier.joins = Some(token).filter(|token| self.is_join_pending(*token));
         let packet_identifier = subscribe.packet_identifier;
         self.owe(now, key, barrier, Owed::SubAck { packet_identifier, reason_codes, retained });
         Ok(())
@@ -92,7 +93,7 @@ impl Shard {
         }
         let value = self.clients.sessions.get(session).ok_or(ReasonCode::UnspecifiedError)?;
         let is_known = match filter.share_name {
-            Some(_) => value.memberships.iter().any(|membership| *membership.name == *filter.as_str()),
+            Some(_) => value.membership(filter.as_str()).is_ok(),
             None => value.has_filter(text),
         };
         if !is_known && value.subscriptions_count() >= settings.subscriptions_max {
@@ -127,20 +128,27 @@ impl Shard {
         session: Key,
         filter: SubscriptionFilter<'_>,
         subscription: Subscription,
-    ) -> u64 {
+        token: u64,
+    ) {
         let name: Arc<str> = Arc::from(filter.as_str());
         let owner = partition(&name, self.peers.count());
         let mut is_online = false;
         if let Some(value) = self.clients.sessions.get_mut(session) {
             is_online = value.connection.is_some();
-            match value.memberships.iter_mut().find(|membership| membership.name == name) {
-                Some(membership) => membership.subscription = subscription,
-                None => value.memberships.push(Membership { name: name.clone(), owner, subscription }),
+            match value.membership(&name) {
+                Ok(position) => {
+                    if let Some(membership) = value.memberships.get_mut(position) {
+                        membership.subscription = subscription;
+                    }
+                }
+                Err(position) => {
+                    value
+                        .memberships
+                        .insert(position, Membership { name: name.clone(), owner, subscription });
+                }
             }
         }
-        let token = self.expect_join(session);
         self.tell(now, owner, PeerMessage::GroupJoin { name, session, subscription, is_online, token });
-        token
     }
 
     fn record_subscription(
@@ -209,10 +217,10 @@ impl Shard {
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return false;
         };
-        let Some(position) = value.memberships.iter().position(|membership| *membership.name == *name) else {
+        let Ok(position) = value.membership(name) else {
             return false;
         };
-        let membership = value.memberships.swap_remove(position);
+        let membership = value.memberships.remove(position);
         self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
         true
     }

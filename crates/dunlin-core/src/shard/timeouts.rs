@@ -18,6 +18,9 @@ impl Shard {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         for _ in 0..self.retained_continues.len() {
             if let Some(session) = self.retained_continues.pop_front() {
+                if let Some(value) = self.clients.sessions.get_mut(session) {
+                    value.is_walking = false;
+                }
                 self.pump_retained(now, session);
             }
         }
@@ -31,13 +34,19 @@ impl Shard {
             }
         }
         self.run_follow_ups(now);
+        self.sweep_timers();
+    }
+
+    /// Drops the timers without an owner, when they have become many.
+    pub(super) fn sweep_timers(&mut self) {
+        let retained_at = self.retained_timer_at;
         let clients = &mut self.clients;
         clients.timers.sweep(|at, timer| match timer {
             Timer::KeepAlive(key) | Timer::SlowConsumer(key) => clients.connections.get(key).is_some(),
             Timer::Absence(key) => {
                 clients.sessions.get(key).is_some_and(|session| session.absence_timer_at == Some(at))
             }
-            Timer::RetainedExpiry => true,
+            Timer::RetainedExpiry => retained_at == Some(at),
         });
     }
 
