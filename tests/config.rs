@@ -407,7 +407,7 @@ fn everything_that_is_wrong_is_reported_at_once() {
         complaint("[session]\nmax_inflight = 0\nfoo = 1\n[nothing]\n"),
         "dunlin.toml:2: session.max_inflight = 0: must be 1 to 65535 (default 1000)\n\
          dunlin.toml:3: session.foo: unknown option; known here: max_queued_messages, max_queued_bytes, overflow, \
-         max_inflight, receive_maximum, max_expiry, max_subscriptions, max_keep_alive, topic_alias_maximum, \
+         max_inflight, receive_maximum, max_expiry, max_subscriptions, max_subscription_bytes, max_keep_alive, topic_alias_maximum, \
          server_topic_aliases, response_information\n\
          dunlin.toml:4: [nothing]: unknown section; known here: server, listener, tls, auth, session, limits, store, \
          log, http"

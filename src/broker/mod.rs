@@ -307,8 +307,9 @@ fn start_workers(
 ) -> Result<(Mailboxes, Vec<JoinHandle<()>>), StartError> {
     let count = workers_count(config);
     let mut settings = config.settings();
-    // Each shard counts its own messages.
+    // Each shard counts its own messages and Sessions.
     settings.memory_bytes_max /= count;
+    settings.sessions_max = settings.sessions_max.div_ceil(count);
     let settings = Arc::new(settings);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
     let mailboxes: Mailboxes = senders.into();

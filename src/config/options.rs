@@ -98,6 +98,8 @@ options! {
         max_expiry: SessionExpiryInterval = SessionExpiryInterval::Never, range 0..=36_500 * DAY;
         /// Subscriptions of one Session; further ones are refused.
         max_subscriptions: u32 = 10_000, range 1..=10_000_000, unit "subscriptions";
+        /// Bytes of the Topic Filters of one Session; a subscription beyond it is refused.
+        max_subscription_bytes: ByteSize = ByteSize(MB), range KB..=GB;
         /// The longest Keep Alive; a 5.0 client that wants a longer one, or none, is told this one (Server
         /// Keep Alive). Unset, the client's is accepted.
         max_keep_alive: Option<Seconds> = None, range SECOND..=65_535 * SECOND, example "\"10m\"";
@@ -118,6 +120,9 @@ options! {
         /// Connections at once; further ones are closed. The process's limit of open files may lower it, with
         /// a warning.
         max_connections: u32 = 100_000, range 1..=10_000_000, unit "connections";
+        /// Sessions in all, those of absent clients included. A client beyond it gets a Session that ends with its
+        /// connection.
+        max_sessions: u32 = 1_000_000, range 1..=1_000_000_000, unit "sessions";
         /// Connections at once that have not finished their CONNECT.
         max_pending_handshakes: u32 = 1000, range 1..=1_000_000, unit "connections";
         /// The time from accepting a connection to its complete CONNECT, TLS and WebSocket handshakes

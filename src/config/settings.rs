@@ -21,6 +21,8 @@ impl Config {
             overflow: session.overflow,
             session_expiry_max: session.max_expiry,
             subscriptions_max: to_usize(session.max_subscriptions.into()),
+            subscription_bytes_max: to_usize(session.max_subscription_bytes.0),
+            sessions_max: to_usize(limits.max_sessions.into()),
             // The range of the option is that of the Keep Alive.
             keep_alive_max_s: session
                 .max_keep_alive

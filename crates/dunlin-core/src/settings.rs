@@ -67,6 +67,10 @@ pub struct Settings {
     pub session_expiry_max: SessionExpiryInterval,
     /// Subscriptions of one Session.
     pub subscriptions_max: usize,
+    /// Bytes of the Topic Filters of one Session.
+    pub subscription_bytes_max: usize,
+    /// Sessions of one shard. A client beyond that gets one that ends with its connection.
+    pub sessions_max: usize,
     /// Ceiling of Keep Alive in seconds; 0 accepts what the client asks, `Off` included.
     pub keep_alive_max_s: u16,
     /// Longest Topic Name or Topic Filter in bytes.
@@ -105,6 +109,8 @@ impl Default for Settings {
             overflow: OverflowPolicy::DropOldest,
             session_expiry_max: SessionExpiryInterval::Never,
             subscriptions_max: 10_000,
+            subscription_bytes_max: 1024 * 1024,
+            sessions_max: 1_000_000,
             keep_alive_max_s: 0,
             topic_length_max: 65_535,
             topic_levels_max: 200,

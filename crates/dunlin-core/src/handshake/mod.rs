@@ -229,6 +229,7 @@ impl Handshake {
             is_assigned: connect.client_identifier.is_empty(),
             client_identifier,
             session_expiry,
+            session_expiry_max: SessionExpiryInterval::Never,
             receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
             maximum_packet_size_bytes: properties.maximum_packet_size.unwrap_or(u32::MAX),
             topic_alias_maximum: properties.topic_alias_maximum.unwrap_or(0),

@@ -15,7 +15,7 @@ pub(crate) fn auth_bytes(reason_code: ReasonCode, method: Option<&str>, data: Op
 
 /// The CONNACK that accepts.
 pub(crate) fn connack(request: &ConnectRequest, settings: &Settings, session_present: bool) -> Vec<u8> {
-    let granted_expiry = request.session_expiry.min(settings.session_expiry_max);
+    let granted_expiry = request.granted_expiry(settings);
     let authentication = request.authentication.as_ref();
     // spec(v5): [MQTT-3.1.2-28]
     let response_information = settings

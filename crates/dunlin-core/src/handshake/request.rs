@@ -69,6 +69,8 @@ pub struct ConnectRequest {
     pub is_assigned: bool,
     /// As asked for; in 3.x `Never` without Clean Session.
     pub session_expiry: SessionExpiryInterval,
+    /// The most that is granted, where that is less than `Settings::session_expiry_max`.
+    pub session_expiry_max: SessionExpiryInterval,
     /// The client's Receive Maximum.
     pub receive_maximum: u16,
     /// The client's Maximum Packet Size in bytes.
@@ -94,6 +96,11 @@ pub struct ConnectRequest {
 }
 
 impl ConnectRequest {
+    /// The Session Expiry Interval that the client gets.
+    pub fn granted_expiry(&self, settings: &Settings) -> SessionExpiryInterval {
+        self.session_expiry.min(self.session_expiry_max).min(settings.session_expiry_max)
+    }
+
     /// The Keep Alive the Server imposes, if the client's is longer than allowed or off. 3.x has no way to
     /// say so, so there it is not imposed.
     pub fn server_keep_alive_s(&self, settings: &Settings) -> Option<u16> {

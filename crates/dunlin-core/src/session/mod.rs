@@ -67,12 +67,18 @@ pub struct Session {
     pub connection: Option<Key>,
     /// How long it lasts without one.
     pub expiry: SessionExpiryInterval,
+    /// What DISCONNECT may set that to at the most.
+    pub expiry_max: SessionExpiryInterval,
+    /// The client asked at CONNECT for a Session that outlives the connection.
+    pub may_change_expiry: bool,
     /// Whether it was ever meant to outlive a connection: from then on the store hears of every change.
     pub is_recorded: bool,
     /// When it ends, while there is none.
     pub expires_at: Option<Timestamp>,
     /// Non-shared subscriptions, sorted.
     pub filters: Vec<Box<str>>,
+    /// Bytes of the filters, shared ones included.
+    pub subscription_bytes: usize,
     /// Shared subscriptions, sorted by name.
     pub memberships: Vec<Membership>,
     /// Whether a group was told that this member is full, and waits to hear that it is not.
@@ -102,9 +108,12 @@ impl Session {
             identity: Arc::default(),
             connection: None,
             expiry: SessionExpiryInterval::WITH_CONNECTION,
+            expiry_max: SessionExpiryInterval::Never,
+            may_change_expiry: false,
             is_recorded: false,
             expires_at: None,
             filters: Vec::new(),
+            subscription_bytes: 0,
             memberships: Vec::new(),
             is_busy: false,
             outbound: Outbound::default(),
@@ -143,6 +152,7 @@ impl Session {
             Ok(_) => false,
             Err(position) => {
                 self.filters.insert(position, filter.into());
+                self.subscription_bytes += filter.len();
                 true
             }
         }
@@ -153,6 +163,7 @@ impl Session {
         match self.filters.binary_search_by(|other| (**other).cmp(filter)) {
             Ok(position) => {
                 self.filters.remove(position);
+                self.subscription_bytes -= filter.len();
                 self.retained.retain(|delivery| *delivery.filter != *filter);
                 true
             }

@@ -29,7 +29,7 @@ impl Shard {
     /// returns, or as soon as the store allows.
     // spec(v5): [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-3.1.3-2]
     // spec(v3.1.1): [MQTT-3.1.4-4] [MQTT-3.2.0-1] [MQTT-3.1.3-2]
-    pub fn handle_connect(&mut self, now: Timestamp, request: ConnectRequest) -> Key {
+    pub fn handle_connect(&mut self, now: Timestamp, mut request: ConnectRequest) -> Key {
         if let Some(existing) = self.clients.by_identifier.get(&request.client_identifier).copied() {
             // spec(v5): [MQTT-3.1.4-3]
             // spec(v3.1.1): [MQTT-3.1.4-2]
@@ -47,6 +47,10 @@ impl Shard {
         // spec(v3.1.1): [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3]
         let existing = self.clients.by_identifier.get(&request.client_identifier).copied();
         let session_present = existing.is_some();
+        if !session_present && self.clients.sessions.len() >= self.clients.settings.sessions_max {
+            // There is room for its connection, which counts elsewhere, and not for what it would leave behind.
+            request.session_expiry_max = SessionExpiryInterval::WITH_CONNECTION;
+        }
         let session = existing.unwrap_or_else(|| {
             let key = self.clients.sessions.insert(Session::new(request.client_identifier.clone()));
             self.clients.by_identifier.insert(request.client_identifier.clone(), key);
@@ -98,14 +102,17 @@ impl Shard {
 
     /// Gives the Session what its new connection brought.
     fn adopt(&mut self, now: Timestamp, session: Key, key: Key, request: ConnectRequest) {
-        let will = request.will.map(|will| self.keep_will(now, request.client_identifier.hash(), &will));
+        let will =
+            request.will.as_ref().map(|will| self.keep_will(now, request.client_identifier.hash(), will));
         let settings = Arc::clone(&self.clients.settings);
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return;
         };
         value.connection = Some(key);
+        value.expiry = request.granted_expiry(&settings);
+        value.expiry_max = request.session_expiry_max.min(settings.session_expiry_max);
+        value.may_change_expiry = request.session_expiry != SessionExpiryInterval::WITH_CONNECTION;
         value.identity = Arc::new(request.identity);
-        value.expiry = request.session_expiry.min(settings.session_expiry_max);
         value.is_recorded |= value.expiry != SessionExpiryInterval::WITH_CONNECTION;
         value.expires_at = None;
         // A Will of an earlier connection whose delay has not passed is never sent.

@@ -28,18 +28,17 @@ impl Shard {
         if !disconnect.reason_code.client_may_disconnect_with() {
             return Err(protocol_error("3.14.2.1", "a Reason Code of DISCONNECT that only a Server sends"));
         }
-        let session_expiry_max = self.clients.settings.session_expiry_max;
         let Some((_, session)) = self.clients.session_of(key) else {
             return Ok(());
         };
         if let Some(seconds) = disconnect.session_expiry_interval_s {
-            if session.expiry == SessionExpiryInterval::WITH_CONNECTION && seconds != 0 {
+            if !session.may_change_expiry && seconds != 0 {
                 return Err(protocol_error(
                     "3.14.2.2.2",
                     "a Session Expiry Interval of 0 cannot be raised at DISCONNECT",
                 ));
             }
-            session.expiry = SessionExpiryInterval::from_seconds(seconds).min(session_expiry_max);
+            session.expiry = SessionExpiryInterval::from_seconds(seconds).min(session.expiry_max);
             if session.is_durable() {
                 let (client, expiry) = (session.client_identifier.clone(), session.expiry);
                 self.clients.journal.stage(|| Record::Session { client, expiry });

@@ -96,7 +96,10 @@ impl Shard {
             Some(_) => value.membership(filter.as_str()).is_ok(),
             None => value.has_filter(text),
         };
-        if !is_known && value.subscriptions_count() >= settings.subscriptions_max {
+        let bytes = value.subscription_bytes + filter.as_str().len();
+        let has_room = value.subscriptions_count() < settings.subscriptions_max
+            && bytes <= settings.subscription_bytes_max;
+        if !is_known && !has_room {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())
@@ -142,6 +145,7 @@ impl Shard {
                     }
                 }
                 Err(position) => {
+                    value.subscription_bytes += name.len();
                     value
                         .memberships
                         .insert(position, Membership { name: name.clone(), owner, subscription });
@@ -221,6 +225,7 @@ impl Shard {
             return false;
         };
         let membership = value.memberships.remove(position);
+        value.subscription_bytes -= membership.name.len();
         self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
         true
     }
@@ -232,6 +237,7 @@ impl Shard {
         };
         let filters = std::mem::take(&mut value.filters);
         let memberships = std::mem::take(&mut value.memberships);
+        value.subscription_bytes = 0;
         for filter in filters {
             self.remove_route(&filter, Target::Session(session.index));
         }
