@@ -129,7 +129,7 @@ options! {
         /// included.
         connect_timeout: Duration = Duration::from_secs(10), range 100..=10 * MINUTE;
         /// The largest CONNECT packet; nobody is authenticated yet when it is read.
-        max_connect_packet_size: ByteSize = ByteSize(32 * KB), range 128..=2 * MB;
+        max_connect_packet_size: ByteSize = ByteSize(16 * KB), range 128..=2 * MB;
         /// The longest Topic Name and Topic Filter.
         max_topic_length: u16 = 65535, range 1..=65535, unit "bytes";
         /// Levels of a Topic Name and of a Topic Filter.

@@ -71,6 +71,8 @@ fn set(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
             settings.session_expiry_max = SessionExpiryInterval::from_seconds(value.parse().ok()?)
         }
         "subscriptions_max" => settings.subscriptions_max = value.parse().ok()?,
+        "subscription_bytes_max" => settings.subscription_bytes_max = value.parse().ok()?,
+        "sessions_max" => settings.sessions_max = value.parse().ok()?,
         "keep_alive_max_s" => settings.keep_alive_max_s = value.parse().ok()?,
         "topic_length_max" => settings.topic_length_max = value.parse().ok()?,
         "topic_levels_max" => settings.topic_levels_max = value.parse().ok()?,

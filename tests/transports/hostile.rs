@@ -150,11 +150,11 @@ fn strangers_cost_little_memory_each() {
     // What is kept until CONNECT is whole is at most limits.max_connect_packet_size; the rest is the
     // transport's.
     const STRANGERS: usize = 100;
-    const EACH_BYTES_MAX: usize = 128 * 1024;
+    const EACH_BYTES_MAX: usize = 64 * 1024;
     let (dunlin, listeners) = run_everywhere("");
     let mut bystanders: Vec<_> =
         (0..6).map(|number| listeners.client(Tcp, &format!("bystander-{number}"))).collect();
-    let password = [b'x'; 65_000];
+    let password = [b'x'; 16_000];
     let connect = Connect { user_name: Some("anna"), password: Some(&password), ..hello("stranger") };
     let bytes = bytes_of(&Packet::Connect(connect));
     for transport in TRANSPORTS {
