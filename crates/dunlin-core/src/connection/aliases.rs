@@ -23,6 +23,11 @@ impl ClientAliases {
         }
     }
 
+    /// Whether none was set.
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
     /// The Topic Name an alias stands for.
     pub fn get(&self, alias: NonZeroU16) -> Option<&str> {
         self.topics.get(usize::from(alias.get()) - 1).map(|topic| &**topic).filter(|topic| !topic.is_empty())

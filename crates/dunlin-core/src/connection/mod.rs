@@ -144,6 +144,21 @@ impl Connection {
         self.extras.as_ref().map_or(0, |extras| extras.completions.len())
     }
 
+    /// Gives up extras that nothing needs at present.
+    pub fn shed_extras(&mut self) {
+        let is_needed = |extras: &mut Box<Extras>| {
+            extras.server_aliases.is_some()
+                || extras.method.is_some()
+                || !extras.client_aliases.is_empty()
+                || !extras.completions.is_empty()
+                || extras.slow_since.is_some()
+                || extras.has_grace_timer
+        };
+        if self.extras.as_mut().is_some_and(|extras| !is_needed(extras)) {
+            self.extras = None;
+        }
+    }
+
     pub fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }

@@ -103,6 +103,11 @@ impl Shard {
         if self.connection(key).is_some_and(|connection| connection.owed_answers() <= half) {
             self.let_go(key);
         }
+        // Whoever only waited for a SUBACK is idle from here on; a publisher will wait again.
+        if let Some(connection) = self.clients.connections.get_mut(key).filter(|c| c.inbound_outstanding == 0)
+        {
+            connection.shed_extras();
+        }
     }
 
     fn first_is_open(&mut self, key: Key) -> bool {
