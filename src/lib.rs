@@ -3,16 +3,16 @@
 //! [`Broker::start`] runs a broker inside your program; [`Config`] says how. The binary `dunlin` is a thin
 //! shell around the two. ARCHITECTURE.md in the repository has the map; `dunlin-core` has the protocol.
 
-pub mod auth;
-pub mod broker;
-pub mod cli;
 pub mod config;
-pub mod data_dir;
-pub mod http;
-pub mod log;
+pub mod auth;
 pub mod tls;
 pub mod transport;
 pub mod worker;
+pub mod broker;
+pub mod data_dir;
+pub mod http;
+pub mod log;
+pub mod cli;
 
 pub use broker::{Broker, StartError};
 pub use config::Config;

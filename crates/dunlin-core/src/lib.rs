@@ -26,23 +26,23 @@
     )
 )]
 
+pub mod time;
+pub mod settings;
+pub mod message;
+pub mod identity;
 pub mod authenticate;
 pub mod authorize;
-pub mod connection;
-pub mod group;
 pub mod handshake;
-pub mod identity;
-pub mod journal;
-pub mod message;
-pub mod peer;
-pub mod retained;
-pub mod router;
+pub mod connection;
 pub mod session;
-pub mod settings;
-pub mod shard;
-pub mod slots;
-pub mod time;
+pub mod router;
+pub mod retained;
+pub mod group;
+pub mod journal;
+pub mod peer;
 pub mod timers;
+pub mod slots;
+pub mod shard;
 
 pub use shard::Shard;
 pub use time::Timestamp;

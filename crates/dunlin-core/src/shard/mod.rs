@@ -18,23 +18,25 @@
 //! # One file per packet
 //!
 //! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what
-//! several of them share is in `clients`, `deliver`, `complete`, `retain`, `shared` and `peers`.
+//! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `shared` and `peers`.
 
-mod acknowledge;
+mod interface;
+mod counters;
 mod clients;
+mod deliver;
+mod frames;
+mod send;
+mod pace;
 mod complete;
 mod connect;
-mod counters;
-mod deliver;
-mod disconnect;
-mod frames;
-mod interface;
-mod peers;
 mod publish;
-mod reauthenticate;
+mod acknowledge;
+mod subscribe;
 mod retain;
 mod shared;
-mod subscribe;
+mod peers;
+mod disconnect;
+mod reauthenticate;
 mod timeouts;
 
 pub use counters::{Counters, DropReason};

@@ -1,0 +1,248 @@
+//! Sending to one client: what is new, what is owed from before, what waits, and the bytes of each.
+
+use super::clients::Clients;
+use super::frames::{self, is_shared};
+use super::{DropReason, FollowUp};
+use crate::connection::Alias;
+use crate::group::Ticket;
+use crate::journal::Record;
+use crate::message::Publication;
+use crate::session::{Acknowledged, Delivery, Resend};
+use crate::slots::Key;
+use crate::time::Timestamp;
+use dunlin_codec::{PacketIdentifier, PacketType, ProtocolVersion, QoS, ReasonCode};
+
+impl Clients {
+    /// Begins an exchange and sends its PUBLISH.
+    // spec(v5): [MQTT-4.3.2-2] [MQTT-4.3.3-2]
+    pub fn send_new(
+        &mut self,
+        now: Timestamp,
+        session: Key,
+        connection: Key,
+        delivery: Delivery,
+        publication: &mut Publication<'_>,
+    ) {
+        let Some(value) = self.sessions.get_mut(session) else {
+            return;
+        };
+        let (qos, retain, message) = (delivery.qos, delivery.retain, delivery.message.id);
+        let identifiers = delivery.identifiers.clone();
+        let packet_identifier = value.outbound.begin(delivery);
+        if value.is_durable() {
+            let client = &value.client_identifier;
+            self.journal.stage(|| Record::Sent { client: client.clone(), message, packet_identifier });
+        }
+        let identifiers = identifiers.as_slice();
+        let was_sent = self.transmit(
+            now,
+            connection,
+            publication,
+            qos,
+            retain,
+            identifiers,
+            Some(packet_identifier),
+            false,
+        );
+        if !was_sent {
+            // spec(v5): [MQTT-3.1.2-25]
+            let ticket =
+                self.sessions.get_mut(session).and_then(|value| value.outbound.abandon(packet_identifier));
+            self.exchange_over(session, packet_identifier, ticket);
+        }
+    }
+
+    /// An exchange is over: whoever lent the message hears of it.
+    pub fn exchange_over(
+        &mut self,
+        session: Key,
+        packet_identifier: PacketIdentifier,
+        ticket: Option<Box<Ticket>>,
+    ) {
+        if let Some(ticket) = ticket {
+            self.follow_ups.push_back(FollowUp::TicketDone { session, ticket: *ticket });
+        }
+        if let Some(value) = self.sessions.get(session).filter(|value| value.is_durable()) {
+            let client = &value.client_identifier;
+            self.journal.stage(|| Record::Delivered { client: client.clone(), packet_identifier });
+        }
+    }
+
+    /// Sends what is owed from before, then what waits, as far as quota and outbox allow.
+    // spec(v5): [MQTT-3.3.2-5]
+    pub fn pump(&mut self, now: Timestamp, session: Key) {
+        let Some(connection) = self.live_connection(session) else {
+            return;
+        };
+        while self.outbox_has_room(connection) && self.resend_one(now, session, connection) {}
+        while self.outbox_has_room(connection) {
+            let Some(delivery) =
+                self.sessions.get_mut(session).and_then(|value| value.outbound.next_queued())
+            else {
+                break;
+            };
+            if delivery.message.is_expired(now) {
+                self.note_dropped(session, &delivery, DropReason::Expired);
+                continue;
+            }
+            let message = delivery.message.clone();
+            self.frames.reset();
+            self.send_new(now, session, connection, delivery, &mut Publication::of(&message));
+        }
+    }
+
+    fn resend_one(&mut self, now: Timestamp, session: Key, connection: Key) -> bool {
+        let Some(resend) = self.sessions.get_mut(session).and_then(|value| value.outbound.next_resend())
+        else {
+            return false;
+        };
+        match resend {
+            // spec(v5): [MQTT-4.3.3-7]
+            Resend::Publish(packet_identifier, delivery) => {
+                let delivery = delivery.clone();
+                self.frames.reset();
+                let mut publication = Publication::of(&delivery.message);
+                let identifiers = delivery.identifiers.as_slice();
+                let (qos, retain) = (delivery.qos, delivery.retain);
+                let was_sent = self.transmit(
+                    now,
+                    connection,
+                    &mut publication,
+                    qos,
+                    retain,
+                    identifiers,
+                    Some(packet_identifier),
+                    true,
+                );
+                if !was_sent {
+                    let ticket = self
+                        .sessions
+                        .get_mut(session)
+                        .and_then(|value| value.outbound.abandon(packet_identifier));
+                    self.exchange_over(session, packet_identifier, ticket);
+                }
+            }
+            Resend::PubRel(packet_identifier) => {
+                self.send_acknowledgement(
+                    connection,
+                    PacketType::PubRel,
+                    packet_identifier,
+                    ReasonCode::Success,
+                );
+            }
+        }
+        true
+    }
+
+    /// Appends one PUBLISH to an outbox. False if the client does not take frames of that size: the message
+    /// counts as delivered.
+    ///
+    /// `dup` is ours alone to say: what the publisher's packet had does not matter.
+    // spec(v5): [MQTT-3.1.2-24] [MQTT-3.1.2-25] [MQTT-3.3.1-3]
+    // spec(v3.1.1): [MQTT-3.3.1-3]
+    #[expect(clippy::too_many_arguments, reason = "the one place where a delivery becomes bytes")]
+    pub fn transmit(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        publication: &mut Publication<'_>,
+        qos: QoS,
+        retain: bool,
+        identifiers: &[u32],
+        packet_identifier: Option<PacketIdentifier>,
+        dup: bool,
+    ) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return true;
+        };
+        let version = connection.version;
+        let maximum = connection.maximum_packet_size_bytes as usize;
+        let aliases = connection.extras.as_mut().and_then(|extras| extras.server_aliases.as_mut());
+        let is_plain = version != ProtocolVersion::V5 || (identifiers.is_empty() && aliases.is_none());
+        let shared = is_shared(publication).then(|| publication.keep().shared_payload());
+        if is_plain && !dup {
+            let frame = self.frames.get(publication, version, qos, retain, now);
+            let length = frame.bytes.len() + shared.as_ref().map_or(0, |payload| payload.len());
+            let fits = length <= maximum;
+            if fits {
+                self.wire.append(key, connection, |outbox| {
+                    match packet_identifier {
+                        Some(identifier) => {
+                            outbox.push_patched(frame.bytes, frame.packet_identifier_at, identifier.get());
+                        }
+                        None => outbox.push(frame.bytes),
+                    }
+                    if let Some(payload) = shared {
+                        outbox.push_shared(payload);
+                    }
+                });
+            }
+            return self.count_sent(fits);
+        }
+        let mut parts = frames::parts(publication, qos, retain, now);
+        (parts.dup, parts.packet_identifier, parts.subscription_identifiers) =
+            (dup, packet_identifier, identifiers);
+        if parts.frame_length(version) > maximum {
+            return self.count_sent(false);
+        }
+        if let Some(aliases) = aliases {
+            let found = aliases.of(publication.topic);
+            match found {
+                Alias::None => {}
+                Alias::New(alias) => parts.topic_alias = Some(alias),
+                Alias::Known(alias) => (parts.topic_alias, parts.topic) = (Some(alias), ""),
+            }
+            // An alias can be what makes the packet too large: a new one adds three bytes, a known one can be
+            // longer than its topic. Then without.
+            if parts.frame_length(version) > maximum {
+                (parts.topic_alias, parts.topic) = (None, publication.topic);
+                if matches!(found, Alias::New(_)) {
+                    aliases.give_back(publication.topic);
+                }
+            }
+        }
+        self.wire.append(key, connection, |outbox| {
+            outbox.encode(|bytes| {
+                parts.encode_head(version, bytes);
+            });
+            match shared {
+                Some(payload) => outbox.push_shared(payload),
+                None => outbox.push(publication.payload),
+            }
+        });
+        self.count_sent(true)
+    }
+
+    fn count_sent(&mut self, fits: bool) -> bool {
+        if fits {
+            self.counters.messages_sent += 1;
+        } else {
+            self.counters.drop(DropReason::TooLargeForClient);
+        }
+        fits
+    }
+
+    /// Applies an acknowledgement from the client to its Session.
+    pub fn acknowledged(
+        &mut self,
+        session: Key,
+        packet_identifier: PacketIdentifier,
+        result: Acknowledged,
+    ) -> Result<bool, ReasonCode> {
+        match result {
+            Acknowledged::Done(ticket) => {
+                self.exchange_over(session, packet_identifier, ticket);
+                Ok(true)
+            }
+            Acknowledged::Release => {
+                if let Some(value) = self.sessions.get(session).filter(|value| value.is_durable()) {
+                    let client = &value.client_identifier;
+                    self.journal.stage(|| Record::Released { client: client.clone(), packet_identifier });
+                }
+                Ok(true)
+            }
+            Acknowledged::Unknown => Ok(false),
+            Acknowledged::WrongQoS => Err(ReasonCode::ProtocolError),
+        }
+    }
+}
