@@ -178,3 +178,6 @@ pub fn run(
     let life = async { tokio::task::unconstrained(driver::Driver::new(worker, mailbox)).await };
     runtime.block_on(tasks.run_until(life));
 }
+
+#[cfg(test)]
+mod tests;
