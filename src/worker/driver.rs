@@ -217,6 +217,9 @@ impl Future for Driver {
 }
 
 /// Writes what the network takes at once; what is left gets a task that waits for the network.
+///
+/// tokio's budget for one task ends the writes of a turn after about 128 connections, and the rest get such
+/// a task, too. That is wanted: exempting the driver cost 1.03 to 1.36 times the CPU at 1 to 1,000.
 fn flush_now(worker: &Rc<Worker>, link: &Rc<Link>) {
     if link.is_closing.get() {
         // Its last task writes everything.

@@ -174,8 +174,7 @@ pub fn run(
         is_stopping: Cell::new(false),
     });
     let tasks = LocalSet::new();
-    // Its turns have bounds of their own; tokio's budget for a task would end a flush after 128 connections.
-    let life = async { tokio::task::unconstrained(driver::Driver::new(worker, mailbox)).await };
+    let life = async { driver::Driver::new(worker, mailbox).await };
     runtime.block_on(tasks.run_until(life));
 }
 

@@ -89,7 +89,12 @@ impl ApplicationMessage {
 
     /// Bytes it occupies.
     pub fn size_bytes(&self) -> usize {
-        self.bytes.len() + OVERHEAD_BYTES
+        Self::size_bytes_of(self.bytes.len())
+    }
+
+    /// Bytes that a message occupies whose topic, forwarded properties and payload are together so long.
+    pub fn size_bytes_of(content_bytes: usize) -> usize {
+        content_bytes + OVERHEAD_BYTES
     }
 
     /// Whether its Message Expiry Interval has passed.
@@ -185,10 +190,5 @@ impl<'a> Publication<'a> {
             self.gauge.0.fetch_add(message.size_bytes(), Ordering::Relaxed);
             Arc::new(message)
         }))
-    }
-
-    /// Whether it was kept already.
-    pub fn is_kept(&self) -> bool {
-        self.kept.is_some()
     }
 }

@@ -26,8 +26,18 @@ impl Shard {
     }
 
     /// The end of a batch from a shard: tells it how much is applied.
+    ///
+    /// Applied means durable here as well, because the peer sends acknowledgements on the strength of it.
     pub fn handle_peer_batch_end(&mut self, from: ShardId) {
-        self.owe_applied(from);
+        let position = self.clients.journal.position();
+        let Some(received) = self.peers.link(from).map(|link| link.received()) else {
+            return;
+        };
+        if self.clients.journal.is_durable(position) {
+            self.tell_applied(from, received);
+        } else {
+            self.waiting_applied.push_back((position, from, received));
+        }
     }
 
     /// Applies what a shard has sent. What runs into a slow consumer holds the rest up, as it would pause a
@@ -46,21 +56,8 @@ impl Shard {
         for peer in self.peers.others() {
             if self.peers.link(peer).is_some_and(|link| link.has_work()) {
                 self.apply_received(now, peer);
-                self.owe_applied(peer);
+                self.handle_peer_batch_end(peer);
             }
-        }
-    }
-
-    /// Applied means durable here as well, because the peer sends acknowledgements on the strength of it.
-    fn owe_applied(&mut self, from: ShardId) {
-        let position = self.clients.journal.position();
-        let Some(received) = self.peers.link(from).map(|link| link.received()) else {
-            return;
-        };
-        if self.clients.journal.is_durable(position) {
-            self.tell_applied(from, received);
-        } else {
-            self.waiting_applied.push_back((position, from, received));
         }
     }
 

@@ -65,7 +65,9 @@ impl Shard {
         publish.properties.write_forwarded(&mut forwarded);
         let gauge = self.clients.gauge.clone();
         // A QoS 0 message for which there is no room is still for those who listen now.
-        let retain = publish.retain && self.may_retain(topic, publish.payload.len());
+        // (At higher QoS it was refused before it came here.)
+        let retain =
+            publish.retain && (publish.qos > QoS::AtMostOnce || self.has_room_to_retain(topic, &publish));
         let mut publication = Publication::new(id, topic, publish.qos, retain, &gauge);
         publication.publisher = publisher;
         publication.expires_at =
@@ -151,10 +153,16 @@ impl Shard {
         let is_over_memory =
             publish.qos > QoS::AtMostOnce && self.clients.gauge.bytes() > settings.memory_bytes_max;
         let is_kept = publish.retain && publish.qos > QoS::AtMostOnce;
-        if is_over_memory || (is_kept && !self.may_retain(topic, publish.payload.len())) {
+        if is_over_memory || (is_kept && !self.has_room_to_retain(topic, publish)) {
             return Some(ReasonCode::QuotaExceeded);
         }
         None
+    }
+
+    /// Whether there is room for this publication as a Retained Message; clearing needs none.
+    fn has_room_to_retain(&self, topic: &str, publish: &Publish<'_>) -> bool {
+        let content_bytes = topic.len() + publish.properties.forwarded_length() + publish.payload.len();
+        publish.payload.is_empty() || self.may_retain(topic, content_bytes)
     }
 
     /// Has the log told of the first refusal of a connection: enough to find what is misconfigured, and no

@@ -34,14 +34,14 @@ const CLEARED_MAX: usize = 16 * 1024;
 const CLEARED_BYTES_MAX: usize = 1024 * 1024;
 
 impl Shard {
-    /// Whether a Retained Message of this size may be kept.
-    pub(super) fn may_retain(&self, topic: &str, payload_length: usize) -> bool {
+    /// Whether a Retained Message of this topic may be kept, whose topic, forwarded properties and payload are
+    /// together `content_bytes` long. One that does not grow may always replace its predecessor.
+    pub(super) fn may_retain(&self, topic: &str, content_bytes: usize) -> bool {
         let settings = &self.clients.settings;
+        let size = ApplicationMessage::size_bytes_of(content_bytes);
         let replaced = self.retained.get(topic).map_or(0, |message| message.size_bytes());
         let is_known = replaced > 0;
-        let size = topic.len() + payload_length;
-        payload_length == 0
-            || (is_known && size <= replaced)
+        size <= replaced
             || (self.clients.gauge.bytes() <= settings.memory_bytes_max
                 && (is_known || self.retained.len() < settings.retained_messages_max)
                 && (self.retained_bytes - replaced).saturating_add(size) <= settings.retained_bytes_max)
@@ -210,7 +210,9 @@ impl Shard {
 
     /// Publishes a Will, or anything else that no connection waits for.
     pub(super) fn publish_own(&mut self, now: Timestamp, publication: &mut Publication<'_>) -> Barrier {
-        if publication.retain && !self.may_retain(publication.topic, publication.payload.len()) {
+        let content_bytes = publication.topic.len() + publication.forwarded.len() + publication.payload.len();
+        let clears = publication.payload.is_empty();
+        if publication.retain && !clears && !self.may_retain(publication.topic, content_bytes) {
             publication.retain = false;
         }
         self.route(now, publication, None).barrier
