@@ -69,6 +69,8 @@ pub struct Waiting {
     pub sequence: u64,
     /// The message.
     pub message: Arc<ApplicationMessage>,
+    /// The store's log has it in this segment or later; none if the store does not know it.
+    pub recorded_in: Option<Segment>,
 }
 
 /// The members and the queue of one shared subscription.

@@ -1,18 +1,29 @@
 //! The store seam: every durable change as a value, and the position an acknowledgement waits for.
 //!
-//! Memory is a fold of the records. A shard stages a [`Record`] at the moment it changes what must survive a
-//! crash (a persistent Session, a Retained Message), the runtime takes the records at the end of a turn
-//! ([`Shard::poll_record`](crate::Shard::poll_record)) and hands them to a store, and the store's progress
-//! comes back through `handle_durable`. Acknowledgements carry the position after their records and leave
-//! when that is durable.
+//! Memory is a fold of the records ([`Image`](crate::image::Image)). A shard stages a [`Record`] at the
+//! moment it changes what must survive a crash (a persistent Session, a Retained Message), the runtime takes
+//! the records at the end of a turn ([`Shard::poll_record`](crate::Shard::poll_record)) and hands them to a
+//! store, and the store's progress comes back through `handle_durable`. Acknowledgements carry the position
+//! after their records and leave when that is durable.
+//!
+//! What the store relies on, so that it may forget the oldest part of its log:
+//!
+//! * Each thing (a Session, a message in its queue, a topic's Retained Message, a message of a group) is told
+//!   of by one shard only, in order; and the last record about it says all there is to know.
+//! * So a record may be staged again at any time with the same meaning, and whatever removes a thing comes
+//!   after everything that made it.
+//! * Whoever keeps something remembers the [`Segment`] it was staged in. When the store wants to forget the
+//!   segments before a certain one, the shards stage again what they hold from there (`shard/vacate.rs`).
 //!
 //! With `Settings::durable` off nothing is staged and every position is durable at once.
 
 use crate::identity::ClientIdentifier;
-use crate::message::{ApplicationMessage, MessageId};
+use crate::message::ApplicationMessage;
+use crate::router::Subscription;
+use crate::session::Identifiers;
 use crate::settings::SessionExpiryInterval;
 use crate::time::Timestamp;
-use dunlin_codec::{PacketIdentifier, QoS, SubscriptionOptions};
+use dunlin_codec::{PacketIdentifier, QoS};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -20,50 +31,70 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Position(pub u64);
 
+/// A part of the store's log, counted up from 1. A record staged while the log is in a segment is written
+/// there or later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Segment(pub u32);
+
+/// Names a Session in records. Never used again in the life of a store.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SessionNumber(pub u64);
+
+/// Names a shared group in records, and to other shards. Never used again in the life of a store.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct GroupNumber(pub u64);
+
 /// One durable change.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// A Session that outlives its connection began, or its expiry changed.
+    /// A Session that outlives its connection, all but its subscriptions and messages. The first such record
+    /// begins it.
     Session {
+        /// Its name in other records.
+        session: SessionNumber,
         /// Whose.
         client: ClientIdentifier,
+        /// Who that client turned out to be.
+        user_name: Option<Box<str>>,
         /// For how long after the connection.
         expiry: SessionExpiryInterval,
+        /// Since when the client is away; none while it is connected.
+        away_since: Option<Timestamp>,
     },
     /// The client is away since then; the expiry runs.
     SessionAway {
-        /// Whose.
-        client: ClientIdentifier,
+        /// Which.
+        session: SessionNumber,
         /// Since when.
         since: Timestamp,
     },
     /// The Session ended with everything in it.
     SessionEnded {
-        /// Whose.
-        client: ClientIdentifier,
+        /// Which.
+        session: SessionNumber,
     },
     /// A subscription was made or replaced.
     Subscribed {
         /// Whose.
-        client: ClientIdentifier,
+        session: SessionNumber,
         /// The whole filter, `$share/...` included.
         filter: Box<str>,
-        /// Its options.
-        options: SubscriptionOptions,
-        /// Its Subscription Identifier.
-        identifier: Option<u32>,
+        /// Its options and its Subscription Identifier.
+        subscription: Subscription,
     },
     /// A subscription was removed.
     Unsubscribed {
         /// Whose.
-        client: ClientIdentifier,
+        session: SessionNumber,
         /// The whole filter.
         filter: Box<str>,
     },
     /// A message waits for a Session. The body is stored with its first reference.
     Queued {
         /// For whom.
-        client: ClientIdentifier,
+        session: SessionNumber,
+        /// Its place among all messages of the Session.
+        order: u64,
         /// What.
         message: Arc<ApplicationMessage>,
         /// At which QoS it will be delivered.
@@ -71,49 +102,48 @@ pub enum Record {
         /// With which RETAIN flag.
         retain: bool,
         /// With which Subscription Identifiers.
-        identifiers: Box<[u32]>,
+        identifiers: Identifiers,
+        /// The group it belongs to, and its place there.
+        ticket: Option<(GroupNumber, u64)>,
     },
-    /// The oldest message that waits got a Packet Identifier.
+    /// A message that waited got a Packet Identifier.
     Sent {
         /// To whom.
-        client: ClientIdentifier,
-        /// What.
-        message: MessageId,
+        session: SessionNumber,
+        /// Which.
+        order: u64,
         /// Its Packet Identifier.
         packet_identifier: PacketIdentifier,
     },
     /// PUBREC came: only PUBREL is owed from now on.
     Released {
         /// From whom.
-        client: ClientIdentifier,
+        session: SessionNumber,
         /// Which.
+        order: u64,
+        /// Its Packet Identifier.
         packet_identifier: PacketIdentifier,
+        /// The group it belongs to, and its place there.
+        ticket: Option<(GroupNumber, u64)>,
     },
-    /// The delivery is over.
-    Delivered {
-        /// To whom.
-        client: ClientIdentifier,
+    /// A message is done with: acknowledged, expired or dropped.
+    Removed {
+        /// For whom it was.
+        session: SessionNumber,
         /// Which.
-        packet_identifier: PacketIdentifier,
-    },
-    /// A message that waited was dropped: expired, or no room.
-    Dropped {
-        /// For whom.
-        client: ClientIdentifier,
-        /// Which.
-        message: MessageId,
+        order: u64,
     },
     /// A QoS 2 publication was taken in; until PUBREL the same Packet Identifier means the same message.
     Received {
         /// From whom.
-        client: ClientIdentifier,
+        session: SessionNumber,
         /// Which.
         packet_identifier: PacketIdentifier,
     },
     /// PUBREL came for it.
     Completed {
         /// From whom.
-        client: ClientIdentifier,
+        session: SessionNumber,
         /// Which.
         packet_identifier: PacketIdentifier,
     },
@@ -125,33 +155,60 @@ pub enum Record {
     /// A Will was set.
     WillSet {
         /// Whose.
-        client: ClientIdentifier,
+        session: SessionNumber,
         /// What.
         message: Arc<ApplicationMessage>,
+        /// Its Message Expiry Interval in seconds, counted from when it is published.
+        expiry_s: Option<u32>,
         /// After how many seconds of absence.
         delay_s: u32,
     },
     /// The Will was published or deleted.
     WillRemoved {
         /// Whose.
-        client: ClientIdentifier,
+        session: SessionNumber,
     },
-    /// A message waits for a shared group, at this place in its order.
+    /// A shared group that messages wait for.
+    Group {
+        /// Its name in other records.
+        group: GroupNumber,
+        /// Its whole filter, `$share/...` included.
+        name: Arc<str>,
+    },
+    /// A message waits for a shared group, at this place in its order, or is with a member.
     GroupQueued {
-        /// Which group: its whole filter, `$share/...` included.
-        group: Arc<str>,
-        /// What.
-        message: Arc<ApplicationMessage>,
+        /// Which group.
+        group: GroupNumber,
         /// The place.
         sequence: u64,
+        /// What.
+        message: Arc<ApplicationMessage>,
     },
-    /// A message of a group went to a member, or was dropped.
+    /// A member has finished with a message of a group, or it was dropped.
     GroupTaken {
-        /// Which group: its whole filter, `$share/...` included.
-        group: Arc<str>,
+        /// Which group.
+        group: GroupNumber,
         /// The place it had.
         sequence: u64,
     },
+    /// The group ended with everything in it.
+    GroupEnded {
+        /// Which.
+        group: GroupNumber,
+    },
+}
+
+impl Record {
+    /// The message it refers to.
+    pub fn message(&self) -> Option<&Arc<ApplicationMessage>> {
+        match self {
+            Self::Queued { message, .. }
+            | Self::Retained { message }
+            | Self::WillSet { message, .. }
+            | Self::GroupQueued { message, .. } => Some(message),
+            _ => None,
+        }
+    }
 }
 
 /// The records of one shard that are not durable yet.
@@ -161,12 +218,20 @@ pub struct Journal {
     staged: VecDeque<Record>,
     end: Position,
     durable: Position,
+    segment: Segment,
+    /// The end when the input began that is being handled.
+    input_began: Position,
 }
 
 impl Journal {
     /// A journal; when not `enabled` it swallows records and everything is durable.
     pub fn new(enabled: bool) -> Self {
-        Self { enabled, ..Self::default() }
+        Self { enabled, segment: Segment(1), ..Self::default() }
+    }
+
+    /// Whether anybody keeps records.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
     }
 
     /// Stages the record that `record` makes, if anybody keeps records.
@@ -178,10 +243,34 @@ impl Journal {
         }
     }
 
+    /// The segment in which, or after which, what is staged now is written.
+    #[inline]
+    pub fn segment(&self) -> Segment {
+        self.segment
+    }
+
+    /// The store's log has come to this segment.
+    pub fn set_segment(&mut self, segment: Segment) {
+        self.segment = self.segment.max(segment);
+    }
+
     /// The position after everything staged so far.
     #[inline]
     pub fn position(&self) -> Position {
         self.end
+    }
+
+    /// An input begins to be handled.
+    #[inline]
+    pub fn begin_input(&mut self) {
+        self.input_began = self.end;
+    }
+
+    /// What the answer to the input that is being handled waits for: its own records, if there are any.
+    /// Whose request changes nothing durable never waits for the store.
+    #[inline]
+    pub fn position_of_input(&self) -> Position {
+        if self.end > self.input_began { self.end } else { Position::default() }
     }
 
     /// Whether everything before `position` is durable.

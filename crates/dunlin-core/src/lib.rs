@@ -39,6 +39,7 @@ pub mod router;
 pub mod retained;
 pub mod group;
 pub mod journal;
+pub mod image;
 pub mod peer;
 pub mod timers;
 pub mod slots;

@@ -9,11 +9,12 @@
 //! The forwarded properties are the encoded bytes of 5.0 section 3.3.2.3 that a Server must pass on
 //! unaltered; the others (expiry, alias, Subscription Identifiers) are made anew for each receiver.
 
+use crate::journal::Segment;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use dunlin_codec::QoS;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Names a message for ever: who took it in, in which life of the process, and its place in that order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -29,12 +30,23 @@ pub struct MessageId {
 /// Bytes of message bodies alive, counted by the shard that made them and given back by whoever drops the
 /// last reference.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryGauge(Arc<AtomicUsize>);
+pub struct MemoryGauge(Arc<Gauge>);
+
+#[derive(Debug, Default)]
+struct Gauge {
+    bytes: AtomicUsize,
+    stored_bytes: AtomicUsize,
+}
 
 impl MemoryGauge {
     /// Bytes held now.
     pub fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Topics, properties and payloads of the messages among them that the store has.
+    pub fn stored_bytes(&self) -> usize {
+        self.0.stored_bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -56,6 +68,8 @@ pub struct ApplicationMessage {
     forwarded_length: u32,
     bytes: Bytes,
     gauge: MemoryGauge,
+    /// Where the store has it; 0 while it has not. The store alone writes this.
+    location: AtomicU64,
 }
 
 /// What a message costs beyond its bytes: the shared allocation and the header of the byte buffer.
@@ -97,6 +111,29 @@ impl ApplicationMessage {
         content_bytes + OVERHEAD_BYTES
     }
 
+    /// Bytes of its topic, forwarded properties and payload together.
+    pub fn content_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Where the store has it: the segment in the upper half, the offset in it in the lower; 0 while it has
+    /// not.
+    pub fn location(&self) -> u64 {
+        self.location.load(Ordering::Relaxed)
+    }
+
+    /// The segment where the store has it.
+    pub fn segment(&self) -> Segment {
+        Segment((self.location() >> 32) as u32)
+    }
+
+    /// The store has it here from now on. Only the one thread that writes the log calls this.
+    pub fn set_location(&self, location: u64) {
+        if self.location.swap(location, Ordering::Relaxed) == 0 {
+            self.gauge.0.stored_bytes.fetch_add(self.content_bytes(), Ordering::Relaxed);
+        }
+    }
+
     /// Whether its Message Expiry Interval has passed.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
@@ -109,7 +146,10 @@ impl ApplicationMessage {
 
 impl Drop for ApplicationMessage {
     fn drop(&mut self) {
-        self.gauge.0.fetch_sub(self.size_bytes(), Ordering::Relaxed);
+        self.gauge.0.bytes.fetch_sub(self.size_bytes(), Ordering::Relaxed);
+        if *self.location.get_mut() != 0 {
+            self.gauge.0.stored_bytes.fetch_sub(self.content_bytes(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -186,8 +226,9 @@ impl<'a> Publication<'a> {
                 forwarded_length: self.forwarded.len() as u32,
                 bytes: Bytes::from(bytes),
                 gauge: self.gauge.clone(),
+                location: AtomicU64::new(0),
             };
-            self.gauge.0.fetch_add(message.size_bytes(), Ordering::Relaxed);
+            self.gauge.0.bytes.fetch_add(message.size_bytes(), Ordering::Relaxed);
             Arc::new(message)
         }))
     }

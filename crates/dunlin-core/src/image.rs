@@ -1,0 +1,287 @@
+//! What the records add up to: the broker's durable state as a value.
+//!
+//! Recovery reads the log from its beginning, applies each [`Record`] to an [`Image`], and gives every shard
+//! its part ([`Image::split`], [`Shard::restore`](crate::Shard::restore)). How many shards there are now need
+//! not be how many there were.
+//!
+//! The log may begin anywhere: what an older part of it said is said again further on, so a record can come
+//! before the one that introduces its Session or group. Such a Session is a nameless one until then; one that
+//! stays nameless had ended.
+
+use crate::group::Waiting;
+use crate::identity::{ClientIdentifier, partition};
+use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
+use crate::message::ApplicationMessage;
+use crate::router::Subscription;
+use crate::session::{Identifiers, Inbound, Will};
+use crate::settings::SessionExpiryInterval;
+use crate::time::Timestamp;
+use dunlin_codec::{PacketIdentifier, QoS};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// A durable Session.
+#[derive(Debug, Default)]
+pub struct SessionImage {
+    /// Whose; none until its record has been seen.
+    client: Option<ClientIdentifier>,
+    /// Who that client turned out to be.
+    pub user_name: Option<Box<str>>,
+    /// For how long it outlives its connection.
+    pub expiry: Option<SessionExpiryInterval>,
+    /// Since when the client is away; none if it was connected at the end.
+    pub away_since: Option<Timestamp>,
+    /// Its subscriptions by whole filter.
+    pub subscriptions: BTreeMap<Box<str>, Subscription>,
+    /// The messages it is owed, in order.
+    pub deliveries: BTreeMap<u64, DeliveryImage>,
+    /// QoS 2 publications taken in.
+    pub inbound: Inbound,
+    /// Its Will.
+    pub will: Option<Box<Will>>,
+}
+
+/// A message that a Session is owed.
+#[derive(Debug, Default)]
+pub struct DeliveryImage {
+    /// What; none when PUBREC has come and only PUBREL is owed.
+    pub content: Option<ContentImage>,
+    /// Its Packet Identifier, once it had one.
+    pub packet_identifier: Option<PacketIdentifier>,
+    /// The group it belongs to, and its place there.
+    pub ticket: Option<(GroupNumber, u64)>,
+    /// The log has it in this segment or later.
+    pub recorded_in: Segment,
+}
+
+/// The message of a [`DeliveryImage`] and how it is delivered.
+#[derive(Debug)]
+pub struct ContentImage {
+    /// The message.
+    pub message: Arc<ApplicationMessage>,
+    /// At which QoS.
+    pub qos: QoS,
+    /// With which RETAIN flag.
+    pub retain: bool,
+    /// With which Subscription Identifiers.
+    pub identifiers: Identifiers,
+}
+
+/// A durable shared group.
+#[derive(Debug, Default)]
+pub struct GroupImage {
+    /// Its whole filter; none until its record has been seen.
+    name: Option<Arc<str>>,
+    /// What waits for it or is with a member, by place.
+    pub messages: BTreeMap<u64, (Arc<ApplicationMessage>, Segment)>,
+}
+
+/// See the top of the file.
+#[derive(Debug, Default)]
+pub struct Image {
+    sessions: HashMap<SessionNumber, SessionImage>,
+    groups: HashMap<GroupNumber, GroupImage>,
+    retained: HashMap<Box<str>, (Arc<ApplicationMessage>, Segment)>,
+    /// Where the log began.
+    first_segment: Option<Segment>,
+    number_max: u64,
+    newest_message_at: Timestamp,
+}
+
+/// A shard's part of an [`Image`].
+#[derive(Debug, Default)]
+pub struct ShardImage {
+    /// Sessions whose client identifiers belong to the shard.
+    pub sessions: Vec<(SessionNumber, ClientIdentifier, SessionImage)>,
+    /// Groups whose names belong to it, and which of their messages are with a member.
+    pub groups: Vec<RestoredGroup>,
+    /// All Retained Messages.
+    pub retained: Arc<Vec<(Arc<ApplicationMessage>, Segment)>>,
+    /// The log has nothing before this.
+    pub first_segment: Segment,
+    /// Numbers up to here may have been used.
+    pub number_max: u64,
+    /// No later message was taken in.
+    pub newest_message_at: Timestamp,
+}
+
+/// A group of a [`ShardImage`].
+#[derive(Debug)]
+pub struct RestoredGroup {
+    /// Its number.
+    pub number: GroupNumber,
+    /// Its whole filter.
+    pub name: Arc<str>,
+    /// Messages that wait, in order.
+    pub waiting: Vec<Waiting>,
+    /// Messages that a member has at QoS 2 and will complete.
+    pub lent: Vec<Waiting>,
+    /// Places of messages that a member had at QoS 2 and has received.
+    pub finished: Vec<u64>,
+}
+
+impl Image {
+    /// Applies the next record, which the log has in this segment.
+    pub fn apply(&mut self, record: Record, segment: Segment) {
+        self.first_segment.get_or_insert(segment);
+        let mut recorded_in = segment;
+        if let Some(message) = record.message() {
+            self.newest_message_at = self.newest_message_at.max(message.id.received_at);
+            recorded_in = recorded_in.min(message.segment());
+        }
+        match record {
+            Record::Session { session, client, user_name, expiry, away_since } => {
+                let value = self.session(session);
+                (value.client, value.user_name) = (Some(client), user_name);
+                (value.expiry, value.away_since) = (Some(expiry), away_since);
+            }
+            Record::SessionAway { session, since } => self.session(session).away_since = Some(since),
+            Record::SessionEnded { session } => drop(self.sessions.remove(&session)),
+            Record::Subscribed { session, filter, subscription } => {
+                self.session(session).subscriptions.insert(filter, subscription);
+            }
+            Record::Unsubscribed { session, filter } => {
+                self.session(session).subscriptions.remove(&filter);
+            }
+            Record::Queued { session, order, message, qos, retain, identifiers, ticket } => {
+                let delivery = self.session(session).deliveries.entry(order).or_default();
+                // Said again, it does not take the Packet Identifier back.
+                delivery.content = Some(ContentImage { message, qos, retain, identifiers });
+                (delivery.ticket, delivery.recorded_in) = (ticket, recorded_in);
+            }
+            Record::Sent { session, order, packet_identifier } => {
+                if let Some(delivery) = self.session(session).deliveries.get_mut(&order) {
+                    delivery.packet_identifier = Some(packet_identifier);
+                }
+            }
+            Record::Released { session, order, packet_identifier, ticket } => {
+                let packet_identifier = Some(packet_identifier);
+                let delivery = DeliveryImage { content: None, packet_identifier, ticket, recorded_in };
+                self.session(session).deliveries.insert(order, delivery);
+            }
+            Record::Removed { session, order } => drop(self.session(session).deliveries.remove(&order)),
+            Record::Received { session, packet_identifier } => {
+                self.session(session).inbound.insert(packet_identifier);
+            }
+            Record::Completed { session, packet_identifier } => {
+                self.session(session).inbound.remove(packet_identifier);
+            }
+            Record::Retained { message } if message.payload().is_empty() => {
+                self.retained.remove(message.topic());
+            }
+            Record::Retained { message } => {
+                self.retained.insert(message.topic().into(), (message, recorded_in));
+            }
+            Record::WillSet { session, message, expiry_s, delay_s } => {
+                self.session(session).will = Some(Box::new(Will { message, expiry_s, delay_s }));
+            }
+            Record::WillRemoved { session } => self.session(session).will = None,
+            Record::Group { group, name } => self.group(group).name = Some(name),
+            Record::GroupQueued { group, sequence, message } => {
+                self.group(group).messages.insert(sequence, (message, recorded_in));
+            }
+            Record::GroupTaken { group, sequence } => drop(self.group(group).messages.remove(&sequence)),
+            Record::GroupEnded { group } => drop(self.groups.remove(&group)),
+        }
+    }
+
+    fn session(&mut self, session: SessionNumber) -> &mut SessionImage {
+        self.number_max = self.number_max.max(session.0);
+        self.sessions.entry(session).or_default()
+    }
+
+    fn group(&mut self, group: GroupNumber) -> &mut GroupImage {
+        self.number_max = self.number_max.max(group.0);
+        self.groups.entry(group).or_default()
+    }
+
+    /// Sessions.
+    pub fn sessions_count(&self) -> usize {
+        self.sessions.values().filter(|session| session.client.is_some()).count()
+    }
+
+    /// Subscriptions of the Sessions.
+    pub fn subscriptions_count(&self) -> usize {
+        self.sessions.values().map(|session| session.subscriptions.len()).sum()
+    }
+
+    /// Messages that Sessions and groups are owed.
+    pub fn queued_count(&self) -> usize {
+        let sessions: usize = self.sessions.values().map(|session| session.deliveries.len()).sum();
+        sessions + self.groups.values().map(|group| group.messages.len()).sum::<usize>()
+    }
+
+    /// Retained Messages.
+    pub fn retained_count(&self) -> usize {
+        self.retained.len()
+    }
+
+    /// The Sessions, for whoever wants to show what a store holds.
+    pub fn sessions(&self) -> impl Iterator<Item = (&ClientIdentifier, &SessionImage)> {
+        self.sessions.values().filter_map(|session| session.client.as_ref().map(|client| (client, session)))
+    }
+
+    /// The parts for so many shards.
+    pub fn split(mut self, shards: u16) -> Vec<ShardImage> {
+        let retained = Arc::new(std::mem::take(&mut self.retained).into_values().collect::<Vec<_>>());
+        let mut parts: Vec<ShardImage> = (0..shards.max(1))
+            .map(|_| ShardImage {
+                retained: Arc::clone(&retained),
+                first_segment: self.first_segment.unwrap_or_default(),
+                number_max: self.number_max,
+                newest_message_at: self.newest_message_at,
+                ..ShardImage::default()
+            })
+            .collect();
+        self.restore_groups(&mut parts);
+        for (number, mut session) in self.sessions {
+            if let Some(client) = session.client.take()
+                && let Some(part) = parts.get_mut(usize::from(partition(client.as_str(), shards)))
+            {
+                part.sessions.push((number, client, session));
+            }
+        }
+        // The order of a hash table is another one in every run.
+        for part in &mut parts {
+            part.sessions.sort_by_key(|(number, ..)| *number);
+            part.groups.sort_by_key(|group| group.number);
+        }
+        parts
+    }
+
+    fn restore_groups(&mut self, parts: &mut [ShardImage]) {
+        let mut with_members = HashSet::new();
+        let mut taken = HashMap::new();
+        for session in self.sessions.values().filter(|session| session.client.is_some()) {
+            with_members.extend(session.subscriptions.keys().filter(|filter| filter.starts_with("$share/")));
+            for delivery in session.deliveries.values() {
+                if let Some(ticket) = delivery.ticket {
+                    taken.insert(ticket, delivery.content.is_none());
+                }
+            }
+        }
+        for (number, group) in std::mem::take(&mut self.groups) {
+            // A group ends with its last member, whatever the log came to say of that.
+            let Some(name) = group.name.filter(|name| with_members.contains(&**name)) else { continue };
+            let shard = usize::from(partition(&name, parts.len() as u16));
+            let mut restored = RestoredGroup::new(number, name);
+            for (sequence, (message, recorded_in)) in group.messages {
+                let waiting = Waiting { sequence, message, recorded_in: Some(recorded_in) };
+                match taken.get(&(number, sequence)) {
+                    None => restored.waiting.push(waiting),
+                    Some(false) => restored.lent.push(waiting),
+                    Some(true) => restored.finished.push(sequence),
+                }
+            }
+            if let Some(part) = parts.get_mut(shard) {
+                part.groups.push(restored);
+            }
+        }
+    }
+}
+
+impl RestoredGroup {
+    fn new(number: GroupNumber, name: Arc<str>) -> Self {
+        Self { number, name, waiting: Vec::new(), lent: Vec::new(), finished: Vec::new() }
+    }
+}
