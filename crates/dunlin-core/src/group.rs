@@ -14,10 +14,11 @@
 //! This file is the group alone; who sends and who tells whom is in `shard/shared.rs`.
 
 use crate::identity::ShardId;
+use crate::journal::{GroupNumber, Segment};
 use crate::message::ApplicationMessage;
 use crate::router::Subscription;
 use crate::slots::Key;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Names a group to other shards.
@@ -25,8 +26,8 @@ use std::sync::Arc;
 pub struct GroupId {
     /// The shard it lives on.
     pub owner: ShardId,
-    /// Its key there.
-    pub key: Key,
+    /// Its number.
+    pub number: GroupNumber,
 }
 
 /// Goes with a message of a group to a member, so that it can come back.
@@ -36,6 +37,13 @@ pub struct Ticket {
     pub group: GroupId,
     /// Its place in the group's order.
     pub sequence: u64,
+}
+
+impl Ticket {
+    /// The ticket as records have it.
+    pub fn place(&self) -> (GroupNumber, u64) {
+        (self.group.number, self.sequence)
+    }
 }
 
 /// A Session as a member: its shard and its key there.
@@ -54,6 +62,8 @@ pub struct Member {
     pub id: MemberId,
     /// Its own options: members of one group may differ in QoS and identifier.
     pub subscription: Subscription,
+    /// Whether its Session outlives connections.
+    pub is_durable: bool,
     /// Whether it is connected.
     pub is_online: bool,
     /// Whether it can take a QoS 1 or 2 message as far as is known.
@@ -78,8 +88,14 @@ pub struct Waiting {
 pub struct Group {
     /// The whole filter, `$share/...` included.
     pub name: Arc<str>,
+    /// What other shards and the store call it.
+    pub number: GroupNumber,
+    /// The store's log has its name in this segment or later; none if the store does not know it.
+    pub recorded_in: Option<Segment>,
     members: Vec<Member>,
     queue: VecDeque<Waiting>,
+    /// Messages that the store knows and a member has, by place: they are the group's until it is done.
+    lent: BTreeMap<u64, Waiting>,
     queued_bytes: usize,
     next_sequence: u64,
     last_picked: usize,
@@ -87,11 +103,14 @@ pub struct Group {
 
 impl Group {
     /// A group without members.
-    pub fn new(name: Arc<str>) -> Self {
+    pub fn new(number: GroupNumber, name: Arc<str>) -> Self {
         Self {
             name,
+            number,
+            recorded_in: None,
             members: Vec::new(),
             queue: VecDeque::new(),
+            lent: BTreeMap::new(),
             queued_bytes: 0,
             next_sequence: 0,
             last_picked: 0,
@@ -104,13 +123,14 @@ impl Group {
     }
 
     /// Adds a member, or replaces its options.
-    pub fn join(&mut self, id: MemberId, subscription: Subscription) {
+    pub fn join(&mut self, id: MemberId, subscription: Subscription, is_durable: bool) {
         match self.member_mut(id) {
             Some(member) => member.subscription = subscription,
             None => {
                 self.members.push(Member {
                     id,
                     subscription,
+                    is_durable,
                     is_online: false,
                     is_ready: false,
                     outstanding: 0,
@@ -134,6 +154,11 @@ impl Group {
     /// All members.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Whether messages for it must survive the process: a member does.
+    pub fn is_durable(&self) -> bool {
+        self.members.iter().any(|member| member.is_durable)
     }
 
     /// The least loaded member that can take a message now; among equals, the one whose turn it is. A QoS 0
@@ -177,6 +202,29 @@ impl Group {
         Some(waiting)
     }
 
+    /// Notes a message, if the store knows it, that a member has now.
+    pub fn lend(&mut self, waiting: Waiting) {
+        if waiting.recorded_in.is_some() {
+            self.lent.insert(waiting.sequence, waiting);
+        }
+    }
+
+    /// A member has finished with a message, or gives it back.
+    pub fn take_back(&mut self, sequence: u64) -> Option<Waiting> {
+        self.lent.remove(&sequence)
+    }
+
+    /// Takes up a message that the store kept, in order: it waits, or a member has it.
+    pub fn restore(&mut self, waiting: Waiting, is_lent: bool) {
+        self.next_sequence = self.next_sequence.max(waiting.sequence);
+        if is_lent { self.lend(waiting) } else { self.enqueue(waiting) }
+    }
+
+    /// The messages that wait and those that members have.
+    pub fn held_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
+        self.lent.values_mut().chain(&mut self.queue)
+    }
+
     /// Messages that wait.
     pub fn queued_messages(&self) -> usize {
         self.queue.len()
@@ -199,10 +247,14 @@ mod tests {
     const OPTIONS: Subscription =
         Subscription { maximum_qos: 2, no_local: false, retain_as_published: false, identifier: 0 };
 
+    fn group(name: &str) -> Group {
+        Group::new(GroupNumber(1), Arc::from(name))
+    }
+
     fn group_of(count: u32) -> Group {
-        let mut group = Group::new(Arc::from("$share/workers/jobs/#"));
+        let mut group = group("$share/workers/jobs/#");
         for index in 0..count {
-            group.join(member(index), OPTIONS);
+            group.join(member(index), OPTIONS, false);
             if let Some(member) = group.member_mut(member(index)) {
                 (member.is_online, member.is_ready) = (true, true);
             }
@@ -212,8 +264,8 @@ mod tests {
 
     #[test]
     fn the_filter_beneath_keeps_its_own_slashes() {
-        assert_eq!(Group::new(Arc::from("$share/workers/jobs/+/new")).topic_filter(), "jobs/+/new");
-        assert_eq!(Group::new(Arc::from("$share/workers//new")).topic_filter(), "/new");
+        assert_eq!(group("$share/workers/jobs/+/new").topic_filter(), "jobs/+/new");
+        assert_eq!(group("$share/workers//new").topic_filter(), "/new");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! stays nameless had ended.
 
 use crate::group::Waiting;
-use crate::identity::{ClientIdentifier, partition};
+use crate::identity::{ClientIdentifier, ShardId, partition};
 use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
 use crate::message::ApplicationMessage;
 use crate::router::Subscription;
@@ -17,7 +17,7 @@ use crate::session::{Identifiers, Inbound, Will};
 use crate::settings::SessionExpiryInterval;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, QoS};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A durable Session.
@@ -95,6 +95,8 @@ pub struct ShardImage {
     pub sessions: Vec<(SessionNumber, ClientIdentifier, SessionImage)>,
     /// Groups whose names belong to it, and which of their messages are with a member.
     pub groups: Vec<RestoredGroup>,
+    /// The shards of all groups that the store knows.
+    pub group_owners: Arc<HashMap<GroupNumber, ShardId>>,
     /// All Retained Messages.
     pub retained: Arc<Vec<(Arc<ApplicationMessage>, Segment)>>,
     /// The log has nothing before this.
@@ -108,8 +110,8 @@ pub struct ShardImage {
 /// A group of a [`ShardImage`].
 #[derive(Debug)]
 pub struct RestoredGroup {
-    /// Its number.
-    pub number: GroupNumber,
+    /// Its number, if the store knows it.
+    pub number: Option<GroupNumber>,
     /// Its whole filter.
     pub name: Arc<str>,
     /// Messages that wait, in order.
@@ -244,27 +246,36 @@ impl Image {
         // The order of a hash table is another one in every run.
         for part in &mut parts {
             part.sessions.sort_by_key(|(number, ..)| *number);
-            part.groups.sort_by_key(|group| group.number);
+            part.groups.sort_by(|one, other| one.name.cmp(&other.name));
         }
         parts
     }
 
+    /// Every shared filter that a Session has is a group; those that messages wait for are known by number.
     fn restore_groups(&mut self, parts: &mut [ShardImage]) {
-        let mut with_members = HashSet::new();
+        let shards = parts.len() as u16;
+        let mut groups: HashMap<Arc<str>, RestoredGroup> = HashMap::new();
         let mut taken = HashMap::new();
         for session in self.sessions.values().filter(|session| session.client.is_some()) {
-            with_members.extend(session.subscriptions.keys().filter(|filter| filter.starts_with("$share/")));
+            for filter in session.subscriptions.keys().filter(|filter| filter.starts_with("$share/")) {
+                let name: Arc<str> = Arc::from(&**filter);
+                groups.entry(name.clone()).or_insert_with(|| RestoredGroup::new(name));
+            }
             for delivery in session.deliveries.values() {
                 if let Some(ticket) = delivery.ticket {
                     taken.insert(ticket, delivery.content.is_none());
                 }
             }
         }
+        let mut owners = HashMap::new();
         for (number, group) in std::mem::take(&mut self.groups) {
             // A group ends with its last member, whatever the log came to say of that.
-            let Some(name) = group.name.filter(|name| with_members.contains(&**name)) else { continue };
-            let shard = usize::from(partition(&name, parts.len() as u16));
-            let mut restored = RestoredGroup::new(number, name);
+            let Some(restored) = group.name.and_then(|name| groups.get_mut(&name)) else { continue };
+            // One group after another can have had the name; the last is the one that is left.
+            if restored.number.is_some_and(|other| other > number) {
+                continue;
+            }
+            *restored = RestoredGroup { number: Some(number), ..RestoredGroup::new(restored.name.clone()) };
             for (sequence, (message, recorded_in)) in group.messages {
                 let waiting = Waiting { sequence, message, recorded_in: Some(recorded_in) };
                 match taken.get(&(number, sequence)) {
@@ -273,15 +284,23 @@ impl Image {
                     Some(true) => restored.finished.push(sequence),
                 }
             }
-            if let Some(part) = parts.get_mut(shard) {
-                part.groups.push(restored);
+        }
+        for (name, group) in groups {
+            let owner = partition(&name, shards);
+            owners.extend(group.number.map(|number| (number, owner)));
+            if let Some(part) = parts.get_mut(usize::from(owner)) {
+                part.groups.push(group);
             }
+        }
+        let owners = Arc::new(owners);
+        for part in parts {
+            part.group_owners = Arc::clone(&owners);
         }
     }
 }
 
 impl RestoredGroup {
-    fn new(number: GroupNumber, name: Arc<str>) -> Self {
-        Self { number, name, waiting: Vec::new(), lent: Vec::new(), finished: Vec::new() }
+    fn new(name: Arc<str>) -> Self {
+        Self { number: None, name, waiting: Vec::new(), lent: Vec::new(), finished: Vec::new() }
     }
 }

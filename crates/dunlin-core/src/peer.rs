@@ -12,6 +12,7 @@
 
 use crate::group::Ticket;
 use crate::identity::ShardId;
+use crate::journal::Position;
 use crate::message::ApplicationMessage;
 use crate::router::Subscription;
 use crate::slots::Key;
@@ -40,6 +41,8 @@ pub enum PeerMessage {
         subscription: Subscription,
         /// Whether it is connected now.
         is_online: bool,
+        /// Whether it outlives its connection.
+        is_durable: bool,
         /// Named in the answer.
         token: u64,
     },
@@ -133,6 +136,8 @@ pub struct Link {
     /// What the peer has sent and is not applied yet: it waits while a slow consumer holds the peer up.
     incoming: VecDeque<PeerMessage>,
     received: u64,
+    /// Up to where the peer's messages have made this shard stage records.
+    pub(crate) staged_until: Position,
     told: u64,
     /// Slow consumers here that the peer's publications have run into, and that it waits for.
     pub(crate) held_up_by: u32,

@@ -73,6 +73,11 @@ impl<T> Slots<T> {
         self.slab.get(index as usize).map(|(_, value)| value)
     }
 
+    /// No slot from here on has ever been used.
+    pub fn end_index(&self) -> u32 {
+        self.slab.capacity() as u32
+    }
+
     /// The key of whatever is in the slot now.
     pub fn key_at(&self, index: u32) -> Option<Key> {
         self.slab.get(index as usize).map(|(generation, _)| Key { index, generation: *generation })

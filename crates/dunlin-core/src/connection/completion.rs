@@ -27,6 +27,8 @@ pub struct Barrier {
 pub enum Owed {
     /// CONNACK, already encoded.
     ConnAck(Vec<u8>),
+    /// A PUBLISH at QoS 2, whose Packet Identifier must outlive us before the client sees it.
+    Publish(PacketIdentifier),
     /// PUBACK.
     PubAck(PacketIdentifier, ReasonCode),
     /// PUBREC.

@@ -88,8 +88,10 @@ pub(crate) struct Extras {
     /// The Authentication Method of CONNECT, and an exchange under way.
     pub method: Option<Box<str>>,
     pub mechanism: Option<Box<dyn Mechanism>>,
-    /// Acknowledgements that wait.
+    /// Acknowledgements that wait, and publications at QoS 2.
     pub completions: VecDeque<Completion>,
+    /// The publications among them.
+    pub waiting_publications: usize,
     /// Publishers that wait until this consumer has read on, and since when there are any.
     pub slowed: Vec<Slowed>,
     pub slow_since: Option<Timestamp>,
@@ -141,7 +143,8 @@ impl Connection {
 
     /// Acknowledgements that wait for the store or for a peer.
     pub fn owed_answers(&self) -> usize {
-        self.extras.as_ref().map_or(0, |extras| extras.completions.len())
+        let answers = |extras: &Extras| extras.completions.len() - extras.waiting_publications;
+        self.extras.as_deref().map_or(0, answers)
     }
 
     /// Gives up extras that nothing needs at present.

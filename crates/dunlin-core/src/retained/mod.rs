@@ -56,6 +56,16 @@ impl<T> RetainedTree<T> {
         self.messages.remove(key_of(topic).as_str())
     }
 
+    /// The message behind this position in the order of all topics, which moves there. A walk over everything
+    /// begins with an empty position.
+    pub fn next_mut(&mut self, position: &mut String) -> Option<&mut T> {
+        let behind = (Bound::Excluded(position.as_str()), Bound::Unbounded);
+        let (key, message) = self.messages.range_mut::<str, _>(behind).next()?;
+        position.clear();
+        position.push_str(key);
+        Some(message)
+    }
+
     /// The message of a topic.
     pub fn get(&self, topic: &str) -> Option<&T> {
         self.messages.get(key_of(topic).as_str())

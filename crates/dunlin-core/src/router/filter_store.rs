@@ -54,6 +54,11 @@ impl FilterStore {
         self.filters.get(id.0).map(|filter| self.lists.chunks(&filter.subscribers)).unwrap_or_default()
     }
 
+    /// The entry of one subscriber.
+    pub(super) fn subscriber(&self, id: FilterId, target: PackedTarget) -> Option<Entry> {
+        self.lists.get(&self.filters.get(id.0)?.subscribers, target)
+    }
+
     pub(super) fn has_local(&self, id: FilterId) -> bool {
         self.filters.get(id.0).is_some_and(|filter| self.lists.has_local(&filter.subscribers))
     }

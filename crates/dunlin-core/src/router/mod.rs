@@ -112,6 +112,12 @@ impl Router {
         Some(removed.subscription())
     }
 
+    /// The Subscription that a target has to a filter.
+    pub fn get(&self, filter: &str, target: Target) -> Option<Subscription> {
+        let id = self.find(filter.as_bytes())?;
+        self.filters.subscriber(id, target.into()).map(Entry::subscription)
+    }
+
     /// Whether a Session or a group, not only a peer, subscribes to the filter.
     pub fn has_local(&self, filter: &str) -> bool {
         self.find(filter.as_bytes()).is_some_and(|id| self.filters.has_local(id))

@@ -69,6 +69,19 @@ impl ListArena {
         self.chunks(list).first.first().is_some_and(|entry| Target::from(entry.target).is_local())
     }
 
+    /// The entry of a target.
+    pub(super) fn get(&self, list: &SubscriberList, target: PackedTarget) -> Option<Entry> {
+        match list {
+            SubscriberList::One(present) => Some(*present).filter(|present| present.target == target),
+            SubscriberList::Many(id) => {
+                let chunked = self.lists.get(*id as usize)?;
+                let chunk = chunked.chunks.get(chunked.chunk_of(target))?;
+                let place = chunk.binary_search_by_key(&target, |present| present.target).ok()?;
+                chunk.get(place).copied()
+            }
+        }
+    }
+
     /// Adds an entry, or replaces and returns the one of the same target.
     pub(super) fn insert(&mut self, list: &mut SubscriberList, entry: Entry) -> Option<Entry> {
         match list {

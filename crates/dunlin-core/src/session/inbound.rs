@@ -38,6 +38,11 @@ impl Inbound {
         }
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = PacketIdentifier> {
+        self.received.iter().copied()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.received.len()

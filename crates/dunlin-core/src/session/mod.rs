@@ -8,9 +8,12 @@ mod inbound;
 mod outbound;
 
 pub use inbound::Inbound;
-pub use outbound::{Acknowledged, Delivery, Enqueued, Identifiers, Outbound, Resend};
+pub use outbound::{
+    Acknowledged, Delivery, Enqueued, Finished, Held, Identifiers, Outbound, Resend, Restored,
+};
 
 use crate::identity::{ClientIdentifier, Identity, ShardId};
+use crate::journal::{Record, Segment, SessionNumber};
 use crate::message::ApplicationMessage;
 use crate::retained::Cursor;
 use crate::router::Subscription;
@@ -71,8 +74,13 @@ pub struct Session {
     pub expiry_max: SessionExpiryInterval,
     /// The client asked at CONNECT for a Session that outlives the connection.
     pub may_change_expiry: bool,
-    /// Whether it was ever meant to outlive a connection: from then on the store hears of every change.
-    pub is_recorded: bool,
+    /// What the store calls it, if it was ever meant to outlive a connection: from then on the store hears of
+    /// every change.
+    pub number: Option<SessionNumber>,
+    /// The store's log has everything about it but its messages in this segment or later.
+    pub recorded_in: Segment,
+    /// Since when there is none.
+    pub away_since: Option<Timestamp>,
     /// When it ends, while there is none.
     pub expires_at: Option<Timestamp>,
     /// Non-shared subscriptions, sorted.
@@ -110,7 +118,9 @@ impl Session {
             expiry: SessionExpiryInterval::WITH_CONNECTION,
             expiry_max: SessionExpiryInterval::Never,
             may_change_expiry: false,
-            is_recorded: false,
+            number: None,
+            recorded_in: Segment::default(),
+            away_since: None,
             expires_at: None,
             filters: Vec::new(),
             subscription_bytes: 0,
@@ -128,7 +138,18 @@ impl Session {
 
     /// Whether the store knows it, because it outlives or once outlived its connection.
     pub fn is_durable(&self) -> bool {
-        self.is_recorded
+        self.number.is_some()
+    }
+
+    /// All that the store must know about it except its subscriptions, messages and Will.
+    pub fn record(number: SessionNumber, session: &Self) -> Record {
+        Record::Session {
+            session: number,
+            client: session.client_identifier.clone(),
+            user_name: session.identity.user_name.clone(),
+            expiry: session.expiry,
+            away_since: session.away_since,
+        }
     }
 
     /// Subscriptions, shared ones included.

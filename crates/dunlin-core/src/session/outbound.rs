@@ -15,6 +15,7 @@
 //! resent at any other time.
 
 use crate::group::Ticket;
+use crate::journal::Segment;
 use crate::message::ApplicationMessage;
 use crate::settings::{OverflowPolicy, Settings};
 use crate::time::Timestamp;
@@ -70,6 +71,10 @@ pub struct Delivery {
     pub identifiers: Identifiers,
     /// Where it came from, if from a shared group.
     pub ticket: Option<Box<Ticket>>,
+    /// Its place among all messages of the Session ([`Outbound::take_order`]).
+    pub order: u64,
+    /// The store's log has it in this segment or later; none if the store does not know it.
+    pub recorded_in: Option<Segment>,
 }
 
 impl Delivery {
@@ -87,7 +92,24 @@ enum Stage {
     /// PUBLISH sent or owed.
     Publish(Delivery),
     /// PUBREC came; PUBREL sent or owed. The message itself is needed no longer.
-    PubRel { ticket: Option<Box<Ticket>> },
+    PubRel(Finished),
+}
+
+/// What is left of a message that the client has received: what its records are called by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Its place among all messages of the Session.
+    pub order: u64,
+    /// The store's log has it in this segment or later; none if the store does not know it.
+    pub recorded_in: Option<Segment>,
+    /// Where it came from, if from a shared group.
+    pub ticket: Option<Box<Ticket>>,
+}
+
+impl From<Delivery> for Finished {
+    fn from(Delivery { order, recorded_in, ticket, .. }: Delivery) -> Self {
+        Self { order, recorded_in, ticket }
+    }
 }
 
 #[derive(Debug)]
@@ -109,10 +131,12 @@ pub enum Resend<'a> {
 /// What an acknowledgement did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Acknowledged {
-    /// The exchange is over; its ticket goes back to the group.
-    Done(Option<Box<Ticket>>),
-    /// PUBREC for a message: PUBREL is to be sent.
-    Release,
+    /// PUBACK, PUBCOMP or a PUBREC that says no: the exchange is over.
+    Done(Finished),
+    /// PUBREC for a message: the client has it, and PUBREL is to be sent.
+    Release(Finished),
+    /// The same PUBREC again: PUBREL is said again.
+    ReleaseAgain,
     /// No such exchange.
     Unknown,
     /// The exchange is of the other QoS: PUBACK for QoS 2, or the reverse.
@@ -133,6 +157,36 @@ pub enum Enqueued {
     Overflow(Vec<Delivery>),
 }
 
+/// What the store kept of a message.
+#[derive(Debug)]
+pub enum Restored {
+    /// It waits.
+    Waiting(Delivery),
+    /// Its PUBLISH is unacknowledged.
+    Begun(PacketIdentifier, Delivery),
+    /// Its PUBREL is.
+    Released(PacketIdentifier, Finished),
+}
+
+/// A message that the Session holds, as [`Outbound::held`] shows it.
+#[derive(Debug)]
+pub enum Held<'a> {
+    /// A message, and its Packet Identifier if it has one.
+    Delivery(Option<PacketIdentifier>, &'a mut Delivery),
+    /// What is left of one that the client has received.
+    Released(PacketIdentifier, &'a mut Finished),
+}
+
+impl Held<'_> {
+    /// Its place among all messages of the Session.
+    pub fn order(&self) -> u64 {
+        match self {
+            Self::Delivery(_, delivery) => delivery.order,
+            Self::Released(_, finished) => finished.order,
+        }
+    }
+}
+
 /// See the top of the file.
 #[derive(Debug, Default)]
 pub struct Outbound {
@@ -147,6 +201,7 @@ pub struct Outbound {
     quota: u32,
     queue: VecDeque<Delivery>,
     queued_bytes: usize,
+    next_order: u64,
 }
 
 fn identifier_of(sequence: u64) -> PacketIdentifier {
@@ -209,6 +264,12 @@ impl Outbound {
         self.first + self.in_flight.len() as u64
     }
 
+    /// The place of the next message among all of the Session.
+    pub fn take_order(&mut self) -> u64 {
+        self.next_order += 1;
+        self.next_order
+    }
+
     /// Lets a message wait, within the limits.
     pub fn enqueue(&mut self, delivery: Delivery, settings: &Settings, now: Timestamp) -> Enqueued {
         let size = delivery.size_bytes();
@@ -267,9 +328,17 @@ impl Outbound {
     }
 
     /// Gives up what [`Self::begin`] began: the frame is larger than the client takes.
-    pub fn abandon(&mut self, packet_identifier: PacketIdentifier) -> Option<Box<Ticket>> {
-        match self.finish(packet_identifier) {
-            Some(Stage::Publish(delivery)) => delivery.ticket,
+    pub fn abandon(&mut self, packet_identifier: PacketIdentifier) -> Option<Finished> {
+        match self.over(packet_identifier) {
+            Acknowledged::Done(finished) => Some(finished),
+            _ => None,
+        }
+    }
+
+    /// The message whose exchange has this Packet Identifier, while its PUBLISH is owed.
+    pub fn delivery(&self, packet_identifier: PacketIdentifier) -> Option<&Delivery> {
+        match self.stage_of(packet_identifier) {
+            Some(Stage::Publish(delivery)) => Some(delivery),
             _ => None,
         }
     }
@@ -285,7 +354,7 @@ impl Outbound {
             match entry.stage {
                 Stage::Done => self.resend_from += 1,
                 Stage::Publish(_) if self.unacknowledged >= self.quota => return None,
-                Stage::Publish(_) | Stage::PubRel { .. } => {
+                Stage::Publish(_) | Stage::PubRel(_) => {
                     let packet_identifier = identifier_of(self.resend_from);
                     self.resend_from += 1;
                     let entry = self.in_flight.get_mut(offset)?;
@@ -310,7 +379,7 @@ impl Outbound {
             Some(Stage::Publish(delivery)) if delivery.qos == QoS::AtLeastOnce => {
                 self.over(packet_identifier)
             }
-            Some(Stage::Publish(_) | Stage::PubRel { .. }) => Acknowledged::WrongQoS,
+            Some(Stage::Publish(_) | Stage::PubRel(_)) => Acknowledged::WrongQoS,
             Some(Stage::Done) | None => Acknowledged::Unknown,
         }
     }
@@ -324,16 +393,23 @@ impl Outbound {
                 if is_error {
                     return self.over(packet_identifier);
                 }
-                if let Some(entry) = self.entry_mut(packet_identifier)
-                    && let Stage::Publish(delivery) = std::mem::replace(&mut entry.stage, Stage::Done)
-                {
-                    entry.stage = Stage::PubRel { ticket: delivery.ticket };
+                let Some(entry) = self.entry_mut(packet_identifier) else {
+                    return Acknowledged::Unknown;
+                };
+                match std::mem::replace(&mut entry.stage, Stage::Done) {
+                    Stage::Publish(delivery) => {
+                        let finished = Finished::from(delivery);
+                        entry.stage = Stage::PubRel(finished.clone());
+                        Acknowledged::Release(finished)
+                    }
+                    other => {
+                        entry.stage = other;
+                        Acknowledged::Unknown
+                    }
                 }
-                Acknowledged::Release
             }
             Some(Stage::Publish(_)) => Acknowledged::WrongQoS,
-            // A PUBREC sent twice: the PUBREL is said again.
-            Some(Stage::PubRel { .. }) => Acknowledged::Release,
+            Some(Stage::PubRel(_)) => Acknowledged::ReleaseAgain,
             Some(Stage::Done) | None => Acknowledged::Unknown,
         }
     }
@@ -342,10 +418,68 @@ impl Outbound {
     // spec(v5): [MQTT-4.3.3-5]
     pub fn complete(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {
         match self.stage_of(packet_identifier) {
-            Some(Stage::PubRel { .. }) => self.over(packet_identifier),
+            Some(Stage::PubRel(_)) => self.over(packet_identifier),
             Some(Stage::Publish(_)) => Acknowledged::WrongQoS,
             Some(Stage::Done) | None => Acknowledged::Unknown,
         }
+    }
+
+    /// Takes up what the store kept, in order: a message that waits, or an exchange that had begun. The next
+    /// Packet Identifiers go on behind the last exchange.
+    pub fn restore(&mut self, restored: Restored) {
+        match restored {
+            Restored::Waiting(delivery) => {
+                self.next_order = self.next_order.max(delivery.order);
+                self.queued_bytes += delivery.size_bytes();
+                self.queue.push_back(delivery);
+            }
+            Restored::Begun(packet_identifier, delivery) => {
+                self.next_order = self.next_order.max(delivery.order);
+                self.restore_exchange(packet_identifier, Stage::Publish(delivery));
+            }
+            Restored::Released(packet_identifier, finished) => {
+                self.next_order = self.next_order.max(finished.order);
+                self.restore_exchange(packet_identifier, Stage::PubRel(finished));
+            }
+        }
+    }
+
+    fn restore_exchange(&mut self, packet_identifier: PacketIdentifier, stage: Stage) {
+        if self.in_flight.is_empty() {
+            self.first = u64::from(packet_identifier.get()) - 1;
+        }
+        // What lies between two exchanges was over before.
+        while self.in_flight.len() < self.offset(packet_identifier) {
+            self.in_flight.push_back(InFlight { stage: Stage::Done, counts: false });
+        }
+        self.in_flight.push_back(InFlight { stage, counts: false });
+        self.resend_from = self.first;
+    }
+
+    /// The exchanges and messages whose place is `from` or later, a few at a time, with their Packet
+    /// Identifiers. What was begun comes before what waits.
+    pub fn held(&mut self, from: u64) -> impl Iterator<Item = Held<'_>> {
+        let first = self.first;
+        let exchanges = self.in_flight.iter_mut().enumerate().filter_map(move |(offset, entry)| {
+            let packet_identifier = identifier_of(first + offset as u64);
+            match &mut entry.stage {
+                Stage::Done => None,
+                Stage::Publish(delivery) => Some(Held::Delivery(Some(packet_identifier), delivery)),
+                Stage::PubRel(finished) => Some(Held::Released(packet_identifier, finished)),
+            }
+        });
+        let start = self.queue.partition_point(|delivery| delivery.order < from);
+        let waiting = self.queue.range_mut(start..).map(|delivery| Held::Delivery(None, delivery));
+        exchanges.filter(move |held| held.order() >= from).chain(waiting)
+    }
+
+    /// The messages of shared groups whose exchange is not over.
+    pub fn tickets(&self) -> Vec<Ticket> {
+        let begun = self.in_flight.iter().filter_map(|entry| match &entry.stage {
+            Stage::Publish(delivery) => delivery.ticket.as_deref().copied(),
+            Stage::PubRel(_) | Stage::Done => None,
+        });
+        begun.collect()
     }
 
     /// Messages that wait.
@@ -370,8 +504,9 @@ impl Outbound {
 
     fn over(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {
         match self.finish(packet_identifier) {
-            Some(Stage::Publish(delivery)) => Acknowledged::Done(delivery.ticket),
-            Some(Stage::PubRel { ticket }) => Acknowledged::Done(ticket),
+            Some(Stage::Publish(delivery)) => Acknowledged::Done(delivery.into()),
+            // Its group heard at PUBREC that the client has it.
+            Some(Stage::PubRel(finished)) => Acknowledged::Done(Finished { ticket: None, ..finished }),
             Some(Stage::Done) | None => Acknowledged::Unknown,
         }
     }

@@ -64,10 +64,23 @@ impl Shard {
             return Ok(());
         };
         let result = value.outbound.receive(packet.packet_identifier, is_error);
-        let is_release = result == Acknowledged::Release;
+        let is_release = matches!(result, Acknowledged::Release(_) | Acknowledged::ReleaseAgain);
+        let ticket = match &result {
+            Acknowledged::Release(finished) => finished.ticket.as_deref().copied(),
+            _ => None,
+        };
         let is_known =
             self.clients.acknowledged(session, packet.packet_identifier, result).map_err(|_| WRONG_QOS)?;
-        let barrier = self.barrier_of_records();
+        // The client has it: the group must never give it to another member, so PUBREL waits for that, too.
+        if let Some(ticket) = ticket {
+            self.ticket_done(now, session, ticket);
+        }
+        let mut barrier = self.barrier_of_records();
+        if let Some(owner) = ticket.map(|ticket| ticket.group.owner).filter(|owner| *owner != self.peers.own)
+            && let Some(link) = self.peers.link(owner)
+        {
+            barrier.peers.push((owner, link.sent()));
+        }
         if is_release {
             self.owe(now, key, barrier, Owed::PubRel(packet.packet_identifier, ReasonCode::Success));
         } else if !is_known && !is_error {
@@ -89,13 +102,12 @@ impl Shard {
         packet: Acknowledgement<'_>,
     ) -> Result<(), Violation> {
         let packet_identifier = packet.packet_identifier;
-        let Some((_, session)) = self.clients.session_of(key) else {
+        let Some((session_key, session)) = self.clients.session_of(key) else {
             return Ok(());
         };
         let was_known = session.inbound.remove(packet_identifier);
-        if was_known && session.is_durable() {
-            let client = session.client_identifier.clone();
-            self.clients.journal.stage(|| Record::Completed { client, packet_identifier });
+        if was_known {
+            self.clients.record(session_key, |session, _| Record::Completed { session, packet_identifier });
         }
         let reason_code = if was_known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         let barrier = self.barrier_of_records();

@@ -8,7 +8,7 @@ use super::{Counters, FollowUp, Output};
 use crate::authorize::{Authorizer, Who};
 use crate::connection::{Cause, Connection, Outbox};
 use crate::identity::ClientIdentifier;
-use crate::journal::Journal;
+use crate::journal::{Journal, Position, Record, SessionNumber};
 use crate::message::MemoryGauge;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -34,6 +34,8 @@ pub(crate) struct Clients {
     pub connections: Slots<Connection>,
     pub timers: Timers,
     pub journal: Journal,
+    /// Connections whose acknowledgements wait for the store, by position.
+    pub waiting_durable: VecDeque<(Position, Key)>,
     pub outputs: VecDeque<Output>,
     /// What the shard does before it returns to its caller.
     pub follow_ups: VecDeque<FollowUp>,
@@ -71,7 +73,12 @@ impl Wire {
 }
 
 impl Clients {
-    pub fn new(settings: Arc<Settings>, authorizer: Option<Arc<dyn Authorizer>>, seed: u64) -> Self {
+    pub fn new(
+        settings: Arc<Settings>,
+        authorizer: Option<Arc<dyn Authorizer>>,
+        seed: u64,
+        gauge: MemoryGauge,
+    ) -> Self {
         Self {
             journal: Journal::new(settings.durable),
             settings,
@@ -80,12 +87,13 @@ impl Clients {
             by_identifier: HashMap::with_hasher(FixedState::with_seed(seed)),
             connections: Slots::default(),
             timers: Timers::default(),
+            waiting_durable: VecDeque::new(),
             outputs: VecDeque::new(),
             follow_ups: VecDeque::new(),
             wire: Wire::default(),
             frames: Frames::default(),
             counters: Counters::default(),
-            gauge: MemoryGauge::default(),
+            gauge,
             slow_consumer: None,
         }
     }
@@ -108,6 +116,16 @@ impl Clients {
         let key = self.sessions.get(session)?.connection?;
         self.connections.get(key).filter(|connection| connection.is_established && !connection.is_closing)?;
         Some(key)
+    }
+
+    /// Tells the store something about a Session, if the store knows it.
+    #[inline]
+    pub fn record(&mut self, session: Key, record: impl FnOnce(SessionNumber, &Session) -> Record) {
+        if let Some(value) = self.sessions.get(session)
+            && let Some(number) = value.number
+        {
+            self.journal.stage(|| record(number, value));
+        }
     }
 
     /// Whether anything lets the Session's client do this.

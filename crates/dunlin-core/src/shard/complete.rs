@@ -6,7 +6,7 @@
 use super::Shard;
 use crate::connection::{Barrier, Cause, Completion, Owed};
 use crate::identity::ShardId;
-use crate::journal::Position;
+use crate::journal::{Position, Segment};
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketType, ReasonCode, SubAck, UnsubAck, UserProperties};
@@ -20,7 +20,7 @@ pub(crate) struct Answer {
 }
 
 impl Shard {
-    /// The barrier of everything this shard has staged so far.
+    /// The barrier of what the input has staged, and of everything this shard has said to others so far.
     pub(super) fn barrier_of_all(&mut self) -> Barrier {
         let mut barrier = self.barrier_of_records();
         for peer in self.peers.others() {
@@ -33,9 +33,9 @@ impl Shard {
         barrier
     }
 
-    /// The barrier of what this shard has staged for the store so far.
+    /// The barrier of what the input that is being handled has staged for the store.
     pub(super) fn barrier_of_records(&self) -> Barrier {
-        Barrier { position: self.clients.journal.position(), ..Barrier::default() }
+        Barrier { position: self.clients.journal.position_of_input(), ..Barrier::default() }
     }
 
     /// Sends an acknowledgement as soon as its barrier opens and those before it have left.
@@ -55,7 +55,7 @@ impl Shard {
             return self.send_owed(now, key, owed);
         }
         if !self.clients.journal.is_durable(barrier.position) {
-            self.waiting_durable.push_back((barrier.position, key));
+            self.clients.waiting_durable.push_back((barrier.position, key));
         }
         for (peer, sequence) in &barrier.peers {
             if let Some(link) = self.peers.link(*peer) {
@@ -65,14 +65,15 @@ impl Shard {
         connection.extras_mut().completions.push_back(Completion { barrier, owed });
     }
 
-    /// The store has made everything before `position` durable.
-    pub fn handle_durable(&mut self, now: Timestamp, position: Position) {
+    /// The store has made everything before `position` durable, and its log has come to `segment`.
+    pub fn handle_durable(&mut self, now: Timestamp, position: Position, segment: Segment) {
         self.clients.journal.set_durable(position);
-        while let Some((position, key)) = self.waiting_durable.front().copied() {
+        self.clients.journal.set_segment(segment);
+        while let Some((position, key)) = self.clients.waiting_durable.front().copied() {
             if !self.clients.journal.is_durable(position) {
                 break;
             }
-            self.waiting_durable.pop_front();
+            self.clients.waiting_durable.pop_front();
             self.release(now, key);
         }
         while let Some((position, peer, received)) = self.waiting_applied.front().copied() {
@@ -151,6 +152,12 @@ impl Shard {
                 self.clients.write(key, |outbox| outbox.push(&bytes));
                 self.let_go(key);
                 self.resume(now, session);
+            }
+            Owed::Publish(packet_identifier) => {
+                let session = connection.session;
+                let extras = connection.extras_mut();
+                extras.waiting_publications = extras.waiting_publications.saturating_sub(1);
+                self.clients.send_owed_publication(now, session, key, packet_identifier);
             }
             Owed::PubAck(packet_identifier, reason_code) => {
                 connection.inbound_outstanding = connection.inbound_outstanding.saturating_sub(1);

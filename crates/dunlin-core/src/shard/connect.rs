@@ -3,7 +3,7 @@
 use super::Shard;
 use crate::connection::{Cause, Connection, Extras, Owed, ServerAliases};
 use crate::handshake::{ConnectRequest, WillMessage, connack};
-use crate::journal::Record;
+use crate::journal::{Record, SessionNumber};
 use crate::message::Publication;
 use crate::peer::PeerMessage;
 use crate::session::{Session, Will};
@@ -30,6 +30,7 @@ impl Shard {
     // spec(v5): [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-3.1.3-2]
     // spec(v3.1.1): [MQTT-3.1.4-4] [MQTT-3.2.0-1] [MQTT-3.1.3-2]
     pub fn handle_connect(&mut self, now: Timestamp, mut request: ConnectRequest) -> Key {
+        self.clients.journal.begin_input();
         if let Some(existing) = self.clients.by_identifier.get(&request.client_identifier).copied() {
             // spec(v5): [MQTT-3.1.4-3]
             // spec(v3.1.1): [MQTT-3.1.4-2]
@@ -59,7 +60,11 @@ impl Shard {
         let connack = connack(&request, &self.clients.settings, session_present);
         let key = self.open_connection(now, session, &request);
         self.adopt(now, session, key, request);
-        let barrier = self.barrier_of_records();
+        let mut barrier = self.barrier_of_records();
+        if self.clients.sessions.get(session).is_some_and(Session::is_durable) {
+            // What it resumes with must be durable, whenever that was staged.
+            barrier.position = self.clients.journal.position();
+        }
         self.owe(now, key, barrier, Owed::ConnAck(connack));
         self.run_follow_ups(now);
         key
@@ -113,27 +118,39 @@ impl Shard {
         value.expiry_max = request.session_expiry_max.min(settings.session_expiry_max);
         value.may_change_expiry = request.session_expiry != SessionExpiryInterval::WITH_CONNECTION;
         value.identity = Arc::new(request.identity);
-        value.is_recorded |= value.expiry != SessionExpiryInterval::WITH_CONNECTION;
-        value.expires_at = None;
+        (value.away_since, value.expires_at) = (None, None);
         // A Will of an earlier connection whose delay has not passed is never sent.
         // spec(v5): [MQTT-3.1.3-9]
         let had_will = value.will.take().is_some();
         value.will_due_at = None;
         value.will = will;
         value.outbound.begin_connection(request.receive_maximum.min(settings.inflight_max));
-        let client = value.client_identifier.clone();
-        if value.is_durable() {
-            let expiry = value.expiry;
-            self.clients.journal.stage(|| Record::Session { client: client.clone(), expiry });
-            if let Some(will) = value.will.clone() {
-                self.clients.journal.stage(|| Record::WillSet {
-                    client,
-                    message: will.message,
-                    delay_s: will.delay_s,
-                });
-            } else if had_will {
-                self.clients.journal.stage(|| Record::WillRemoved { client });
+        if value.number.is_none() && value.expiry != SessionExpiryInterval::WITH_CONNECTION {
+            let number = SessionNumber(self.take_number());
+            if let Some(value) = self.clients.sessions.get_mut(session) {
+                (value.number, value.recorded_in) = (Some(number), self.clients.journal.segment());
             }
+        }
+        self.clients.record(session, Session::record);
+        self.record_will(session, had_will);
+    }
+
+    /// Tells the store of the Session's Will, or that it has none any more.
+    pub(super) fn record_will(&mut self, session: Key, had_will: bool) {
+        match self.clients.sessions.get(session).and_then(|value| value.will.clone()) {
+            Some(will) => {
+                let Will { message, expiry_s, delay_s } = *will;
+                self.clients.record(session, |session, _| Record::WillSet {
+                    session,
+                    message,
+                    expiry_s,
+                    delay_s,
+                });
+            }
+            None if had_will => {
+                self.clients.record(session, |session, _| Record::WillRemoved { session });
+            }
+            None => {}
         }
     }
 

@@ -8,7 +8,7 @@ use super::clients::Clients;
 use super::{DropReason, FollowUp};
 use crate::connection::Cause;
 use crate::group::Ticket;
-use crate::journal::Record;
+use crate::journal::{Record, SessionNumber};
 use crate::message::Publication;
 use crate::session::{Delivery, Enqueued, Identifiers};
 use crate::slots::Key;
@@ -56,21 +56,20 @@ impl Clients {
         let Some(value) = self.sessions.get_mut(session) else {
             return;
         };
+        // A message of a group is the group's until it is done with; only an exchange at QoS 2 is the
+        // member's own business.
+        let is_recorded = value.is_durable() && (ticket.is_none() || qos == QoS::ExactlyOnce);
         let delivery = Delivery {
             message: publication.keep(),
             qos,
             retain: wanted.retain,
             identifiers: Identifiers::from_slice(wanted.identifiers),
             ticket: ticket.map(Box::new),
+            order: value.outbound.take_order(),
+            recorded_in: is_recorded.then(|| self.journal.segment()),
         };
-        if value.is_durable() {
-            self.journal.stage(|| Record::Queued {
-                client: value.client_identifier.clone(),
-                message: delivery.message.clone(),
-                qos,
-                retain: delivery.retain,
-                identifiers: wanted.identifiers.into(),
-            });
+        if let Some(number) = value.number.filter(|_| is_recorded) {
+            self.journal.stage(|| queued(number, &delivery));
         }
         match live {
             Some(connection) if has_room && value.outbound.has_room() => {
@@ -148,11 +147,22 @@ impl Clients {
         if let Some(ticket) = &delivery.ticket {
             self.follow_ups.push_back(FollowUp::TicketDone { session, ticket: **ticket });
         }
-        if let Some(value) = self.sessions.get(session).filter(|value| value.is_durable()) {
-            self.journal.stage(|| Record::Dropped {
-                client: value.client_identifier.clone(),
-                message: delivery.message.id,
-            });
+        if delivery.recorded_in.is_some() {
+            let order = delivery.order;
+            self.record(session, |session, _| Record::Removed { session, order });
         }
+    }
+}
+
+/// The record of a message that waits for a Session.
+pub(super) fn queued(session: SessionNumber, delivery: &Delivery) -> Record {
+    Record::Queued {
+        session,
+        order: delivery.order,
+        message: delivery.message.clone(),
+        qos: delivery.qos,
+        retain: delivery.retain,
+        identifiers: delivery.identifiers.clone(),
+        ticket: delivery.ticket.as_deref().map(Ticket::place),
     }
 }

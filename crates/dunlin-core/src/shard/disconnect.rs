@@ -12,6 +12,7 @@ use crate::connection::{Cause, Slowed};
 use crate::journal::Record;
 use crate::message::Publication;
 use crate::peer::PeerMessage;
+use crate::session::Session;
 use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -28,7 +29,7 @@ impl Shard {
         if !disconnect.reason_code.client_may_disconnect_with() {
             return Err(protocol_error("3.14.2.1", "a Reason Code of DISCONNECT that only a Server sends"));
         }
-        let Some((_, session)) = self.clients.session_of(key) else {
+        let Some((session_key, session)) = self.clients.session_of(key) else {
             return Ok(());
         };
         if let Some(seconds) = disconnect.session_expiry_interval_s {
@@ -39,10 +40,7 @@ impl Shard {
                 ));
             }
             session.expiry = SessionExpiryInterval::from_seconds(seconds).min(session.expiry_max);
-            if session.is_durable() {
-                let (client, expiry) = (session.client_identifier.clone(), session.expiry);
-                self.clients.journal.stage(|| Record::Session { client, expiry });
-            }
+            self.clients.record(session_key, Session::record);
         }
         // spec(v5): [MQTT-3.14.4-3] [MQTT-3.1.2-10]
         // spec(v3.1.1): [MQTT-3.14.4-3] [MQTT-3.1.2-10]
@@ -54,12 +52,10 @@ impl Shard {
     }
 
     fn delete_will(&mut self, key: Key) {
-        if let Some((_, session)) = self.clients.session_of(key)
+        if let Some((key, session)) = self.clients.session_of(key)
             && session.will.take().is_some()
-            && session.is_durable()
         {
-            let client = session.client_identifier.clone();
-            self.clients.journal.stage(|| Record::WillRemoved { client });
+            self.clients.record(key, |session, _| Record::WillRemoved { session });
         }
     }
 
@@ -134,11 +130,15 @@ impl Shard {
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return;
         };
-        if value.is_durable() {
-            let client = &value.client_identifier;
-            self.clients.journal.stage(|| Record::SessionAway { client: client.clone(), since: now });
+        value.away_since = Some(now);
+        let expiry = value.expiry;
+        if expiry != SessionExpiryInterval::WITH_CONNECTION {
+            self.clients.record(session, |session, _| Record::SessionAway { session, since: now });
         }
-        match value.expiry {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        match expiry {
             SessionExpiryInterval::WITH_CONNECTION => return self.end_session(now, session),
             SessionExpiryInterval::After(seconds) => {
                 let at = now.after_s(seconds);
@@ -186,7 +186,6 @@ impl Shard {
         let Some(will) = value.will.take() else {
             return;
         };
-        let client = value.is_durable().then(|| value.client_identifier.clone());
         let id = self.next_message_id(now);
         let gauge = self.clients.gauge.clone();
         let message = &will.message;
@@ -196,9 +195,7 @@ impl Shard {
         publication.forwarded = message.forwarded();
         publication.payload = message.payload();
         self.publish_own(now, &mut publication);
-        if let Some(client) = client {
-            self.clients.journal.stage(|| Record::WillRemoved { client });
-        }
+        self.clients.record(session, |session, _| Record::WillRemoved { session });
     }
 
     /// A Session ends: its Will is sent, its subscriptions go, its messages go.
@@ -207,14 +204,20 @@ impl Shard {
     pub(super) fn end_session(&mut self, now: Timestamp, session: Key) {
         self.publish_will(now, session);
         self.remove_subscriptions(now, session);
+        // What it had begun at QoS 2 no other member may get.
+        // spec(v5): [MQTT-4.8.2-5]
+        let tickets =
+            self.clients.sessions.get_mut(session).map(|value| value.outbound.tickets()).unwrap_or_default();
+        for ticket in tickets {
+            self.ticket_done(now, session, ticket);
+        }
         if let Some(value) = self.clients.sessions.remove(session) {
             self.clients.by_identifier.remove(&value.client_identifier);
             if value.absence_timer_at.is_some() {
                 self.clients.timers.forget();
             }
-            if value.is_durable() {
-                let client = value.client_identifier;
-                self.clients.journal.stage(|| Record::SessionEnded { client });
+            if let Some(session) = value.number {
+                self.clients.journal.stage(|| Record::SessionEnded { session });
             }
         }
     }

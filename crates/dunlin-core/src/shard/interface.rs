@@ -4,6 +4,8 @@ use crate::authenticate::{Mechanisms, NoMechanisms};
 use crate::authorize::Authorizer;
 use crate::connection::Cause;
 use crate::identity::ShardId;
+use crate::journal::Segment;
+use crate::message::MemoryGauge;
 use crate::settings::Settings;
 use crate::slots::Key;
 use dunlin_codec::ReasonCode;
@@ -25,6 +27,20 @@ pub struct ShardConfig {
     pub seed: u64,
     /// Distinguishes the lives of the process.
     pub boot_epoch: u32,
+    /// Counts the bytes of messages that the shard takes in.
+    pub gauge: MemoryGauge,
+}
+
+/// What the store can do, as far as the shard must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum StoreState {
+    /// It writes, or there is none.
+    #[default]
+    Writing,
+    /// There is no room: what would have to be stored is refused, all else goes on.
+    Full,
+    /// It does not write any more. What would have to be stored is refused, and what waits for it waits.
+    Failed,
 }
 
 impl ShardConfig {
@@ -38,6 +54,7 @@ impl ShardConfig {
             mechanisms: Arc::new(NoMechanisms),
             seed: 0,
             boot_epoch: 0,
+            gauge: MemoryGauge::default(),
         }
     }
 }
@@ -81,6 +98,11 @@ pub enum Output {
     Resume {
         /// Which.
         connection: Key,
+    },
+    /// Everything recorded before this segment is recorded again, or needed no longer.
+    Vacated {
+        /// The segment that [`Shard::handle_vacate`](crate::Shard::handle_vacate) named.
+        before: Segment,
     },
     /// A client was refused something for the first time on its connection, for the log.
     Refused {

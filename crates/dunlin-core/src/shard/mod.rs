@@ -8,7 +8,8 @@
 //!    [`handle_input`](Shard::handle_input) for bytes read, [`handle_lost`](Shard::handle_lost) for a
 //!    connection that ended, [`handle_peer`](Shard::handle_peer) for what another shard said,
 //!    [`handle_timeout`](Shard::handle_timeout) when [`poll_timeout`](Shard::poll_timeout) has passed,
-//!    [`handle_durable`](Shard::handle_durable) when the store has advanced;
+//!    [`handle_durable`](Shard::handle_durable) when the store has advanced,
+//!    [`handle_vacate`](Shard::handle_vacate) when it wants to forget its oldest records;
 //! 2. then take the outputs until there are none: [`poll_record`](Shard::poll_record) for the store,
 //!    [`poll_peer`](Shard::poll_peer) for the other shards, [`poll_flush`](Shard::poll_flush) for connections
 //!    with bytes to write, [`poll_output`](Shard::poll_output) for the rest.
@@ -18,7 +19,8 @@
 //! # One file per packet
 //!
 //! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what
-//! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `shared` and `peers`.
+//! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `shared` and `peers`;
+//! what the store asks for is in `vacate`, and `restore` is the way back from an [`Image`](crate::image::Image).
 
 mod interface;
 mod counters;
@@ -33,6 +35,8 @@ mod publish;
 mod acknowledge;
 mod subscribe;
 mod retain;
+mod vacate;
+mod restore;
 mod shared;
 mod peers;
 mod disconnect;
@@ -40,14 +44,14 @@ mod reauthenticate;
 mod timeouts;
 
 pub use counters::{Counters, DropReason};
-pub use interface::{NextInput, Output, Progress, ShardConfig};
+pub use interface::{NextInput, Output, Progress, ShardConfig, StoreState};
 
 use crate::authenticate::Mechanisms;
 use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};
 use crate::identity::{ClientIdentifier, ShardId};
-use crate::journal::{Position, Record};
-use crate::message::{ApplicationMessage, MemoryGauge, MessageId};
+use crate::journal::{GroupNumber, Position, Record, Segment};
+use crate::message::{MemoryGauge, MessageId};
 use crate::peer::{PeerMessage, Peers};
 use crate::retained::RetainedTree;
 use crate::router::Router;
@@ -56,6 +60,8 @@ use crate::slots::{Key, Slots};
 use crate::time::Timestamp;
 use clients::Clients;
 use complete::Answer;
+use retain::Kept;
+use vacate::Vacating;
 use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -84,7 +90,7 @@ pub(crate) type Violation = MalformedPacket;
 pub struct Shard {
     clients: Clients,
     router: Router,
-    retained: RetainedTree<Arc<ApplicationMessage>>,
+    retained: RetainedTree<Kept>,
     retained_bytes: usize,
     /// Topics cleared lately, so that an older message from another shard does not come back.
     cleared: HashMap<Box<str>, MessageId, FixedState>,
@@ -97,12 +103,16 @@ pub struct Shard {
     retained_continues: VecDeque<Key>,
     groups: Slots<Group>,
     groups_by_name: HashMap<Arc<str>, Key, FixedState>,
+    groups_by_number: HashMap<GroupNumber, Key, FixedState>,
+    /// The last number given to a Session or a group, before it is made this shard's own.
+    last_number: u64,
+    /// What is left of the store's wish that its oldest segments be vacated.
+    vacating: Option<Vacating>,
+    store_state: StoreState,
     peers: Peers,
     mechanisms: Arc<dyn Mechanisms>,
     boot_epoch: u32,
     last_message_at: Timestamp,
-    /// Connections whose acknowledgements wait for the store, by position.
-    waiting_durable: VecDeque<(Position, Key)>,
     /// Peers that hear how many of their messages are applied when the store has them, by position.
     waiting_applied: VecDeque<(Position, ShardId, u64)>,
     /// Connections whose SUBACK waits for groups, and for how many, by token.
@@ -119,7 +129,7 @@ impl Shard {
     pub fn new(config: ShardConfig) -> Self {
         let hasher = FixedState::with_seed(config.seed);
         Self {
-            clients: Clients::new(config.settings, config.authorizer, config.seed),
+            clients: Clients::new(config.settings, config.authorizer, config.seed, config.gauge),
             router: Router::new(config.seed, MATCH_CACHE_TOPICS),
             retained: RetainedTree::new(),
             retained_bytes: 0,
@@ -130,11 +140,14 @@ impl Shard {
             retained_continues: VecDeque::new(),
             groups: Slots::default(),
             groups_by_name: HashMap::with_hasher(hasher.clone()),
+            groups_by_number: HashMap::with_hasher(hasher.clone()),
+            last_number: 0,
+            vacating: None,
+            store_state: StoreState::default(),
             peers: Peers::new(config.id, config.shards),
             mechanisms: config.mechanisms,
             boot_epoch: config.boot_epoch,
             last_message_at: Timestamp::ZERO,
-            waiting_durable: VecDeque::new(),
             waiting_applied: VecDeque::new(),
             waiting_joins: HashMap::with_hasher(hasher.clone()),
             next_token: 0,
@@ -201,6 +214,7 @@ impl Shard {
         connection: Key,
         packet: Packet<'_>,
     ) -> Result<(), Violation> {
+        self.clients.journal.begin_input();
         match packet {
             Packet::Publish(publish) => self.handle_publish(now, connection, publish),
             Packet::PubAck(packet) => self.handle_puback(now, connection, packet),
@@ -318,6 +332,22 @@ impl Shard {
     /// The position after all records taken so far.
     pub fn staged_position(&self) -> Position {
         self.clients.journal.position()
+    }
+
+    /// The segment in which the records are written at the earliest.
+    pub fn journal_segment(&self) -> Segment {
+        self.clients.journal.segment()
+    }
+
+    /// A number for a Session or a group that no other shard gives.
+    fn take_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number * u64::from(self.peers.count()) + u64::from(self.peers.own)
+    }
+
+    /// What the store can do at present.
+    pub fn handle_store_state(&mut self, state: StoreState) {
+        self.store_state = state;
     }
 
     /// Forgets a connection whose last byte is written, or cannot be.

@@ -2,7 +2,7 @@
 
 use super::Shard;
 use super::complete::Answer;
-use super::shared::ROUTE_ONLY;
+use super::shared::{Joining, ROUTE_ONLY};
 use crate::connection::{Barrier, Slowed};
 use crate::group::MemberId;
 use crate::identity::ShardId;
@@ -16,6 +16,7 @@ impl Shard {
     /// Takes a message from another shard. Messages from one shard must come in the order in which it sent
     /// them.
     pub fn handle_peer(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
+        self.clients.journal.begin_input();
         if let PeerMessage::Applied(sequence) = message {
             self.peer_applied(now, from, sequence);
         } else if let Some(link) = self.peers.link(from) {
@@ -29,8 +30,9 @@ impl Shard {
     ///
     /// Applied means durable here as well, because the peer sends acknowledgements on the strength of it.
     pub fn handle_peer_batch_end(&mut self, from: ShardId) {
-        let position = self.clients.journal.position();
-        let Some(received) = self.peers.link(from).map(|link| link.received()) else {
+        let Some((received, position)) =
+            self.peers.link(from).map(|link| (link.received(), link.staged_until))
+        else {
             return;
         };
         if self.clients.journal.is_durable(position) {
@@ -46,8 +48,15 @@ impl Shard {
         while self.clients.wire.turn_bytes <= super::TURN_BYTES_MAX
             && let Some(message) = self.peers.link(from).and_then(|link| link.next_received())
         {
+            let before = self.clients.journal.position();
             self.apply(now, from, message);
             self.run_follow_ups(now);
+            let after = self.clients.journal.position();
+            if after > before
+                && let Some(link) = self.peers.link(from)
+            {
+                link.staged_until = after;
+            }
         }
     }
 
@@ -95,8 +104,9 @@ impl Shard {
             PeerMessage::Interest { filter, is_added: false } => {
                 self.router.remove(&filter, Target::Peer(from));
             }
-            PeerMessage::GroupJoin { name, session, subscription, is_online, token } => {
-                self.group_join(now, name, member(session), subscription, is_online, token);
+            PeerMessage::GroupJoin { name, session, subscription, is_online, is_durable, token } => {
+                let joining = Joining { name, id: member(session), subscription, is_online, is_durable };
+                self.group_join(now, joining, token);
             }
             PeerMessage::GroupJoined { token } => self.join_answered(now, token),
             PeerMessage::GroupLeave { name, session } => self.group_leave(&name, member(session)),

@@ -4,13 +4,15 @@
 //! durable or applied elsewhere; then the acknowledgement is owed behind exactly that.
 
 use super::deliver::Wanted;
-use super::{DropReason, Output, Shard, Violation, protocol_error};
+use super::{DropReason, Output, Shard, StoreState, Violation, protocol_error};
 use crate::connection::{Barrier, Owed, Slowed};
+use crate::group::Group;
 use crate::identity::ShardId;
 use crate::journal::Record;
 use crate::message::{MessageId, Publication};
 use crate::peer::PeerMessage;
 use crate::router::Target;
+use crate::session::Session;
 use crate::settings::Settings;
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -43,19 +45,22 @@ impl Shard {
         let Some((session, value)) = self.clients.session_of(key) else {
             return Ok(());
         };
-        let publisher = value.identifier_hash;
+        let (publisher, is_durable) = (value.identifier_hash, value.is_durable());
         if let (QoS::ExactlyOnce, Some(packet_identifier)) = (publish.qos, publish.packet_identifier)
             && value.inbound.contains(packet_identifier)
         {
             // The message was taken in already: only the acknowledgement is repeated.
             // spec(v5): [MQTT-4.3.3-10]
             // spec(v3.1.1): [MQTT-4.3.3-2]
-            let barrier = self.barrier_of_all();
+            let mut barrier = self.barrier_of_all();
+            if is_durable {
+                barrier.position = self.clients.journal.position_of_input();
+            }
             self.owe(now, key, barrier, Owed::PubRec(packet_identifier, ReasonCode::Success));
             return Ok(());
         }
         self.count_outstanding(key, publish.qos)?;
-        if let Some(refusal) = self.judge(session, topic, &publish) {
+        if let Some(refusal) = self.judge(session, topic, &publish).or_else(|| self.judge_store(topic, &publish)) {
             self.note_refusal(key, refusal, topic);
             return self.refuse(now, key, &publish, refusal);
         }
@@ -159,10 +164,28 @@ impl Shard {
         None
     }
 
+    /// Why a publication that would have to be stored is not accepted, while the store does not write.
+    fn judge_store(&mut self, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
+        if self.store_state == StoreState::Writing || publish.qos == QoS::AtMostOnce {
+            return None;
+        }
+        let clients = &self.clients;
+        let groups = &self.groups;
+        let is_stored = publish.retain
+            || self.router.matches(topic).any(|found| match found.target() {
+                Target::Session(index) => clients.sessions.at(index).is_some_and(Session::is_durable),
+                Target::Group(index) => groups.at(index).is_some_and(Group::is_durable),
+                // What it would do with the message is not known here.
+                Target::Peer(_) => true,
+            });
+        is_stored.then_some(ReasonCode::QuotaExceeded)
+    }
+
     /// Whether there is room for this publication as a Retained Message; clearing needs none.
     fn has_room_to_retain(&self, topic: &str, publish: &Publish<'_>) -> bool {
         let content_bytes = topic.len() + publish.properties.forwarded_length() + publish.payload.len();
-        publish.payload.is_empty() || self.may_retain(topic, content_bytes)
+        let is_writing = self.store_state == StoreState::Writing;
+        is_writing && (publish.payload.is_empty() || self.may_retain(topic, content_bytes))
     }
 
     /// Has the log told of the first refusal of a connection: enough to find what is misconfigured, and no
@@ -230,12 +253,9 @@ impl Shard {
         let reason_code =
             if has_subscribers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         let owed = if qos == QoS::ExactlyOnce {
-            if let Some((_, session)) = self.clients.session_of(key) {
+            if let Some((key, session)) = self.clients.session_of(key) {
                 session.inbound.insert(packet_identifier);
-                if session.is_durable() {
-                    let client = session.client_identifier.clone();
-                    self.clients.journal.stage(|| Record::Received { client, packet_identifier });
-                }
+                self.clients.record(key, |session, _| Record::Received { session, packet_identifier });
             }
             Owed::PubRec(packet_identifier, reason_code)
         } else {
@@ -295,7 +315,7 @@ impl Shard {
             self.route_to_group(now, index, publication, &mut routed.barrier);
         }
         if publication.retain {
-            self.retain(now, publication, from.is_none());
+            self.retain(now, publication);
         }
         if from.is_none() {
             routed.has_subscribers |= !peers.is_empty();

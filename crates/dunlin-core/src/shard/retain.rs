@@ -11,7 +11,8 @@
 use super::Shard;
 use super::deliver::Wanted;
 use crate::connection::Barrier;
-use crate::journal::Record;
+use crate::identity::partition;
+use crate::journal::{Record, Segment};
 use crate::message::{ApplicationMessage, MessageId, Publication};
 use crate::retained::Progress;
 use crate::router::Subscription;
@@ -33,13 +34,27 @@ const CLEARED_MAX: usize = 16 * 1024;
 /// Bytes of their names.
 const CLEARED_BYTES_MAX: usize = 1024 * 1024;
 
+/// A Retained Message in the tree.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub message: Arc<ApplicationMessage>,
+    /// The store's log has it in this segment or later.
+    pub recorded_in: Segment,
+}
+
 impl Shard {
+    /// Whether it is this shard that tells the store about a topic's Retained Message. Every shard keeps all of
+    /// them, but their records must come in one order.
+    pub(super) fn records_retained(&self, topic: &str) -> bool {
+        self.clients.journal.is_enabled() && partition(topic, self.peers.count()) == self.peers.own
+    }
+
     /// Whether a Retained Message of this topic may be kept, whose topic, forwarded properties and payload are
     /// together `content_bytes` long. One that does not grow may always replace its predecessor.
     pub(super) fn may_retain(&self, topic: &str, content_bytes: usize) -> bool {
         let settings = &self.clients.settings;
         let size = ApplicationMessage::size_bytes_of(content_bytes);
-        let replaced = self.retained.get(topic).map_or(0, |message| message.size_bytes());
+        let replaced = self.retained.get(topic).map_or(0, |kept| kept.message.size_bytes());
         let is_known = replaced > 0;
         size <= replaced
             || (self.clients.gauge.bytes() <= settings.memory_bytes_max
@@ -51,13 +66,13 @@ impl Shard {
     // spec(v5): [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT-3.3.1-8]
     // spec(v3.1.1): [MQTT-3.3.1-5] [MQTT-3.3.1-7] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.3.1-12]
     // [MQTT-3.1.2-7]
-    pub(super) fn retain(&mut self, now: Timestamp, publication: &mut Publication<'_>, is_ours: bool) {
+    pub(super) fn retain(&mut self, now: Timestamp, publication: &mut Publication<'_>) {
         let topic = publication.topic;
-        let newest = self.retained.get(topic).map(|message| message.id).max(self.cleared.get(topic).copied());
+        let newest = self.retained.get(topic).map(|kept| kept.message.id).max(self.cleared.get(topic).copied());
         if newest.is_some_and(|newest| newest > publication.id) {
             return;
         }
-        if is_ours {
+        if self.records_retained(topic) {
             let message = publication.keep();
             self.clients.journal.stage(|| Record::Retained { message });
         }
@@ -70,13 +85,18 @@ impl Shard {
         if self.cleared.remove(topic).is_some() {
             self.cleared_bytes -= topic.len();
         }
-        let message = publication.keep();
-        self.retained_bytes += message.size_bytes();
-        if let Some(at) = message.expires_at {
+        let recorded_in = self.clients.journal.segment();
+        self.keep_retained(topic, Kept { message: publication.keep(), recorded_in });
+    }
+
+    /// Puts a message into the tree, in the place of what is there.
+    pub(super) fn keep_retained(&mut self, topic: &str, kept: Kept) {
+        let expires_at = kept.message.expires_at;
+        self.retained_bytes += kept.message.size_bytes();
+        if let Some(at) = expires_at {
             self.retained_expiries.insert((at, topic.into()));
         }
-        let expires_at = message.expires_at;
-        if let Some(replaced) = self.retained.insert(topic, message) {
+        if let Some(Kept { message: replaced, .. }) = self.retained.insert(topic, kept) {
             self.retained_bytes -= replaced.size_bytes();
             if replaced.expires_at != expires_at {
                 self.forget_expiry(&replaced, topic);
@@ -100,7 +120,7 @@ impl Shard {
         }
     }
 
-    fn arm_retained_expiry(&mut self) {
+    pub(super) fn arm_retained_expiry(&mut self) {
         let next = self.retained_expiries.first().map(|(at, _)| *at);
         if let Some(at) = next.filter(|at| self.retained_timer_at.is_none_or(|armed| armed > *at)) {
             if self.retained_timer_at.is_some() {
@@ -112,7 +132,7 @@ impl Shard {
     }
 
     fn forget_retained(&mut self, topic: &str) {
-        if let Some(message) = self.retained.remove(topic) {
+        if let Some(Kept { message, .. }) = self.retained.remove(topic) {
             self.retained_bytes -= message.size_bytes();
             self.forget_expiry(&message, topic);
         }
@@ -129,7 +149,7 @@ impl Shard {
         self.retained_timer_at = self.retained_timer_at.filter(|at| *at > now);
         while self.retained_expiries.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, topic)) = self.retained_expiries.pop_first()
-                && let Some(id) = self.retained.get(&topic).map(|message| message.id)
+                && let Some(id) = self.retained.get(&topic).map(|kept| kept.message.id)
             {
                 self.forget_retained(&topic);
                 self.remember_cleared(&topic, id);
@@ -183,7 +203,7 @@ impl Shard {
             let subscription = delivery.subscription;
             let publisher = value.identifier_hash;
             let message = match self.retained.next(&mut delivery.cursor, &mut budget) {
-                Progress::Found(_, message) => Arc::clone(message),
+                Progress::Found(_, kept) => Arc::clone(&kept.message),
                 Progress::Pending => {
                     value.is_walking = true;
                     self.retained_continues.push_back(session);

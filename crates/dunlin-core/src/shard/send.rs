@@ -3,11 +3,11 @@
 use super::clients::Clients;
 use super::frames::{self, is_shared};
 use super::{DropReason, FollowUp};
-use crate::connection::Alias;
+use crate::connection::{Alias, Barrier, Completion, Owed};
 use crate::group::Ticket;
-use crate::journal::Record;
+use crate::journal::{Position, Record};
 use crate::message::Publication;
-use crate::session::{Acknowledged, Delivery, Resend};
+use crate::session::{Acknowledged, Delivery, Finished, Resend};
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, PacketType, ProtocolVersion, QoS, ReasonCode};
@@ -26,12 +26,18 @@ impl Clients {
         let Some(value) = self.sessions.get_mut(session) else {
             return;
         };
-        let (qos, retain, message) = (delivery.qos, delivery.retain, delivery.message.id);
+        let (qos, retain, order) = (delivery.qos, delivery.retain, delivery.order);
+        let is_recorded = delivery.recorded_in.is_some();
         let identifiers = delivery.identifiers.clone();
         let packet_identifier = value.outbound.begin(delivery);
-        if value.is_durable() {
-            let client = &value.client_identifier;
-            self.journal.stage(|| Record::Sent { client: client.clone(), message, packet_identifier });
+        if is_recorded {
+            self.record(session, |session, _| Record::Sent { session, order, packet_identifier });
+            // A client that has seen the identifier knows the message by it. If we could forget which was
+            // which, we would deliver it again under another, or another under this.
+            let position = self.journal.position();
+            if qos == QoS::ExactlyOnce && !self.journal.is_durable(position) {
+                return self.owe_publication(connection, packet_identifier, position);
+            }
         }
         let identifiers = identifiers.as_slice();
         let was_sent = self.transmit(
@@ -46,25 +52,78 @@ impl Clients {
         );
         if !was_sent {
             // spec(v5): [MQTT-3.1.2-25]
-            let ticket =
-                self.sessions.get_mut(session).and_then(|value| value.outbound.abandon(packet_identifier));
-            self.exchange_over(session, packet_identifier, ticket);
+            self.abandon(session, packet_identifier);
         }
     }
 
-    /// An exchange is over: whoever lent the message hears of it.
-    pub fn exchange_over(
+    /// Sends a PUBLISH at QoS 2 when the store has its Packet Identifier.
+    fn owe_publication(&mut self, key: Key, packet_identifier: PacketIdentifier, position: Position) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            let extras = connection.extras_mut();
+            let barrier = Barrier { position, ..Barrier::default() };
+            extras.completions.push_back(Completion { barrier, owed: Owed::Publish(packet_identifier) });
+            extras.waiting_publications += 1;
+            self.waiting_durable.push_back((position, key));
+        }
+    }
+
+    /// The PUBLISH that [`Self::owe_publication`] put off.
+    pub fn send_owed_publication(
         &mut self,
+        now: Timestamp,
         session: Key,
+        connection: Key,
         packet_identifier: PacketIdentifier,
-        ticket: Option<Box<Ticket>>,
     ) {
+        let delivery =
+            self.sessions.get(session).and_then(|value| value.outbound.delivery(packet_identifier));
+        if let Some(delivery) = delivery.cloned() {
+            self.transmit_kept(now, session, connection, packet_identifier, &delivery, false);
+        }
+    }
+
+    /// Sends the PUBLISH of an exchange that has begun.
+    fn transmit_kept(
+        &mut self,
+        now: Timestamp,
+        session: Key,
+        connection: Key,
+        packet_identifier: PacketIdentifier,
+        delivery: &Delivery,
+        dup: bool,
+    ) {
+        self.frames.reset();
+        let was_sent = self.transmit(
+            now,
+            connection,
+            &mut Publication::of(&delivery.message),
+            delivery.qos,
+            delivery.retain,
+            delivery.identifiers.as_slice(),
+            Some(packet_identifier),
+            dup,
+        );
+        if !was_sent {
+            self.abandon(session, packet_identifier);
+        }
+    }
+
+    /// The client does not take frames of that size: the message counts as delivered.
+    fn abandon(&mut self, session: Key, packet_identifier: PacketIdentifier) {
+        let value = self.sessions.get_mut(session);
+        if let Some(finished) = value.and_then(|value| value.outbound.abandon(packet_identifier)) {
+            self.exchange_over(session, finished);
+        }
+    }
+
+    /// An exchange is over: whoever lent the message hears of it, unless it has already.
+    pub fn exchange_over(&mut self, session: Key, finished: Finished) {
+        let Finished { order, recorded_in, ticket } = finished;
         if let Some(ticket) = ticket {
             self.follow_ups.push_back(FollowUp::TicketDone { session, ticket: *ticket });
         }
-        if let Some(value) = self.sessions.get(session).filter(|value| value.is_durable()) {
-            let client = &value.client_identifier;
-            self.journal.stage(|| Record::Delivered { client: client.clone(), packet_identifier });
+        if recorded_in.is_some() {
+            self.record(session, |session, _| Record::Removed { session, order });
         }
     }
 
@@ -100,27 +159,7 @@ impl Clients {
             // spec(v5): [MQTT-4.3.3-7]
             Resend::Publish(packet_identifier, delivery) => {
                 let delivery = delivery.clone();
-                self.frames.reset();
-                let mut publication = Publication::of(&delivery.message);
-                let identifiers = delivery.identifiers.as_slice();
-                let (qos, retain) = (delivery.qos, delivery.retain);
-                let was_sent = self.transmit(
-                    now,
-                    connection,
-                    &mut publication,
-                    qos,
-                    retain,
-                    identifiers,
-                    Some(packet_identifier),
-                    true,
-                );
-                if !was_sent {
-                    let ticket = self
-                        .sessions
-                        .get_mut(session)
-                        .and_then(|value| value.outbound.abandon(packet_identifier));
-                    self.exchange_over(session, packet_identifier, ticket);
-                }
+                self.transmit_kept(now, session, connection, packet_identifier, &delivery, true);
             }
             Resend::PubRel(packet_identifier) => {
                 self.send_acknowledgement(
@@ -230,17 +269,23 @@ impl Clients {
         result: Acknowledged,
     ) -> Result<bool, ReasonCode> {
         match result {
-            Acknowledged::Done(ticket) => {
-                self.exchange_over(session, packet_identifier, ticket);
+            Acknowledged::Done(finished) => {
+                self.exchange_over(session, finished);
                 Ok(true)
             }
-            Acknowledged::Release => {
-                if let Some(value) = self.sessions.get(session).filter(|value| value.is_durable()) {
-                    let client = &value.client_identifier;
-                    self.journal.stage(|| Record::Released { client: client.clone(), packet_identifier });
+            Acknowledged::Release(Finished { order, recorded_in, ticket }) => {
+                if recorded_in.is_some() {
+                    let ticket = ticket.as_deref().map(Ticket::place);
+                    self.record(session, |session, _| Record::Released {
+                        session,
+                        order,
+                        packet_identifier,
+                        ticket,
+                    });
                 }
                 Ok(true)
             }
+            Acknowledged::ReleaseAgain => Ok(true),
             Acknowledged::Unknown => Ok(false),
             Acknowledged::WrongQoS => Err(ReasonCode::ProtocolError),
         }

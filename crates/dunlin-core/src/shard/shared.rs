@@ -9,7 +9,7 @@ use super::{DropReason, Shard};
 use crate::connection::Barrier;
 use crate::group::{Group, GroupId, Member, MemberId, Ticket, Waiting};
 use crate::identity::ShardId;
-use crate::journal::Record;
+use crate::journal::{GroupNumber, Record, Segment};
 use crate::message::{ApplicationMessage, Publication};
 use crate::peer::PeerMessage;
 use crate::router::{Subscription, Target};
@@ -24,6 +24,13 @@ use std::sync::Arc;
 pub(super) const ROUTE_ONLY: Subscription =
     Subscription { maximum_qos: 2, no_local: false, retain_as_published: true, identifier: 0 };
 
+/// The place of a message in its group, and where the store has it.
+#[derive(Clone, Copy)]
+struct Place {
+    sequence: u64,
+    recorded_in: Option<Segment>,
+}
+
 /// What a member's options make of a message.
 fn wanted<'a>(subscription: &Subscription, identifier: &'a [u32; 1], is_retain: bool) -> Wanted<'a> {
     Wanted {
@@ -33,8 +40,18 @@ fn wanted<'a>(subscription: &Subscription, identifier: &'a [u32; 1], is_retain: 
     }
 }
 
+/// Who joins a group.
+pub(super) struct Joining {
+    pub name: Arc<str>,
+    pub id: MemberId,
+    pub subscription: Subscription,
+    pub is_online: bool,
+    pub is_durable: bool,
+}
+
 impl Shard {
-    /// Gives a new message to a member, or lets it wait.
+    /// Gives a new message to a member, or lets it wait. If a member's Session outlives connections, the store
+    /// has the message until a member is done with it.
     // spec(v5): [MQTT-4.8.2-3]
     pub(super) fn route_to_group(
         &mut self,
@@ -47,15 +64,42 @@ impl Shard {
             return;
         };
         let needs_quota = publication.qos != QoS::AtMostOnce;
-        let sequence = group.take_sequence();
+        let place = Place { sequence: group.take_sequence(), recorded_in: None };
         let is_first = !needs_quota || group.queued_messages() == 0;
-        if is_first && self.assign(now, key, publication, sequence, barrier) {
+        let is_recorded = needs_quota && self.clients.journal.is_enabled() && group.is_durable();
+        let place = if is_recorded { self.record_place(key, place, publication) } else { place };
+        if is_first && self.assign(now, key, publication, place, barrier) {
             return;
         }
         if needs_quota {
-            self.let_wait(now, key, Waiting { sequence, message: publication.keep() });
+            let Place { sequence, recorded_in } = place;
+            self.let_wait(now, key, Waiting { sequence, message: publication.keep(), recorded_in });
         } else {
             self.clients.counters.drop(DropReason::NoMember);
+        }
+    }
+
+    /// Tells the store of a message of a group, and of the group if it does not know it.
+    fn record_place(&mut self, key: Key, place: Place, publication: &mut Publication<'_>) -> Place {
+        let Some(group) = self.groups.get_mut(key) else {
+            return place;
+        };
+        let (number, name) = (group.number, group.name.clone());
+        let segment = self.clients.journal.segment();
+        if group.recorded_in.is_none() {
+            group.recorded_in = Some(segment);
+            self.clients.journal.stage(|| Record::Group { group: number, name });
+        }
+        let (sequence, message) = (place.sequence, publication.keep());
+        self.clients.journal.stage(|| Record::GroupQueued { group: number, sequence, message });
+        Place { recorded_in: Some(segment), ..place }
+    }
+
+    /// A message of a group is done with.
+    fn record_taken(&mut self, group: GroupNumber, waiting: &Waiting) {
+        if waiting.recorded_in.is_some() {
+            let sequence = waiting.sequence;
+            self.clients.journal.stage(|| Record::GroupTaken { group, sequence });
         }
     }
 
@@ -65,11 +109,15 @@ impl Shard {
         now: Timestamp,
         key: Key,
         publication: &mut Publication<'_>,
-        sequence: u64,
+        place: Place,
         barrier: &mut Barrier,
     ) -> bool {
         let own = self.peers.own;
-        let ticket = Ticket { group: GroupId { owner: own, key }, sequence };
+        let Some(number) = self.groups.get(key).map(|group| group.number) else {
+            return false;
+        };
+        let Place { sequence, recorded_in } = place;
+        let ticket = Ticket { group: GroupId { owner: own, number }, sequence };
         while let Some(member) =
             self.groups.get_mut(key).and_then(|group| group.pick(publication.qos != QoS::AtMostOnce))
         {
@@ -79,10 +127,14 @@ impl Shard {
                 self.member_is_busy(key, id);
                 continue;
             }
-            if is_counted
-                && let Some(member) = self.groups.get_mut(key).and_then(|group| group.member_mut(id))
-            {
-                member.outstanding += 1;
+            if let Some(group) = self.groups.get_mut(key) {
+                if is_counted && let Some(member) = group.member_mut(id) {
+                    member.outstanding += 1;
+                }
+                if recorded_in.is_some() {
+                    let waiting = Waiting { sequence, message: publication.keep(), recorded_in };
+                    if is_counted { group.lend(waiting) } else { self.record_taken(number, &waiting) }
+                }
             }
             if id.shard == own {
                 let identifier = [subscription.identifier];
@@ -115,11 +167,11 @@ impl Shard {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        let (name, sequence, message) = (group.name.clone(), waiting.sequence, waiting.message.clone());
-        self.clients.journal.stage(|| Record::GroupQueued { group: name, message, sequence });
+        let number = group.number;
         group.enqueue(waiting);
-        while group.queued_messages() > settings.queued_messages_max
-            || group.queued_bytes() > settings.queued_bytes_max
+        while let Some(group) = self.groups.get_mut(key)
+            && (group.queued_messages() > settings.queued_messages_max
+                || group.queued_bytes() > settings.queued_bytes_max)
         {
             let dropped = match settings.overflow {
                 OverflowPolicy::DropOldest => group.dequeue(),
@@ -130,33 +182,32 @@ impl Shard {
             };
             let is_expired = dropped.message.is_expired(now);
             self.clients.counters.drop(if is_expired { DropReason::Expired } else { DropReason::QueueFull });
-            let (name, sequence) = (group.name.clone(), dropped.sequence);
-            self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
+            self.record_taken(number, &dropped);
         }
     }
 
     /// Hands out what waits, in order, while somebody can take it.
     fn drain(&mut self, now: Timestamp, key: Key) {
         while let Some(group) = self.groups.get_mut(key) {
-            let name = group.name.clone();
+            let number = group.number;
             let Some(waiting) = group.dequeue() else {
                 return;
             };
-            let sequence = waiting.sequence;
             if waiting.message.is_expired(now) {
                 self.clients.counters.drop(DropReason::Expired);
-            } else {
-                let message = waiting.message.clone();
-                self.clients.frames.reset();
-                let mut publication = Publication::of(&message);
-                if !self.assign(now, key, &mut publication, sequence, &mut Barrier::default()) {
-                    if let Some(group) = self.groups.get_mut(key) {
-                        group.enqueue(waiting);
-                    }
-                    return;
-                }
+                self.record_taken(number, &waiting);
+                continue;
             }
-            self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
+            let place = Place { sequence: waiting.sequence, recorded_in: waiting.recorded_in };
+            let message = waiting.message.clone();
+            self.clients.frames.reset();
+            let mut publication = Publication::of(&message);
+            if !self.assign(now, key, &mut publication, place, &mut Barrier::default()) {
+                if let Some(group) = self.groups.get_mut(key) {
+                    group.enqueue(waiting);
+                }
+                return;
+            }
         }
     }
 
@@ -179,16 +230,25 @@ impl Shard {
     }
 
     pub(super) fn group_done(&mut self, now: Timestamp, ticket: Ticket, id: MemberId) {
-        let Some(group) = self.groups.get_mut(ticket.group.key) else {
+        let Some((key, group)) = self.group_numbered(ticket.group.number) else {
             return;
         };
         if let Some(member) = group.member_mut(id) {
             member.outstanding = member.outstanding.saturating_sub(1);
             member.is_ready = true;
         }
-        if group.queued_messages() > 0 {
-            self.drain(now, ticket.group.key);
+        let has_waiting = group.queued_messages() > 0;
+        if let Some(finished) = group.take_back(ticket.sequence) {
+            self.record_taken(ticket.group.number, &finished);
         }
+        if has_waiting {
+            self.drain(now, key);
+        }
+    }
+
+    fn group_numbered(&mut self, number: GroupNumber) -> Option<(Key, &mut Group)> {
+        let key = *self.groups_by_number.get(&number)?;
+        self.groups.get_mut(key).map(|group| (key, group))
     }
 
     /// A message comes back: the member is full, or left without acknowledging it. It goes to its old place.
@@ -200,7 +260,7 @@ impl Shard {
         message: Arc<ApplicationMessage>,
         is_busy: bool,
     ) {
-        let Some(group) = self.groups.get_mut(ticket.group.key) else {
+        let Some((key, group)) = self.group_numbered(ticket.group.number) else {
             if is_busy {
                 return self.clients.counters.drop(DropReason::NoMember);
             }
@@ -213,8 +273,10 @@ impl Shard {
                 member.is_ready = false;
             }
         }
-        self.let_wait(now, ticket.group.key, Waiting { sequence: ticket.sequence, message });
-        self.drain(now, ticket.group.key);
+        let sequence = ticket.sequence;
+        let waiting = group.take_back(sequence).unwrap_or(Waiting { sequence, message, recorded_in: None });
+        self.let_wait(now, key, waiting);
+        self.drain(now, key);
     }
 
     /// A message of a group on another shard, for a Session here. If it cannot be taken this moment, it goes
@@ -267,25 +329,17 @@ impl Shard {
 
     /// A Session joins, or changes its options. The group exists from here on; the answer waits until every
     /// shard knows.
-    pub(super) fn group_join(
-        &mut self,
-        now: Timestamp,
-        name: Arc<str>,
-        id: MemberId,
-        subscription: Subscription,
-        is_online: bool,
-        token: u64,
-    ) {
+    pub(super) fn group_join(&mut self, now: Timestamp, joining: Joining, token: u64) {
+        let Joining { name, id, subscription, is_online, is_durable } = joining;
         let key = match self.groups_by_name.get(&name) {
             Some(key) => *key,
             None => {
-                let key = self.groups.insert(Group::new(name.clone()));
-                self.groups_by_name.insert(name.clone(), key);
-                key
+                let number = GroupNumber(self.take_number());
+                self.insert_group(Group::new(number, name.clone()))
             }
         };
         if let Some(group) = self.groups.get_mut(key) {
-            group.join(id, subscription);
+            group.join(id, subscription, is_durable);
             let filter = Box::<str>::from(group.topic_filter());
             if self.router.insert(&filter, Target::Group(key.index), ROUTE_ONLY).is_first_local {
                 self.announce(&filter, true);
@@ -296,6 +350,14 @@ impl Shard {
         if is_online {
             self.group_ready(now, &name, id);
         }
+    }
+
+    pub(super) fn insert_group(&mut self, group: Group) -> Key {
+        let (number, name) = (group.number, group.name.clone());
+        let key = self.groups.insert(group);
+        self.groups_by_name.insert(name, key);
+        self.groups_by_number.insert(number, key);
+        key
     }
 
     pub(super) fn group_ready(&mut self, now: Timestamp, name: &str, id: MemberId) {
@@ -336,14 +398,16 @@ impl Shard {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        while let Some(waiting) = group.dequeue() {
+        while group.dequeue().is_some() {
             self.clients.counters.drop(DropReason::NoMember);
-            let (name, sequence) = (group.name.clone(), waiting.sequence);
-            self.clients.journal.stage(|| Record::GroupTaken { group: name, sequence });
         }
         let filter = Box::<str>::from(group.topic_filter());
-        let name = group.name.clone();
+        let (number, name) = (group.number, group.name.clone());
+        if group.recorded_in.is_some() {
+            self.clients.journal.stage(|| Record::GroupEnded { group: number });
+        }
         self.groups_by_name.remove(&name);
+        self.groups_by_number.remove(&number);
         self.groups.remove(key);
         self.remove_route(&filter, Target::Group(key.index));
     }

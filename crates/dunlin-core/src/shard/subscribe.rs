@@ -3,7 +3,7 @@
 //! Each filter is judged and answered on its own ([MQTT-3.8.4-5]). SUBACK leaves when every shard knows of
 //! the interest, so that a message published after SUBACK, wherever, arrives; Retained Messages follow it.
 
-use super::{Shard, Violation};
+use super::{Shard, StoreState, Violation};
 use crate::connection::{Barrier, Owed};
 use crate::identity::partition;
 use crate::journal::Record;
@@ -51,12 +51,16 @@ impl Shard {
                     };
                     let is_new = if filter.share_name.is_some() {
                         self.expect_join(token, key);
-                        self.subscribe_shared(now, session, filter, subscription, token);
+                        self.subscribe_shared(now, session, filter.as_str(), subscription, token);
                         false
                     } else {
-                        self.subscribe_own(session, filter, subscription)
+                        self.subscribe_own(session, filter.as_str(), subscription)
                     };
-                    self.record_subscription(session, filter, options, identifier);
+                    self.clients.record(session, |session, _| Record::Subscribed {
+                        session,
+                        filter: filter.as_str().into(),
+                        subscription,
+                    });
                     // spec(v5): [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4]
                     // spec(v3.1.1): [MQTT-3.3.1-6] [MQTT-3.8.4-3]
                     let wants_retained = match options.retain_handling {
@@ -96,6 +100,9 @@ impl Shard {
             Some(_) => value.membership(filter.as_str()).is_ok(),
             None => value.has_filter(text),
         };
+        if value.is_durable() && self.store_state != StoreState::Writing {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         let bytes = value.subscription_bytes + filter.as_str().len();
         let has_room = value.subscriptions_count() < settings.subscriptions_max
             && bytes <= settings.subscription_bytes_max;
@@ -108,13 +115,7 @@ impl Shard {
     /// Adds or replaces a subscription of the Session's own; true if it is new.
     // spec(v5): [MQTT-3.8.4-3]
     // spec(v3.1.1): [MQTT-3.8.4-3]
-    fn subscribe_own(
-        &mut self,
-        session: Key,
-        filter: SubscriptionFilter<'_>,
-        subscription: Subscription,
-    ) -> bool {
-        let text = filter.as_str();
+    pub(super) fn subscribe_own(&mut self, session: Key, text: &str, subscription: Subscription) -> bool {
         let inserted = self.router.insert(text, Target::Session(session.index), subscription);
         if inserted.is_first_local {
             self.announce(text, true);
@@ -125,19 +126,19 @@ impl Shard {
         inserted.replaced.is_none()
     }
 
-    fn subscribe_shared(
+    pub(super) fn subscribe_shared(
         &mut self,
         now: Timestamp,
         session: Key,
-        filter: SubscriptionFilter<'_>,
+        filter: &str,
         subscription: Subscription,
         token: u64,
     ) {
-        let name: Arc<str> = Arc::from(filter.as_str());
+        let name: Arc<str> = Arc::from(filter);
         let owner = partition(&name, self.peers.count());
-        let mut is_online = false;
+        let (mut is_online, mut is_durable) = (false, false);
         if let Some(value) = self.clients.sessions.get_mut(session) {
-            is_online = value.connection.is_some();
+            (is_online, is_durable) = (value.connection.is_some(), value.is_durable());
             match value.membership(&name) {
                 Ok(position) => {
                     if let Some(membership) = value.memberships.get_mut(position) {
@@ -152,25 +153,8 @@ impl Shard {
                 }
             }
         }
-        self.tell(now, owner, PeerMessage::GroupJoin { name, session, subscription, is_online, token });
-    }
-
-    fn record_subscription(
-        &mut self,
-        session: Key,
-        filter: SubscriptionFilter<'_>,
-        options: SubscriptionOptions,
-        identifier: Option<u32>,
-    ) {
-        if let Some(value) = self.clients.sessions.get(session).filter(|value| value.is_durable()) {
-            let client = &value.client_identifier;
-            self.clients.journal.stage(|| Record::Subscribed {
-                client: client.clone(),
-                filter: filter.as_str().into(),
-                options,
-                identifier,
-            });
-        }
+        let join = PeerMessage::GroupJoin { name, session, subscription, is_online, is_durable, token };
+        self.tell(now, owner, join);
     }
 
     // spec(v5): [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-3] [MQTT-3.10.4-6] [MQTT-3.11.3-1]
@@ -193,12 +177,9 @@ impl Shard {
             };
             let reason_code = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             reason_codes.push(reason_code.code());
-            if existed
-                && let Some(value) = self.clients.sessions.get(session).filter(|value| value.is_durable())
-            {
-                let client = &value.client_identifier;
-                self.clients.journal.stage(|| Record::Unsubscribed {
-                    client: client.clone(),
+            if existed {
+                self.clients.record(session, |session, _| Record::Unsubscribed {
+                    session,
                     filter: filter.as_str().into(),
                 });
             }

@@ -10,7 +10,8 @@ use crate::timers::Timer;
 impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let goes_on = !self.retained_continues.is_empty() || self.peers.have_work();
+        let goes_on =
+            !self.retained_continues.is_empty() || self.peers.have_work() || self.vacating.is_some();
         if goes_on { Some(Timestamp::ZERO) } else { self.clients.timers.next_deadline() }
     }
 
@@ -25,6 +26,7 @@ impl Shard {
             }
         }
         self.continue_peers(now);
+        self.continue_vacating();
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),

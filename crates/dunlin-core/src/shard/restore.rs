@@ -1,0 +1,159 @@
+//! The way back: from a shard's part of the [`Image`](crate::image::Image) to Sessions, routes, Retained
+//! Messages and groups.
+//!
+//! Restored Sessions have no connection. One whose client was connected when the process ended lost that
+//! connection then: its expiry and the delay of its Will run from the time the caller gives. The process may
+//! have been down for long, so what is due is due at once.
+//!
+//! What a shard tells its peers here (interest in filters, members of groups) must reach them before any
+//! client does: only then does everything route that should.
+
+use super::Shard;
+use super::retain::Kept;
+use super::shared::ROUTE_ONLY;
+use crate::group::{Group, GroupId, Ticket};
+use crate::identity::{ClientIdentifier, Identity, ShardId};
+use crate::image::{ContentImage, DeliveryImage, RestoredGroup, SessionImage, ShardImage};
+use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
+use crate::router::{Subscription, Target};
+use crate::session::{Delivery, Finished, Restored, Session};
+use crate::settings::SessionExpiryInterval;
+use crate::slots::Key;
+use crate::time::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+impl Shard {
+    /// Takes up what the store kept, before any connection. `ended_at` is when the connections ended that
+    /// there were.
+    pub fn restore(&mut self, now: Timestamp, image: ShardImage, ended_at: Timestamp) {
+        let ShardImage { sessions, groups, group_owners, retained, first_segment, .. } = image;
+        let ShardImage { number_max, newest_message_at, .. } = image;
+        self.last_number = number_max / u64::from(self.peers.count()) + 1;
+        self.last_message_at = self.last_message_at.max(newest_message_at);
+        for (message, recorded_in) in retained.iter() {
+            if !message.is_expired(now) {
+                self.keep_retained(message.topic(), Kept { message: message.clone(), recorded_in: *recorded_in });
+            }
+        }
+        for group in groups {
+            self.restore_group(group);
+        }
+        for (number, client, session) in sessions {
+            let (key, filters) =
+                self.restore_session(number, client, session, first_segment, &group_owners, ended_at);
+            self.restore_subscriptions(now, key, filters);
+        }
+        self.arm_retained_expiry();
+    }
+
+    fn restore_group(&mut self, restored: RestoredGroup) {
+        let RestoredGroup { number, name, waiting, lent, finished } = restored;
+        let is_new = number.is_none();
+        let number = number.unwrap_or_else(|| GroupNumber(self.take_number()));
+        let mut group = Group::new(number, name);
+        if !is_new {
+            let places = waiting.iter().chain(&lent).filter_map(|waiting| waiting.recorded_in);
+            // Where its name stands is not known; nothing is earlier than the oldest segment.
+            group.recorded_in = Some(places.min().unwrap_or_default());
+        }
+        for waiting in waiting {
+            group.restore(waiting, false);
+        }
+        for waiting in lent {
+            group.restore(waiting, true);
+        }
+        let filter = Box::<str>::from(group.topic_filter());
+        let key = self.insert_group(group);
+        if self.router.insert(&filter, Target::Group(key.index), ROUTE_ONLY).is_first_local {
+            self.announce(&filter, true);
+        }
+        for sequence in finished {
+            self.clients.journal.stage(|| Record::GroupTaken { group: number, sequence });
+        }
+    }
+
+    fn restore_session(
+        &mut self,
+        number: SessionNumber,
+        client: ClientIdentifier,
+        image: SessionImage,
+        first_segment: Segment,
+        group_owners: &HashMap<GroupNumber, ShardId>,
+        ended_at: Timestamp,
+    ) -> (Key, BTreeMap<Box<str>, Subscription>) {
+        let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } = image;
+        let mut session = Session::new(client.clone());
+        session.identity = Arc::new(Identity { user_name });
+        session.expiry = expiry.unwrap_or(SessionExpiryInterval::Never);
+        (session.number, session.recorded_in) = (Some(number), first_segment);
+        (session.inbound, session.will) = (inbound, will);
+        for (order, delivery) in deliveries {
+            if let Some(restored) = restored(order, delivery, group_owners) {
+                session.outbound.restore(restored);
+            }
+        }
+        let since = away_since.unwrap_or(ended_at);
+        session.away_since = Some(since);
+        session.expires_at = match session.expiry {
+            SessionExpiryInterval::After(seconds) => Some(since.after_s(seconds)),
+            SessionExpiryInterval::Never => None,
+        };
+        session.will_due_at = session.will.as_ref().map(|will| since.after_s(will.delay_s));
+        let due_at = session.expires_at.into_iter().chain(session.will_due_at).min();
+        let key = self.clients.sessions.insert(session);
+        self.clients.by_identifier.insert(client, key);
+        if away_since.is_none() {
+            self.clients.record(key, |session, _| Record::SessionAway { session, since });
+        }
+        // Not at once, even if it is due: everybody must be there first to receive a Will.
+        if let Some(at) = due_at {
+            self.arm_absence(key, at);
+        }
+        (key, subscriptions)
+    }
+
+    fn restore_subscriptions(
+        &mut self,
+        now: Timestamp,
+        session: Key,
+        subscriptions: BTreeMap<Box<str>, Subscription>,
+    ) {
+        for (filter, subscription) in subscriptions {
+            if filter.starts_with("$share/") {
+                let token = self.next_token();
+                self.subscribe_shared(now, session, &filter, subscription, token);
+            } else {
+                self.subscribe_own(session, &filter, subscription);
+            }
+        }
+    }
+}
+
+/// A message as the Session holds it.
+fn restored(
+    order: u64,
+    delivery: DeliveryImage,
+    group_owners: &HashMap<GroupNumber, ShardId>,
+) -> Option<Restored> {
+    let DeliveryImage { content, packet_identifier, ticket, recorded_in } = delivery;
+    let recorded_in = Some(recorded_in);
+    // A message of a group that has ended is the member's own.
+    let ticket = ticket.and_then(|(number, sequence)| {
+        let owner = *group_owners.get(&number)?;
+        Some(Box::new(Ticket { group: GroupId { owner, number }, sequence }))
+    });
+    match (content, packet_identifier) {
+        (Some(ContentImage { message, qos, retain, identifiers }), packet_identifier) => {
+            let delivery = Delivery { message, qos, retain, identifiers, ticket, order, recorded_in };
+            Some(match packet_identifier {
+                Some(packet_identifier) => Restored::Begun(packet_identifier, delivery),
+                None => Restored::Waiting(delivery),
+            })
+        }
+        (None, Some(packet_identifier)) => {
+            Some(Restored::Released(packet_identifier, Finished { order, recorded_in, ticket }))
+        }
+        (None, None) => None,
+    }
+}
