@@ -27,6 +27,7 @@ use crate::tls;
 use crate::worker::{self, Clock, Gate, ListenerContext, Mail, Mailboxes, Shared};
 use access::AclAuthorizer;
 use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::ShardConfig;
 use std::fmt;
 use std::net::SocketAddr;
@@ -330,6 +331,7 @@ fn start_workers(
             mechanisms: Arc::new(NoMechanisms),
             seed: seed(),
             boot_epoch,
+            gauge: MemoryGauge::default(),
         };
         let (shared, report) = (Arc::clone(&shared), report.clone());
         let life = move || worker::run(shard, shared, mailbox, &report);

@@ -100,6 +100,21 @@ pub(crate) struct Extras {
     pub has_grace_timer: bool,
 }
 
+impl Extras {
+    /// One more packet that leaves when those before it have, and its barrier is open.
+    pub fn complete_later(&mut self, barrier: Barrier, owed: Owed) {
+        self.waiting_publications += usize::from(matches!(owed, Owed::Publish(_)));
+        self.completions.push_back(Completion { barrier, owed });
+    }
+
+    /// Takes the first of them.
+    pub fn next_completion(&mut self) -> Option<Completion> {
+        let completion = self.completions.pop_front()?;
+        self.waiting_publications -= usize::from(matches!(completion.owed, Owed::Publish(_)));
+        Some(completion)
+    }
+}
+
 /// See the top of the file.
 pub(crate) struct Connection {
     /// Its Session.
@@ -145,6 +160,12 @@ impl Connection {
     pub fn owed_answers(&self) -> usize {
         let answers = |extras: &Extras| extras.completions.len() - extras.waiting_publications;
         self.extras.as_deref().map_or(0, answers)
+    }
+
+    /// Whether publications wait for the store: later ones do not overtake them.
+    #[inline]
+    pub fn has_waiting_publications(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.waiting_publications > 0)
     }
 
     /// Gives up extras that nothing needs at present.

@@ -4,7 +4,7 @@
 //! send CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK to a client.
 
 use super::Shard;
-use crate::connection::{Barrier, Cause, Completion, Owed};
+use crate::connection::{Barrier, Cause, Owed};
 use crate::identity::ShardId;
 use crate::journal::{Position, Segment};
 use crate::slots::Key;
@@ -62,7 +62,7 @@ impl Shard {
                 link.wait(*sequence, key);
             }
         }
-        connection.extras_mut().completions.push_back(Completion { barrier, owed });
+        connection.extras_mut().complete_later(barrier, owed);
     }
 
     /// The store has made everything before `position` durable, and its log has come to `segment`.
@@ -89,13 +89,8 @@ impl Shard {
     /// Sends the connection's acknowledgements whose turn has come.
     pub(super) fn release(&mut self, now: Timestamp, key: Key) {
         while self.first_is_open(key) {
-            let completions = self
-                .clients
-                .connections
-                .get_mut(key)
-                .and_then(|c| c.extras.as_mut())
-                .map(|e| &mut e.completions);
-            let Some(completion) = completions.and_then(|completions| completions.pop_front()) else {
+            let extras = self.clients.connections.get_mut(key).and_then(|value| value.extras.as_mut());
+            let Some(completion) = extras.and_then(|extras| extras.next_completion()) else {
                 return;
             };
             self.send_owed(now, key, completion.owed);
@@ -155,8 +150,6 @@ impl Shard {
             }
             Owed::Publish(packet_identifier) => {
                 let session = connection.session;
-                let extras = connection.extras_mut();
-                extras.waiting_publications = extras.waiting_publications.saturating_sub(1);
                 self.clients.send_owed_publication(now, session, key, packet_identifier);
             }
             Owed::PubAck(packet_identifier, reason_code) => {
