@@ -97,7 +97,7 @@ impl Shard {
         }
         let half = usize::from(self.clients.settings.receive_maximum / 2);
         if self.connection(key).is_some_and(|connection| connection.owed_answers() <= half) {
-            self.let_go(key);
+            self.let_go(now, key);
         }
         // Whoever only waited for a SUBACK is idle from here on; a publisher will wait again.
         if let Some(connection) = self.clients.connections.get_mut(key).filter(|c| c.inbound_outstanding == 0)
@@ -143,9 +143,11 @@ impl Shard {
         match owed {
             Owed::ConnAck(bytes) => {
                 connection.is_established = true;
+                // It had to wait for this.
+                connection.silent_since = now;
                 let session = connection.session;
                 self.clients.write(key, |outbox| outbox.push(&bytes));
-                self.let_go(key);
+                self.let_go(now, key);
                 self.resume(now, session);
             }
             Owed::Publish(packet_identifier) => {
