@@ -27,6 +27,7 @@ use crate::tls;
 use crate::worker::{self, Clock, Gate, ListenerContext, Mail, Mailboxes, Shared};
 use access::AclAuthorizer;
 use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::ShardConfig;
 use std::fmt;
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ pub struct Broker {
     workers: Vec<JoinHandle<()>>,
     shutdown_deadline: Duration,
     gate: Arc<Gate>,
+    /// What it runs with, apart from what reloads have changed.
+    started_with: Config,
     _data_dir: Option<DataDir>,
 }
 
@@ -166,6 +169,7 @@ impl Broker {
             workers,
             shutdown_deadline: config.server.shutdown_deadline,
             gate,
+            started_with: config.clone(),
             _data_dir: data_dir,
         };
         // From here on an error drops the broker, which stops the workers.
@@ -194,16 +198,17 @@ impl Broker {
         self.gate.connections()
     }
 
-    /// Applies what can change while running: certificates, users, rules. On an error everything stays as it
-    /// is.
+    /// Applies what can change while running: certificates, users, rules. The log names the options that have
+    /// changed and take a restart. On an error everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
         let auth = AuthFiles::load(config)?;
         let listeners = config.listeners();
         // Certificates of all listeners are read before any is replaced.
         tls::endpoints(config, &listeners)?;
-        let (open, configured) = (self.contexts.iter().map(|c| &c.url), listeners.iter().map(|l| &l.url));
-        if !open.eq(configured) {
-            tracing::warn!("listeners are opened and closed at a restart only");
+        match &self.started_with.needing_restart(config)[..] {
+            [] => {}
+            [option] => tracing::warn!("{option} needs a restart"),
+            options => tracing::warn!("{} need a restart", options.join(", ")),
         }
         for (index, context) in self.contexts.iter().enumerate() {
             let at_its_place = listeners.get(index).filter(|listener| listener.url == context.url);
@@ -330,6 +335,7 @@ fn start_workers(
             mechanisms: Arc::new(NoMechanisms),
             seed: seed(),
             boot_epoch,
+            gauge: MemoryGauge::default(),
         };
         let (shared, report) = (Arc::clone(&shared), report.clone());
         let life = move || worker::run(shard, shared, mailbox, &report);

@@ -2,9 +2,10 @@
 //!
 //! A declaration gives an option its name, type, default, range, unit, sentence and whether a reload applies
 //! it. The macro turns it into a field of a struct, into that struct's `Default`, into the code that reads
-//! and judges a value, and into an [`OptionDoc`]; the sample file, the reference documentation and every
-//! error message come from the same line. So an option cannot exist without a default, a range cannot differ
-//! from what the documentation says, and adding an option is one edit in [`super::options`].
+//! and judges a value, and into an [`OptionDoc`]; the sample file, the reference documentation, every error
+//! message and the warning that a change needs a restart come from the same line. So an option cannot exist
+//! without a default, a range cannot differ from what the documentation says, and adding an option is one
+//! edit in [`super::options`].
 //!
 //! Ranges are written in the option's measure: a count for numbers, bytes for sizes, milliseconds for
 //! durations. Each type says how its measure is shown ([`super::value::OptionValue::show_measure`]).
@@ -53,6 +54,8 @@ pub(super) trait Section: Default {
     const NAME: &'static str;
     /// Reads every option of the section; what is wrong is noted in the reader and the default stands in.
     fn read(reader: &mut Reader<'_>) -> Self;
+    /// Puts the values of the options that no reload applies under their paths, which begin with `path`.
+    fn collect_fixed(&self, path: &str, values: &mut super::restart::Values);
     /// What the reference says.
     fn doc() -> SectionDoc;
 }
@@ -110,6 +113,19 @@ macro_rules! options {
                 }
             }
 
+            fn collect_fixed(&self, path: &str, values: &mut $crate::config::restart::Values) {
+                $( $crate::config::declare::note_fixed(
+                    format!("{path}.{}", stringify!($field)),
+                    &self.$field,
+                    false $(|| $reloads)?,
+                    values,
+                ); )*
+                $($( self.$table
+                    .clone()
+                    .unwrap_or_default()
+                    .collect_fixed(&format!("{path}.{}", stringify!($table)), values); )*)?
+            }
+
             fn doc() -> $crate::config::declare::SectionDoc {
                 let defaults = Self::default();
                 $crate::config::declare::SectionDoc {
@@ -160,6 +176,18 @@ pub(super) fn describe<T: super::value::OptionValue>(
 /// Builds the description of a nested table for `options!`.
 pub(super) fn nested<S: Section>(name: &'static str, doc: &[&str]) -> SectionDoc {
     SectionDoc { name, doc: paragraph(doc), ..S::doc() }
+}
+
+/// Notes the value of one option for `options!`, unless a reload applies it.
+pub(super) fn note_fixed<T: super::value::OptionValue>(
+    path: String,
+    value: &T,
+    reloads: bool,
+    values: &mut super::restart::Values,
+) {
+    if let Some(value) = value.to_toml().filter(|_| !reloads) {
+        values.insert(path, value);
+    }
 }
 
 /// Joins the lines of a documentation comment.

@@ -4,6 +4,8 @@
 //! the listener says so, else where `[auth]` says so, else only where nobody but this machine can connect.
 //! The advice goes to the log at start, one line each, and is true for whoever types what it says.
 
+use std::borrow::Cow;
+
 use super::{ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Sources, TlsOptions};
 
 /// One listener with everything that applies to it.
@@ -26,10 +28,16 @@ pub struct Listener {
 impl Config {
     /// The listeners to open: those configured, or this machine only.
     pub fn listeners(&self) -> Vec<Listener> {
-        if self.listener.is_empty() {
-            return vec![self.effective(0, &ListenerOptions::default())];
+        let options = self.listener_options();
+        options.iter().enumerate().map(|(index, options)| self.effective(index, options)).collect()
+    }
+
+    /// The listeners as written, or the one that is there when none is.
+    pub(super) fn listener_options(&self) -> Cow<'_, [ListenerOptions]> {
+        match &self.listener[..] {
+            [] => vec![ListenerOptions::default()].into(),
+            listeners => listeners.into(),
         }
-        self.listener.iter().enumerate().map(|(index, options)| self.effective(index, options)).collect()
     }
 
     fn effective(&self, index: usize, options: &ListenerOptions) -> Listener {

@@ -30,6 +30,7 @@ mod validate;
 mod listeners;
 pub mod machine;
 pub mod reference;
+mod restart;
 mod settings;
 
 use std::path::PathBuf;

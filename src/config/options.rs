@@ -36,7 +36,7 @@ options! {
         /// `0.0.0.0` and `[::]` mean every address.
         url: ListenerUrl = ListenerUrl::local_default();
         /// Whether clients without a user name may connect here. Unset, `auth.allow_anonymous` decides.
-        allow_anonymous: Option<bool> = None, example "false";
+        allow_anonymous: Option<bool> = None, example "false", reloads true;
         /// Connections of this listener at once; further ones are closed. Unset, only
         /// `limits.max_connections` counts.
         max_connections: Option<u32> = None, range 1..=10_000_000, unit "connections", example "1000";

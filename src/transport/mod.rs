@@ -6,6 +6,7 @@
 //! travel with it.
 
 mod socket;
+mod frame_gate;
 mod websocket;
 
 pub use socket::{Peer, Socket};
@@ -57,6 +58,11 @@ impl Transport {
 
     /// The client is authenticated: it may send more than a CONNECT.
     pub fn lift_read_limit(&mut self) {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => {}
+            Self::WebSocket(stream) => stream.lift_read_limit(),
+            Self::SecureWebSocket(stream) => stream.lift_read_limit(),
+        }
         self.socket().lift_read_limit();
     }
 

@@ -1,8 +1,10 @@
 //! MQTT over WebSocket (5.0 section 6): frames are an envelope, nothing more.
 //!
 //! A Control Packet may span frames and a frame may hold several, so frames are read as a stream of bytes,
-//! and one flush of an outbox becomes one binary frame. Any other data frame ends the connection.
+//! and one flush of an outbox becomes one binary frame. Any other data frame ends the connection. What frames
+//! may announce before CONNECT is accepted is the matter of `frame_gate.rs`.
 
+use super::frame_gate::FrameGate;
 use crate::config::WEBSOCKET_PATH;
 use bytes::Bytes;
 use dunlin_core::connection::Outbox;
@@ -28,7 +30,7 @@ const FRAME_BYTES_MAX: usize = 64 * 1024;
 
 /// A WebSocket seen as a stream of bytes.
 pub struct WebSocket<S> {
-    stream: WebSocketStream<S>,
+    stream: WebSocketStream<FrameGate<S>>,
     /// What is left of the frame read last.
     rest: Bytes,
 }
@@ -74,22 +76,31 @@ fn answer(request: &Request, mut response: Response) -> Result<Response, ErrorRe
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// Answers the client's HTTP request.
-    pub async fn accept(stream: S, frame_bytes_max: usize) -> io::Result<Self> {
+    /// Answers the client's HTTP request. Until [`Self::lift_read_limit`], all its frames together may announce
+    /// `read_limit_bytes`; then each of them `frame_bytes_max`.
+    pub async fn accept(stream: S, read_limit_bytes: usize, frame_bytes_max: usize) -> io::Result<Self> {
         let mut config = WebSocketConfig::default();
         config.read_buffer_size = READ_BUFFER_BYTES;
         config.write_buffer_size = 0;
         config.max_frame_size = Some(frame_bytes_max);
         config.max_message_size = Some(frame_bytes_max);
-        let stream = tokio_tungstenite::accept_hdr_async_with_config(stream, answer, Some(config))
+        let gate = FrameGate::new(stream);
+        let mut stream = tokio_tungstenite::accept_hdr_async_with_config(gate, answer, Some(config))
             .await
             .map_err(to_io)?;
+        // tungstenite has read the request and nothing more: it refuses what does not wait for the answer.
+        stream.get_mut().watch(read_limit_bytes);
         Ok(Self { stream, rest: Bytes::new() })
+    }
+
+    /// The client is authenticated: its frames may be as large as its packets.
+    pub fn lift_read_limit(&mut self) {
+        self.stream.get_mut().open();
     }
 
     /// What the WebSocket runs over.
     pub fn get_mut(&mut self) -> &mut S {
-        self.stream.get_mut()
+        self.stream.get_mut().get_mut()
     }
 
     /// Reads bytes out of frames.

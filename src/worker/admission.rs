@@ -250,17 +250,22 @@ async fn admit(
 async fn open(socket: Socket, ticket: &Ticket) -> io::Result<Transport> {
     let listener = &ticket.listener;
     let is_websocket = matches!(listener.url, ListenerUrl::Ws(_) | ListenerUrl::Wss(_));
+    let read_limit_bytes = ticket.gate.read_limit_bytes();
     let frame_bytes_max = listener.packet_size_max as usize + ENVELOPE_BYTES_MAX;
     let Some(tls) = &listener.tls else {
         return Ok(if is_websocket {
-            Transport::WebSocket(Box::new(WebSocket::accept(socket, frame_bytes_max).await?))
+            Transport::WebSocket(Box::new(
+                WebSocket::accept(socket, read_limit_bytes, frame_bytes_max).await?,
+            ))
         } else {
             Transport::Plain(socket)
         });
     };
     let stream = tokio_rustls::TlsAcceptor::from(tls.current()).accept(socket).await?;
     Ok(if is_websocket {
-        Transport::SecureWebSocket(Box::new(WebSocket::accept(stream, frame_bytes_max).await?))
+        Transport::SecureWebSocket(Box::new(
+            WebSocket::accept(stream, read_limit_bytes, frame_bytes_max).await?,
+        ))
     } else {
         Transport::Tls(Box::new(stream))
     })

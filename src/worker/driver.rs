@@ -135,6 +135,7 @@ impl Driver {
                         waker.wake();
                     }
                 }
+                Output::Vacated { before } => self.worker.store_vacated(before),
                 Output::Refused { connection, reason_code, topic } => {
                     if let Some(link) = self.worker.link(connection) {
                         link.description.refused(reason_code, &topic);

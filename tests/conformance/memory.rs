@@ -2,7 +2,7 @@
 //!
 //! Every call runs until nothing is left to do, so what has not come by then does not come. Records of the
 //! store become durable one step after everything else has come to rest, or when the script lets them: an
-//! acknowledgement that does not wait for them is seen.
+//! acknowledgement that does not wait for them is seen. What was durable is all that a crash leaves.
 
 use crate::decode::frame_length;
 use crate::run::{Driver, Received};
@@ -13,7 +13,8 @@ use dunlin_codec::{ReasonCode, Split, split};
 use dunlin_core::authorize::Authorizer;
 use dunlin_core::handshake::{Handshake, Next, refusal_bytes};
 use dunlin_core::identity::partition;
-use dunlin_core::journal::Position;
+use dunlin_core::image::Image;
+use dunlin_core::journal::{Position, Record, Segment};
 use dunlin_core::settings::Settings;
 use dunlin_core::shard::{NextInput, Output, ShardConfig};
 use dunlin_core::slots::Key;
@@ -49,8 +50,14 @@ struct Link {
 pub struct Memory {
     settings: Arc<Settings>,
     credentials: Option<(String, Vec<u8>)>,
+    authorizer: Option<Arc<dyn Authorizer>>,
     shards: Vec<Shard>,
     durable: Vec<Position>,
+    /// Records of each shard that are not durable.
+    staged: Vec<Vec<Record>>,
+    /// Those that are, if they will be needed.
+    log: Vec<Record>,
+    keeps_log: bool,
     is_store_held: bool,
     now: Timestamp,
     links: BTreeMap<String, Link>,
@@ -64,21 +71,14 @@ impl Memory {
         let settings = Arc::new(settings(setup, is_durable)?);
         let rules = Rules(setup.denied.clone());
         let authorizer = (!setup.denied.is_empty()).then(|| Arc::new(rules) as Arc<dyn Authorizer>);
-        let shard = |id| {
-            Shard::new(ShardConfig {
-                id,
-                shards,
-                settings: Arc::clone(&settings),
-                authorizer: authorizer.clone(),
-                mechanisms: Arc::new(Questions),
-                seed: 7,
-                boot_epoch: 1,
-            })
-        };
         Ok(Self {
             credentials: setup.credentials.clone(),
-            shards: (0..shards).map(shard).collect(),
+            shards: (0..shards).map(|id| shard(id, shards, &settings, authorizer.as_ref())).collect(),
+            authorizer,
             durable: vec![Position::default(); usize::from(shards)],
+            staged: (0..shards).map(|_| Vec::new()).collect(),
+            log: Vec::new(),
+            keeps_log: setup.has_crash,
             is_store_held: false,
             now: Timestamp::from_micros(1_700_000_000_000_000),
             links: BTreeMap::new(),
@@ -240,7 +240,7 @@ impl Memory {
                 );
                 match (output, link) {
                     (Output::Resume { .. }, Some(link)) => link.is_paused = false,
-                    (Output::Resume { .. } | Output::Refused { .. }, _) => {}
+                    (Output::Resume { .. } | Output::Refused { .. } | Output::Vacated { .. }, _) => {}
                     (Output::Close { .. }, link) => {
                         self.shards[shard].remove(key);
                         if let Some(link) = link {
@@ -261,17 +261,39 @@ impl Memory {
 
     fn make_durable(&mut self) -> bool {
         let mut was_busy = false;
-        for (shard, durable) in self.shards.iter_mut().zip(&mut self.durable) {
-            while shard.poll_record().is_some() {}
+        for ((shard, durable), waiting) in self.shards.iter_mut().zip(&mut self.durable).zip(&mut self.staged) {
+            waiting.extend(std::iter::from_fn(|| shard.poll_record()));
             let staged = shard.staged_position();
             if !self.is_store_held && staged > *durable {
                 *durable = staged;
-                shard.handle_durable(self.now, staged);
+                // A log in memory would count as memory for messages.
+                if self.keeps_log { self.log.append(waiting) } else { waiting.clear() }
+                shard.handle_durable(self.now, staged, SEGMENT);
                 was_busy = true;
             }
         }
         was_busy
     }
+}
+
+/// There is one segment, and it is never left.
+const SEGMENT: Segment = Segment(1);
+
+fn shard(
+    id: u16,
+    shards: u16,
+    settings: &Arc<Settings>,
+    authorizer: Option<&Arc<dyn Authorizer>>,
+) -> Shard {
+    Shard::new(ShardConfig {
+        id,
+        shards,
+        authorizer: authorizer.cloned(),
+        mechanisms: Arc::new(Questions),
+        seed: 7,
+        boot_epoch: 1,
+        ..ShardConfig::single(Settings::clone(settings))
+    })
 }
 
 impl Driver for Memory {
@@ -373,6 +395,27 @@ impl Driver for Memory {
         for shard in &mut self.shards {
             shard.disconnect_all(self.now, ReasonCode::ServerShuttingDown, "the server is shutting down");
         }
+        self.settle();
+    }
+
+    fn crash(&mut self, downtime: Duration) {
+        let ended_at = self.now;
+        self.now = self.now + downtime;
+        self.links.clear();
+        let mut image = Image::default();
+        for record in &self.log {
+            image.apply(record.clone(), SEGMENT);
+        }
+        let count = self.shards.len() as u16;
+        self.staged.iter_mut().for_each(Vec::clear);
+        self.durable.fill(Position::default());
+        self.shards =
+            (0..count).map(|id| shard(id, count, &self.settings, self.authorizer.as_ref())).collect();
+        for (shard, part) in self.shards.iter_mut().zip(image.split(count)) {
+            shard.restore(self.now, part, ended_at);
+        }
+        // What shards tell each other at the start comes before anything else.
+        while self.exchange() {}
         self.settle();
     }
 

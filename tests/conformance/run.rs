@@ -58,6 +58,9 @@ pub trait Driver {
     /// Stops the broker in an orderly way.
     fn stop(&mut self);
 
+    /// Ends the broker and all connections at once, and starts it again so much later on what it had stored.
+    fn crash(&mut self, downtime: Duration);
+
     /// What CONNACK announces: Receive Maximum, Maximum Packet Size and Topic Alias Maximum, where they are
     /// not the protocol's defaults.
     fn announced(&self) -> Vec<(String, Value)>;
@@ -191,6 +194,13 @@ impl Run<'_> {
             Step::Stop => {
                 self.trace("broker stops".to_owned());
                 self.driver.stop();
+                Ok(())
+            }
+            Step::Crash { downtime } => {
+                self.trace("broker crashes".to_owned());
+                self.clients.clear();
+                self.last_sender = None;
+                self.driver.crash(*downtime);
                 Ok(())
             }
             Step::Store { is_held } => {

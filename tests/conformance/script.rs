@@ -34,6 +34,8 @@ pub struct Setup {
     pub only_in_memory: bool,
     /// It shows what waits for the store.
     pub needs_store: bool,
+    /// The broker crashes in it, so what was stored must be kept.
+    pub has_crash: bool,
 }
 
 /// A line of a case.
@@ -57,6 +59,10 @@ pub enum Step {
     Wait(Duration),
     /// `broker stops`
     Stop,
+    /// `broker crashes`, `broker crashes for 1h`
+    Crash {
+        downtime: Duration,
+    },
     /// `store holds`, `store goes on`
     Store { is_held: bool },
 }
@@ -162,6 +168,7 @@ impl Parser {
             _ => {
                 let (steps, needs_memory) = steps(&words, &bare, &mut self.identifiers)?;
                 case.setup.only_in_memory |= needs_memory;
+                case.setup.has_crash |= steps.iter().any(|step| matches!(step, Step::Crash { .. }));
                 case.steps.extend(steps.into_iter().map(|step| (line, step)));
             }
         }
@@ -196,6 +203,10 @@ fn steps(words: &[Word], bare: &[&str], identifiers: &mut u64) -> Result<(Vec<St
     match bare {
         ["wait", time] => Ok((vec![Step::Wait(duration(time)?)], true)),
         ["broker", "stops"] => one(Step::Stop),
+        ["broker", "crashes"] => Ok((vec![Step::Crash { downtime: Duration::ZERO }], true)),
+        ["broker", "crashes", "for", time] => {
+            Ok((vec![Step::Crash { downtime: duration(time)? }], true))
+        }
         ["store", "holds"] => Ok((vec![Step::Store { is_held: true }], true)),
         ["store", "goes", "on"] => Ok((vec![Step::Store { is_held: false }], true)),
         [client, "cut"] => one(Step::Cut { client: name(client)? }),

@@ -190,6 +190,10 @@ impl Driver for Sockets {
         }
     }
 
+    fn crash(&mut self, _downtime: Duration) {
+        unreachable!("only in memory")
+    }
+
     fn announced(&self) -> Vec<(String, Value)> {
         self.announced.clone()
     }

@@ -101,6 +101,60 @@ fn a_reload_of_something_broken_changes_nothing_and_says_why() {
 }
 
 #[test]
+fn a_reload_names_the_options_that_need_a_restart_and_only_those() {
+    let directory = directory();
+    let config = |options: &str, listener: &str| {
+        format!("{options}\n{QUIET}listener = [{{ url = 'mqtt://127.0.0.1:0'{listener} }}]\n")
+    };
+    let mut dunlin = Dunlin::start(directory.path(), &config("session.max_inflight = 10", ""));
+    // Before it listens, a signal would end it.
+    dunlin.address(0);
+    let mut told = |config: &str| {
+        write(directory.path(), "dunlin.toml", config);
+        dunlin.signal(Signal::HUP);
+        let line = dunlin.wait_for("restart");
+        let message = line.split_once("WARN ").unwrap_or_else(|| panic!("{line}")).1.trim().to_owned();
+        dunlin.wait_for("configuration reloaded");
+        message
+    };
+    let several = "limits.max_connections = 99\nserver.shutdown_deadline = '7s'\nauth.allow_anonymous = true";
+    assert_eq!(
+        told(&config(several, ", allow_anonymous = false, max_packet_size = '1KB'")),
+        "limits.max_connections, listener.0.max_packet_size, server.shutdown_deadline, session.max_inflight \
+         need a restart"
+    );
+    // What counts is what the broker was started with, not what the last reload said.
+    assert_eq!(told(&config("session.max_inflight = 9", "")), "session.max_inflight needs a restart");
+    assert_eq!(
+        told(&config("session.max_inflight = 10", " }, { url = 'ws://127.0.0.1:0'")),
+        "listener.1.url needs a restart"
+    );
+    // Defaults and other ways to write a value are no changes.
+    write(
+        directory.path(),
+        "dunlin.toml",
+        &config("session.max_inflight = 1_0\nsession.overflow = 'drop-oldest'", ""),
+    );
+    reload(&mut dunlin);
+    let log = dunlin.stop().error;
+    assert_eq!(log.matches("restart").count(), 3, "{log}");
+}
+
+#[test]
+fn a_reload_changes_who_may_connect_to_one_listener() {
+    let directory = directory();
+    let config = |allow_anonymous: bool| {
+        format!("{QUIET}listener = [{{ url = 'mqtt://127.0.0.1:0', allow_anonymous = {allow_anonymous} }}]\n")
+    };
+    let mut dunlin = Dunlin::start(directory.path(), &config(true));
+    let address = dunlin.address(0);
+    Client::connected(tcp(address), "welcome").disconnect();
+    write(directory.path(), "dunlin.toml", &config(false));
+    reload(&mut dunlin);
+    assert_eq!(Client::over(tcp(address)).connect(&hello("late")), ReasonCode::NotAuthorized);
+}
+
+#[test]
 fn a_reload_changes_the_level_of_the_log_and_whether_strangers_are_welcome() {
     let directory = directory();
     let config = |level: &str, allow_anonymous: bool| {

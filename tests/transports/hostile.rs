@@ -9,8 +9,10 @@ use std::thread;
 use dunlin_codec::{Connect, Packet, QoS, ReasonCode};
 use rustix::process::Signal;
 
-use crate::support::client::{Client, bytes_of, hello, publish, tcp};
+use crate::support::client::{Client, Stream, bytes_of, hello, publish, tcp};
 use crate::support::dunlin::{Dunlin, directory};
+use crate::support::tls;
+use crate::support::websocket::{Opcode, connect, frame};
 use crate::{Listeners, TRANSPORTS, Tcp, Transport, everywhere};
 
 /// The program, listening everywhere.
@@ -177,6 +179,30 @@ fn strangers_cost_little_memory_each() {
             assert_eq!(stranger.connack(), ReasonCode::Success, "{transport:?}");
         }
     }
+}
+
+#[test]
+fn a_stranger_that_announces_a_large_frame_is_closed_before_any_of_it_comes() {
+    // CONNECT is waited for much longer than this test runs.
+    let (dunlin, listeners) = run_everywhere("limits.connect_timeout = '10m'");
+    let announced = frame(Opcode::Binary, true, &vec![0; 2 * 1024 * 1024]);
+    let trust = tls::trusting(&listeners.directory.path().join("ca.pem"), tls::EVERY_VERSION);
+    let plain = || Box::new(tcp(listeners.addresses[2])) as Box<dyn Stream>;
+    let secure = || Box::new(tls::connect(listeners.addresses[3], &trust)) as Box<dyn Stream>;
+    for open in [&plain as &dyn Fn() -> Box<dyn Stream>, &secure] {
+        for beginning in [vec![], frame(Opcode::Ping, true, b"there?")] {
+            let mut stranger = connect(open());
+            stranger.send(&[&beginning, &announced[..14]].concat());
+            let error = loop {
+                match stranger.receive() {
+                    Ok((opcode, _)) => assert_eq!(opcode, Opcode::Pong),
+                    Err(error) => break error,
+                }
+            };
+            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection is still open");
+        }
+    }
+    assert_eq!(dunlin.stop().status, 0);
 }
 
 #[test]

@@ -123,6 +123,53 @@ fn a_client_that_is_disconnected_gets_disconnect_and_then_a_close_frame() {
     assert_eq!(socket.receive().expect("a Close").0, Opcode::Close);
 }
 
+/// What a client sends after CONNECT: it subscribes, and publishes a megabyte to itself.
+fn parcel() -> [Vec<u8>; 2] {
+    [subscribe("parcels"), publish("parcels", &vec![7; 1_000_000], QoS::AtMostOnce, 0)]
+}
+
+/// SUBACK comes and the client's own message, whole. A Server may deliver before it sends SUBACK.
+fn receives_its_parcel(socket: WebSocket<std::net::TcpStream>) {
+    let mut client = Client::over(socket);
+    let (mut is_subscribed, mut has_parcel) = (false, false);
+    while !is_subscribed || !has_parcel {
+        client.next(|packet| match packet {
+            Some(Packet::SubAck(_)) => is_subscribed = true,
+            Some(Packet::Publish(publish)) => {
+                assert!(publish.payload == vec![7; 1_000_000], "the payload has changed");
+                has_parcel = true;
+            }
+            other => panic!("{other:?}"),
+        });
+    }
+}
+
+#[test]
+fn a_client_may_send_a_megabyte_in_one_frame_once_it_is_connected() {
+    let (_broker, listeners) = start_everywhere("");
+    let mut socket = connected(listeners.addresses[2]);
+    socket.send(&frame(Opcode::Binary, true, &parcel().concat()));
+    receives_its_parcel(socket);
+}
+
+#[test]
+fn frames_that_come_together_with_connect_are_served_however_large_they_are() {
+    // spec(v5): [MQTT-6.0.0-2]
+    // spec(v3.1.1): [MQTT-6.0.0-2]
+    let (_broker, listeners) = start_everywhere("");
+    let hello = bytes_of(&Packet::Connect(hello("hasty")));
+    let [subscribe, publish] = parcel();
+    // SUBSCRIBE is in the frame of CONNECT, or in one of its own; the PUBLISH begins in the same segment.
+    for frames in [vec![[hello.clone(), subscribe.clone()].concat()], vec![hello, subscribe]] {
+        let mut socket = connect(tcp(listeners.addresses[2]));
+        let frames = frames.iter().chain([&publish]).map(|payload| frame(Opcode::Binary, true, payload));
+        socket.send(&frames.collect::<Vec<_>>().concat());
+        let (opcode, payload) = socket.receive().expect("CONNACK");
+        assert_eq!((opcode, payload[0]), (Opcode::Binary, 0x20));
+        receives_its_parcel(socket);
+    }
+}
+
 #[test]
 fn a_frame_larger_than_any_packet_closes_the_connection_before_its_payload_comes() {
     let (_broker, listeners) = start_everywhere("limits.max_packet_size = '64KB'");

@@ -3,14 +3,17 @@
 //! `Outbound` finds an exchange by arithmetic in a window with holes; the model is a list of the exchanges
 //! that are not over. Connections begin and end with other quotas, acknowledgements come in any order and
 //! with wrong identifiers, members of shared groups leave, and the sequence of Packet Identifiers is brought
-//! near its end first, so that it wraps.
+//! near its end first, so that it wraps. Now and then the process ends, and only what the store would have kept
+//! is taken up again.
 
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::group::{GroupId, Ticket};
+use dunlin_core::journal::{GroupNumber, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
-use dunlin_core::session::{Acknowledged, Delivery, Enqueued, Identifiers, Inbound, Outbound, Resend};
+use dunlin_core::session::{
+    Acknowledged, Delivery, Enqueued, Finished, Held, Identifiers, Inbound, Outbound, Resend, Restored,
+};
 use dunlin_core::settings::{OverflowPolicy, Settings};
-use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -38,14 +41,21 @@ fn message(number: u64, payload_length: usize, is_expired: bool) -> Arc<Applicat
 }
 
 fn delivery(number: u64, kind: Kind) -> Delivery {
-    let group = GroupId { owner: 0, key: Key { index: 0, generation: 1 } };
+    let group = GroupId { owner: 0, number: GroupNumber(1) };
     Delivery {
         message: message(number, kind.payload_length, kind.is_expired),
         qos: kind.qos,
         retain: false,
         identifiers: Identifiers::None,
         ticket: kind.is_shared.then(|| Box::new(Ticket { group, sequence: number })),
+        order: number,
+        recorded_in: Some(Segment(1)),
     }
+}
+
+/// The end of an exchange of a message of the Session's own.
+fn over(order: u64) -> Acknowledged {
+    Acknowledged::Done(Finished { order, recorded_in: Some(Segment(1)), ticket: None })
 }
 
 fn number_of(delivery: &Delivery) -> u64 {
@@ -82,6 +92,8 @@ enum Step {
     PubComp(Which),
     Connect(u16),
     Disconnect,
+    /// The process ends and begins anew.
+    Restart,
 }
 
 struct Exchange {
@@ -141,18 +153,19 @@ impl Model {
         }
     }
 
-    /// The end of an exchange, as `Outbound` reports it.
+    /// The end of an exchange, as `Outbound` reports it. A group hears of it once.
     fn finish(&mut self, position: usize) -> Result<Option<u64>, &'static str> {
         let exchange = self.exchanges.remove(position);
-        Ok(exchange.kind.is_shared.then_some(exchange.number))
+        Ok((exchange.kind.is_shared && !exchange.is_released).then_some(exchange.number))
     }
 }
 
 /// An acknowledgement's effect in a form that can be compared.
 fn effect(result: Acknowledged) -> Result<Option<u64>, &'static str> {
     match result {
-        Acknowledged::Done(ticket) => Ok(ticket.map(|ticket| ticket.sequence)),
-        Acknowledged::Release => Err("release"),
+        Acknowledged::Done(finished) => Ok(finished.ticket.map(|ticket| ticket.sequence)),
+        Acknowledged::Release(_) => Err("release"),
+        Acknowledged::ReleaseAgain => Err("release again"),
         Acknowledged::Unknown => Err("unknown"),
         Acknowledged::WrongQoS => Err("wrong QoS"),
     }
@@ -175,7 +188,7 @@ impl Pair {
         let template = delivery(0, kind);
         for _ in 0..gone {
             let packet_identifier = pair.outbound.begin(template.clone());
-            assert_eq!(pair.outbound.acknowledge(packet_identifier), Acknowledged::Done(None));
+            assert_eq!(pair.outbound.acknowledge(packet_identifier), over(0));
         }
         pair.model.next_sequence = gone;
         pair.outbound.end_connection();
@@ -207,6 +220,7 @@ impl Pair {
                     Some(position) if is_error && !self.model.exchanges[position].is_released => {
                         self.model.finish(position)
                     }
+                    Some(position) if self.model.exchanges[position].is_released => Err("release again"),
                     Some(position) => {
                         self.model.exchanges[position].is_released = true;
                         Err("release")
@@ -235,6 +249,7 @@ impl Pair {
                 }
             }
             Step::Disconnect => self.disconnect(),
+            Step::Restart => self.restart(),
         }
         self.compare();
     }
@@ -248,9 +263,9 @@ impl Pair {
             let packet_identifier = self.outbound.begin(delivery);
             assert_eq!(packet_identifier, self.model.begin(number, kind));
             if is_too_large {
-                let ticket = self.outbound.abandon(packet_identifier).map(|ticket| ticket.sequence);
+                let finished = self.outbound.abandon(packet_identifier).expect("it had begun");
                 let last = self.model.exchanges.len() - 1;
-                assert_eq!(Ok(ticket), self.model.finish(last));
+                assert_eq!(effect(Acknowledged::Done(finished)), self.model.finish(last));
             }
         } else {
             self.enqueue(number, kind, delivery);
@@ -341,6 +356,26 @@ impl Pair {
         assert_eq!(self.outbound.end_connection().iter().map(number_of).collect::<Vec<_>>(), expected);
     }
 
+    /// What is held is taken out and put into a new `Outbound`. The sequence of Packet Identifiers goes on behind
+    /// the last exchange that is not over.
+    fn restart(&mut self) {
+        self.disconnect();
+        let mut restarted = Outbound::default();
+        for held in self.outbound.held(0) {
+            restarted.restore(match held {
+                Held::Delivery(None, delivery) => Restored::Waiting(delivery.clone()),
+                Held::Delivery(Some(identifier), delivery) => Restored::Begun(identifier, delivery.clone()),
+                Held::Released(identifier, finished) => Restored::Released(identifier, finished.clone()),
+            });
+        }
+        assert!(restarted.take_order() <= self.next_number + 1, "orders go on behind the last");
+        self.outbound = restarted;
+        self.model.next_sequence = self.model.exchanges.last().map_or(0, |last| last.sequence + 1);
+        for exchange in &mut self.model.exchanges {
+            (exchange.counts, exchange.is_owed) = (false, true);
+        }
+    }
+
     fn compare(&mut self) {
         if !self.model.owes() {
             // What was to be resent and is over meanwhile is passed over here.
@@ -381,6 +416,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => which().prop_map(Step::PubComp),
         2 => select(vec![1, 2, 5, 65_535]).prop_map(Step::Connect),
         1 => Just(Step::Disconnect),
+        1 => Just(Step::Restart),
     ]
 }
 
@@ -450,12 +486,12 @@ fn an_identifier_is_not_used_again_while_its_message_is_unacknowledged() {
     while outbound.has_room() {
         let packet_identifier = outbound.begin(template.clone());
         assert_ne!(packet_identifier, stuck);
-        assert_eq!(outbound.acknowledge(packet_identifier), Acknowledged::Done(None));
+        assert_eq!(outbound.acknowledge(packet_identifier), over(0));
         used += 1;
     }
     assert_eq!(used, IDENTIFIERS, "the window ends before the first identifier comes round");
     assert_eq!(outbound.in_flight_messages(), 1);
-    assert_eq!(outbound.acknowledge(stuck), Acknowledged::Done(None));
+    assert_eq!(outbound.acknowledge(stuck), over(0));
     assert!(outbound.has_room());
     assert_eq!(outbound.begin(template), identifier(1));
 }

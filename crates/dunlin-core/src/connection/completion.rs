@@ -27,7 +27,7 @@ pub struct Barrier {
 pub enum Owed {
     /// CONNACK, already encoded.
     ConnAck(Vec<u8>),
-    /// A PUBLISH at QoS 2, whose Packet Identifier must outlive us before the client sees it.
+    /// A PUBLISH. At QoS 2 its Packet Identifier must outlive us before the client sees it.
     Publish(PacketIdentifier),
     /// PUBACK.
     PubAck(PacketIdentifier, ReasonCode),

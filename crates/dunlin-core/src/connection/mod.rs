@@ -100,6 +100,21 @@ pub(crate) struct Extras {
     pub has_grace_timer: bool,
 }
 
+impl Extras {
+    /// One more packet that leaves when those before it have, and its barrier is open.
+    pub fn complete_later(&mut self, barrier: Barrier, owed: Owed) {
+        self.waiting_publications += usize::from(matches!(owed, Owed::Publish(_)));
+        self.completions.push_back(Completion { barrier, owed });
+    }
+
+    /// Takes the first of them.
+    pub fn next_completion(&mut self) -> Option<Completion> {
+        let completion = self.completions.pop_front()?;
+        self.waiting_publications -= usize::from(matches!(completion.owed, Owed::Publish(_)));
+        Some(completion)
+    }
+}
+
 /// See the top of the file.
 pub(crate) struct Connection {
     /// Its Session.
@@ -129,7 +144,8 @@ pub(crate) struct Connection {
     pub maximum_packet_size_bytes: u32,
     /// Ours.
     pub accepted_packet_size_bytes: u32,
-    pub last_packet_at: Timestamp,
+    /// Since when the client is silent, for Keep Alive: its last packet; or later, if it could not be heard.
+    pub silent_since: Timestamp,
     pub outbox: Option<Box<Outbox>>,
     pub extras: Option<Box<Extras>>,
 }
@@ -145,6 +161,18 @@ impl Connection {
     pub fn owed_answers(&self) -> usize {
         let answers = |extras: &Extras| extras.completions.len() - extras.waiting_publications;
         self.extras.as_deref().map_or(0, answers)
+    }
+
+    /// Whether publications wait for the store: later ones do not overtake them.
+    #[inline]
+    pub fn has_waiting_publications(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.waiting_publications > 0)
+    }
+
+    /// Whether the client is not heard, or need not speak, through our doing: CONNACK or its acknowledgements
+    /// wait for the store or a peer, or we slow it down for somebody else's sake.
+    pub fn waits_for_us(&self) -> bool {
+        !self.is_established || self.is_paused || (self.is_held && self.owed_answers() > 0)
     }
 
     /// Gives up extras that nothing needs at present.
@@ -171,7 +199,7 @@ impl Connection {
     // spec(v3.1.1): [MQTT-3.1.2-24]
     pub fn keep_alive_deadline(&self) -> Option<Timestamp> {
         (self.keep_alive_s > 0).then(|| {
-            self.last_packet_at + std::time::Duration::from_millis(u64::from(self.keep_alive_s) * 1500)
+            self.silent_since + std::time::Duration::from_millis(u64::from(self.keep_alive_s) * 1500)
         })
     }
 }

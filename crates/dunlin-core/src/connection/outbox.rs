@@ -25,6 +25,8 @@ pub struct Outbox {
     /// How much of the first shared payload is written.
     shared_written: usize,
     length: usize,
+    /// Bytes were written since somebody asked.
+    has_advanced: bool,
 }
 
 impl Outbox {
@@ -87,6 +89,7 @@ impl Outbox {
 
     /// Forgets the first `count` bytes: they are written.
     pub fn advance(&mut self, count: usize) {
+        self.has_advanced |= count.min(self.length) > 0;
         self.length = self.length.saturating_sub(count);
         if self.length == 0 {
             self.clear();
@@ -114,6 +117,11 @@ impl Outbox {
             self.shared.pop_front();
         }
         self.compact();
+    }
+
+    /// Whether bytes were written since the last call.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.has_advanced)
     }
 
     /// Gives up the written half of a large buffer that never drains, so that it does not grow for ever.

@@ -4,7 +4,7 @@
 //! send CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK to a client.
 
 use super::Shard;
-use crate::connection::{Barrier, Cause, Completion, Owed};
+use crate::connection::{Barrier, Cause, Owed};
 use crate::identity::ShardId;
 use crate::journal::{Position, Segment};
 use crate::slots::Key;
@@ -62,7 +62,7 @@ impl Shard {
                 link.wait(*sequence, key);
             }
         }
-        connection.extras_mut().completions.push_back(Completion { barrier, owed });
+        connection.extras_mut().complete_later(barrier, owed);
     }
 
     /// The store has made everything before `position` durable, and its log has come to `segment`.
@@ -89,20 +89,15 @@ impl Shard {
     /// Sends the connection's acknowledgements whose turn has come.
     pub(super) fn release(&mut self, now: Timestamp, key: Key) {
         while self.first_is_open(key) {
-            let completions = self
-                .clients
-                .connections
-                .get_mut(key)
-                .and_then(|c| c.extras.as_mut())
-                .map(|e| &mut e.completions);
-            let Some(completion) = completions.and_then(|completions| completions.pop_front()) else {
+            let extras = self.clients.connections.get_mut(key).and_then(|value| value.extras.as_mut());
+            let Some(completion) = extras.and_then(|extras| extras.next_completion()) else {
                 return;
             };
             self.send_owed(now, key, completion.owed);
         }
         let half = usize::from(self.clients.settings.receive_maximum / 2);
         if self.connection(key).is_some_and(|connection| connection.owed_answers() <= half) {
-            self.let_go(key);
+            self.let_go(now, key);
         }
         // Whoever only waited for a SUBACK is idle from here on; a publisher will wait again.
         if let Some(connection) = self.clients.connections.get_mut(key).filter(|c| c.inbound_outstanding == 0)
@@ -148,15 +143,15 @@ impl Shard {
         match owed {
             Owed::ConnAck(bytes) => {
                 connection.is_established = true;
+                // It had to wait for this.
+                connection.silent_since = now;
                 let session = connection.session;
                 self.clients.write(key, |outbox| outbox.push(&bytes));
-                self.let_go(key);
+                self.let_go(now, key);
                 self.resume(now, session);
             }
             Owed::Publish(packet_identifier) => {
                 let session = connection.session;
-                let extras = connection.extras_mut();
-                extras.waiting_publications = extras.waiting_publications.saturating_sub(1);
                 self.clients.send_owed_publication(now, session, key, packet_identifier);
             }
             Owed::PubAck(packet_identifier, reason_code) => {

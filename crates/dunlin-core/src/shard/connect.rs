@@ -95,7 +95,7 @@ impl Shard {
             inbound_outstanding: 0,
             maximum_packet_size_bytes: request.maximum_packet_size_bytes,
             accepted_packet_size_bytes: request.accepted_packet_size_bytes,
-            last_packet_at: now,
+            silent_since: now,
             outbox: None,
             extras,
         });

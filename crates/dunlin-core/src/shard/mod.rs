@@ -177,7 +177,10 @@ impl Shard {
                 || value.outbox_bytes() > 2 * settings.outbox_bytes_max
                 || value.owed_answers() > usize::from(settings.receive_maximum)
             {
-                value.is_held = true;
+                if !std::mem::replace(&mut value.is_held, true) {
+                    // It speaks, if unheard.
+                    value.silent_since = now;
+                }
                 break NextInput::Pause;
             }
             if self.clients.wire.turn_bytes > TURN_BYTES_MAX {
@@ -203,7 +206,7 @@ impl Shard {
         if consumed > 0
             && let Some(value) = self.clients.connections.get_mut(connection)
         {
-            value.last_packet_at = now;
+            value.silent_since = now;
         }
         Progress { consumed, next }
     }
@@ -273,8 +276,9 @@ impl Shard {
         self.clients.connections.get_mut(connection)?.outbox.as_deref_mut()
     }
 
-    /// Something was written to the connection: what waited for that goes on.
+    /// The network took of the connection's outbox what it could: what waited for that goes on.
     pub fn handle_flushed(&mut self, now: Timestamp, connection: Key) {
+        self.note_progress(now, connection);
         self.clients.recycle(connection);
         if self.clients.has_caught_up(connection) {
             self.caught_up(connection);
@@ -282,7 +286,7 @@ impl Shard {
         // However long its queue is: what fits is sent, or nothing would ever shorten it.
         let mark = self.clients.settings.outbox_bytes_max / 2;
         if self.connection(connection).is_some_and(|value| value.outbox_bytes() <= mark) {
-            self.let_go(connection);
+            self.let_go(now, connection);
         }
         if !self.clients.outbox_has_room(connection) {
             return;
@@ -298,12 +302,25 @@ impl Shard {
         }
     }
 
+    /// Who is not read because it does not read shows by reading that it lives. That a write was tried shows
+    /// nothing.
+    fn note_progress(&mut self, now: Timestamp, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key)
+            && connection.outbox.as_mut().is_some_and(|outbox| outbox.take_progress())
+            && connection.is_held
+        {
+            connection.silent_since = now;
+        }
+    }
+
     /// Input that was held back for the sake of this connection itself may come.
-    fn let_go(&mut self, key: Key) {
+    fn let_go(&mut self, now: Timestamp, key: Key) {
         if let Some(connection) = self.clients.connections.get_mut(key)
             && connection.is_established
             && std::mem::take(&mut connection.is_held)
         {
+            // What it sent meanwhile is still to be read.
+            connection.silent_since = now;
             self.clients.outputs.push_back(Output::Resume { connection: key });
         }
     }

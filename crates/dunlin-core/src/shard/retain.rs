@@ -21,8 +21,7 @@ use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 use dunlin_codec::QoS;
-use foldhash::fast::FixedState;
-use hashbrown::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Tree nodes visited for one subscription before others have their turn.
@@ -163,17 +162,19 @@ impl Shard {
         &mut self,
         now: Timestamp,
         session: Key,
-        filters: Vec<(Box<str>, Subscription)>,
+        mut filters: Vec<(Box<str>, Subscription)>,
     ) {
         if filters.is_empty() || self.retained.is_empty() {
             return;
         }
         if let Some(value) = self.clients.sessions.get_mut(session) {
-            // Subscribing again begins again: a Session is owed each filter once.
-            let named: HashSet<&str, FixedState> = filters.iter().map(|(filter, _)| &**filter).collect();
-            value.retained.retain(|delivery| !named.contains(&*delivery.filter));
-            drop(named);
-            for (filter, subscription) in filters {
+            // Subscribing again begins again: a Session is owed each filter once, and of a filter that was named
+            // twice in one SUBSCRIBE the last counts.
+            let mut named = BTreeSet::new();
+            filters.reverse();
+            filters.retain(|(filter, _)| named.insert(filter.clone()));
+            value.retained.retain(|delivery| !named.contains(&delivery.filter));
+            for (filter, subscription) in filters.into_iter().rev() {
                 let cursor = self.retained.cursor(&filter);
                 value.retained.push_back(RetainedDelivery { filter, cursor, subscription });
             }

@@ -3,7 +3,7 @@
 use super::clients::Clients;
 use super::frames::{self, is_shared};
 use super::{DropReason, FollowUp};
-use crate::connection::{Alias, Barrier, Completion, Owed};
+use crate::connection::{Alias, Barrier, Connection, Owed};
 use crate::group::Ticket;
 use crate::journal::{Position, Record};
 use crate::message::Publication;
@@ -39,6 +39,9 @@ impl Clients {
                 return self.owe_publication(connection, packet_identifier, position);
             }
         }
+        if self.connections.get(connection).is_some_and(Connection::has_waiting_publications) {
+            return self.owe_publication(connection, packet_identifier, Position::default());
+        }
         let identifiers = identifiers.as_slice();
         let was_sent = self.transmit(
             now,
@@ -56,14 +59,14 @@ impl Clients {
         }
     }
 
-    /// Sends a PUBLISH at QoS 2 when the store has its Packet Identifier.
+    /// Sends a PUBLISH when the store has its Packet Identifier, and after those that wait for that already.
     fn owe_publication(&mut self, key: Key, packet_identifier: PacketIdentifier, position: Position) {
         if let Some(connection) = self.connections.get_mut(key) {
-            let extras = connection.extras_mut();
             let barrier = Barrier { position, ..Barrier::default() };
-            extras.completions.push_back(Completion { barrier, owed: Owed::Publish(packet_identifier) });
-            extras.waiting_publications += 1;
-            self.waiting_durable.push_back((position, key));
+            connection.extras_mut().complete_later(barrier, Owed::Publish(packet_identifier));
+            if !self.journal.is_durable(position) {
+                self.waiting_durable.push_back((position, key));
+            }
         }
     }
 

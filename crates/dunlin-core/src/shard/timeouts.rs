@@ -2,7 +2,7 @@
 //! goes on in slices.
 
 use super::Shard;
-use crate::connection::{Cause, Connection};
+use crate::connection::Cause;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
@@ -76,17 +76,19 @@ impl Shard {
     // spec(v5): [MQTT-3.1.2-22]
     // spec(v3.1.1): [MQTT-3.1.2-24]
     fn check_keep_alive(&mut self, now: Timestamp, key: Key) {
-        let Some(deadline) = self
-            .connection(key)
-            .filter(|connection| !connection.is_closing)
-            .and_then(Connection::keep_alive_deadline)
+        let Some(connection) =
+            self.clients.connections.get_mut(key).filter(|connection| !connection.is_closing)
         else {
             return;
         };
-        if self.connection(key).is_some_and(|connection| connection.is_paused) {
-            // Its packets may lie unread, and that is our doing.
+        if connection.waits_for_us() {
+            // Its packets may lie unread, and that is not its silence.
+            connection.silent_since = now;
             return self.clients.timers.arm(now.after_s(1), Timer::KeepAlive(key));
         }
+        let Some(deadline) = connection.keep_alive_deadline() else {
+            return;
+        };
         if deadline <= now {
             self.end_connection(now, key, Cause::KeepAliveTimeout);
         } else {

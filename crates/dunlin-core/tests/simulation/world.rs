@@ -16,7 +16,7 @@ use crate::history::History;
 use crate::random::Random;
 use dunlin_core::Shard;
 use dunlin_core::identity::partition;
-use dunlin_core::journal::{Position, Record};
+use dunlin_core::journal::{Position, Record, Segment};
 use dunlin_core::message::MessageId;
 use dunlin_core::peer::PeerMessage;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
@@ -150,6 +150,7 @@ impl World {
                     }
                 }
                 Output::Close { connection, cause } => self.close(shard, connection, cause),
+                Output::Vacated { .. } => {}
                 // Only the log hears of it.
                 Output::Refused { reason_code, topic, .. } => {
                     self.history.complain(format!("a correct client was refused {topic}: {reason_code}"));
@@ -199,7 +200,7 @@ impl World {
         let has_news = durable > node.durable || self.store_lies;
         node.durable = durable;
         if has_news {
-            node.shard.handle_durable(self.now, Position(told));
+            node.shard.handle_durable(self.now, Position(told), Segment(1));
             self.collect(shard);
         }
         has_news && !self.store_lies
