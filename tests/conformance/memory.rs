@@ -261,13 +261,18 @@ impl Memory {
 
     fn make_durable(&mut self) -> bool {
         let mut was_busy = false;
-        for ((shard, durable), waiting) in self.shards.iter_mut().zip(&mut self.durable).zip(&mut self.staged) {
+        for ((shard, durable), waiting) in self.shards.iter_mut().zip(&mut self.durable).zip(&mut self.staged)
+        {
             waiting.extend(std::iter::from_fn(|| shard.poll_record()));
             let staged = shard.staged_position();
             if !self.is_store_held && staged > *durable {
                 *durable = staged;
                 // A log in memory would count as memory for messages.
-                if self.keeps_log { self.log.append(waiting) } else { waiting.clear() }
+                if self.keeps_log {
+                    self.log.append(waiting)
+                } else {
+                    waiting.clear()
+                }
                 shard.handle_durable(self.now, staged, SEGMENT);
                 was_busy = true;
             }
@@ -279,12 +284,7 @@ impl Memory {
 /// There is one segment, and it is never left.
 const SEGMENT: Segment = Segment(1);
 
-fn shard(
-    id: u16,
-    shards: u16,
-    settings: &Arc<Settings>,
-    authorizer: Option<&Arc<dyn Authorizer>>,
-) -> Shard {
+fn shard(id: u16, shards: u16, settings: &Arc<Settings>, authorizer: Option<&Arc<dyn Authorizer>>) -> Shard {
     Shard::new(ShardConfig {
         id,
         shards,
