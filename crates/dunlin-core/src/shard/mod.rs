@@ -60,13 +60,13 @@ use crate::slots::{Key, Slots};
 use crate::time::Timestamp;
 use clients::Clients;
 use complete::Answer;
-use retain::Kept;
-use vacate::Vacating;
 use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use retain::Kept;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use vacate::Vacating;
 
 /// Topics whose routes are remembered.
 const MATCH_CACHE_TOPICS: usize = 16 * 1024;
@@ -365,6 +365,10 @@ impl Shard {
     /// What the store can do at present.
     pub fn handle_store_state(&mut self, state: StoreState) {
         self.store_state = state;
+        if state == StoreState::Failed {
+            self.clients.journal.fail();
+            self.resume_slowed_by_store();
+        }
     }
 
     /// Forgets a connection whose last byte is written, or cannot be.

@@ -8,7 +8,7 @@ use super::{DropReason, Output, Shard, StoreState, Violation, protocol_error};
 use crate::connection::{Barrier, Owed, Slowed};
 use crate::group::Group;
 use crate::identity::ShardId;
-use crate::journal::Record;
+use crate::journal::{Position, Record};
 use crate::message::{MessageId, Publication};
 use crate::peer::PeerMessage;
 use crate::router::Target;
@@ -60,7 +60,9 @@ impl Shard {
             return Ok(());
         }
         self.count_outstanding(key, publish.qos)?;
-        if let Some(refusal) = self.judge(session, topic, &publish).or_else(|| self.judge_store(topic, &publish)) {
+        if let Some(refusal) =
+            self.judge(session, topic, &publish).or_else(|| self.judge_store(topic, &publish))
+        {
             self.note_refusal(key, refusal, topic);
             return self.refuse(now, key, &publish, refusal);
         }
@@ -334,7 +336,8 @@ impl Shard {
         routed
     }
 
-    /// Lets a publisher wait for the slow consumer, or the slow peer, that its message has run into.
+    /// Lets a publisher wait for the slow consumer, the slow peer or the slow store that its message has run
+    /// into.
     fn pause_publisher(&mut self, now: Timestamp, publisher: Key, barrier: &Barrier) {
         // A client that does not read what it sends itself could not be relieved by waiting.
         if let Some(consumer) = self.clients.slow_consumer.take().filter(|consumer| *consumer != publisher)
@@ -342,6 +345,14 @@ impl Shard {
             && let Some(connection) = self.clients.connections.get_mut(publisher)
         {
             connection.is_paused = true;
+        }
+        let is_stored = self.clients.journal.position_of_input() > Position::default();
+        if is_stored
+            && self.clients.journal.is_behind()
+            && let Some(connection) = self.clients.connections.get_mut(publisher)
+        {
+            connection.is_paused = true;
+            self.clients.journal.slowed.push(publisher);
         }
         for (peer, _) in &barrier.peers {
             if let Some(link) = self.peers.link(*peer)

@@ -33,7 +33,10 @@ impl Shard {
         self.last_message_at = self.last_message_at.max(newest_message_at);
         for (message, recorded_in) in retained.iter() {
             if !message.is_expired(now) {
-                self.keep_retained(message.topic(), Kept { message: message.clone(), recorded_in: *recorded_in });
+                self.keep_retained(
+                    message.topic(),
+                    Kept { message: message.clone(), recorded_in: *recorded_in },
+                );
             }
         }
         for group in groups {
@@ -82,7 +85,8 @@ impl Shard {
         group_owners: &HashMap<GroupNumber, ShardId>,
         ended_at: Timestamp,
     ) -> (Key, BTreeMap<Box<str>, Subscription>) {
-        let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } = image;
+        let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } =
+            image;
         let mut session = Session::new(client.clone());
         session.identity = Arc::new(Identity { user_name });
         session.expiry = expiry.unwrap_or(SessionExpiryInterval::Never);

@@ -67,7 +67,8 @@ impl Shard {
     // [MQTT-3.1.2-7]
     pub(super) fn retain(&mut self, now: Timestamp, publication: &mut Publication<'_>) {
         let topic = publication.topic;
-        let newest = self.retained.get(topic).map(|kept| kept.message.id).max(self.cleared.get(topic).copied());
+        let newest =
+            self.retained.get(topic).map(|kept| kept.message.id).max(self.cleared.get(topic).copied());
         if newest.is_some_and(|newest| newest > publication.id) {
             return;
         }

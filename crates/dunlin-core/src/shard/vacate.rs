@@ -91,7 +91,8 @@ impl Shard {
     /// Says everything about a Session but its messages again.
     fn describe_session(&mut self, key: Key, number: SessionNumber, before: Segment) {
         let segment = self.clients.journal.segment();
-        let Some(value) = self.clients.sessions.get_mut(key).filter(|value| value.recorded_in < before) else {
+        let Some(value) = self.clients.sessions.get_mut(key).filter(|value| value.recorded_in < before)
+        else {
             return;
         };
         value.recorded_in = segment;
