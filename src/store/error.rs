@@ -19,6 +19,8 @@ pub enum StoreError {
         /// What the system says.
         error: io::Error,
     },
+    /// The first segment cannot be begun, for this reason.
+    NotBegun(String),
     /// Bytes cannot be read.
     Unreadable {
         /// From which file.
@@ -51,6 +53,12 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    pub(super) fn unusable(attempt: &'static str, path: PathBuf, error: io::Error) -> Self {
+        Self::Unusable { attempt, path, error }
+    }
+}
+
 /// What to do about a store that is not whole.
 const ADVICE: &str = "restore a backup, or take out what is whole with `dunlin store salvage`";
 
@@ -60,6 +68,7 @@ impl fmt::Display for StoreError {
             Self::Unusable { attempt, path, error } => {
                 write!(f, "{} of the store cannot be {attempt}: {error}", path.display())
             }
+            Self::NotBegun(reason) => write!(f, "the store cannot be begun: {reason}"),
             Self::Unreadable { path, offset, error } => write!(
                 f,
                 "the store cannot be read at byte {offset} of {}: {error}; {ADVICE}",

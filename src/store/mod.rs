@@ -20,18 +20,39 @@
 //! Read `segment.rs` and `frame.rs` for what is on disk, `record_writer.rs` for what is in a frame, then
 //! `log.rs`. `Log` works without its thread and without a real disk, which is how the tests cut the power.
 
-pub mod disk;
-pub mod error;
-pub mod recovery;
-pub mod log;
-pub mod health;
-pub mod thread;
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+mod segment;
+mod frame;
+mod record_writer;
+mod record_reader;
+mod varint;
+mod log;
+mod segments;
+mod space;
+mod reading;
+mod replay;
+mod bodies;
+mod recovery;
+mod disk;
+mod thread;
+mod health;
+mod error;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StoreError;
 pub use health::StoreHealth;
 pub use log::Log;
-pub use recovery::{Opened, RecoveryReport, open};
+pub use recovery::{Opened, RecoveryReport, TornTail, open};
 pub use thread::{Store, StoreHandle};
 
 use dunlin_core::identity::ShardId;
@@ -101,3 +122,6 @@ pub enum Event {
     /// Whether the log can be written.
     State(StoreState),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,22 @@
-//! From the files of a store to the broker's durable state.
+//! From the files of a store to the broker's durable state, and to a log that goes on where it ended.
+//!
+//! What was read may only be in the memory of the operating system: the process may have died between writing
+//! and syncing, or because a sync failed. Everything behind the last frame that is known to be synced is
+//! therefore written again, and synced, before anybody builds on it.
 
-use super::{Disk, Log, StoreError, StoreOptions};
+use super::reading::{Findings, LastSegment, read_log};
+use super::segments::Segments;
+use super::{Disk, DiskFile, Log, StoreError, StoreOptions, segment};
 use dunlin_core::Timestamp;
 use dunlin_core::image::Image;
 use dunlin_core::message::MemoryGauge;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// An idle log writes an empty frame this often, so that the time of its last frame tells when the process
+/// ended: the Session Expiry of clients that were connected then runs from the latest moment that is
+/// possible, never early and at most this much late.
+pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A store that was read and can be written.
 pub struct Opened<D: Disk> {
@@ -52,11 +64,37 @@ pub fn open<D: Disk>(
     gauges: &[MemoryGauge],
     now: Timestamp,
 ) -> Result<Opened<D>, StoreError> {
-    let _ = (gauges, now);
-    Ok(Opened {
-        image: Image::default(),
-        ended_at: now,
-        report: RecoveryReport::default(),
-        log: Log { disk, options },
-    })
+    let mut image = Image::default();
+    let findings = read_log(&disk, gauges, |record, segment| image.apply(record, segment))?;
+    let ended_at = now.min(findings.written_at + HEARTBEAT_INTERVAL);
+    let report = findings.report.clone();
+    let log = resume(disk, options, findings, now)?;
+    Ok(Opened { image, ended_at, report, log })
+}
+
+/// The log that goes on after what was found.
+pub(super) fn resume<D: Disk>(
+    disk: D,
+    options: StoreOptions,
+    findings: Findings,
+    now: Timestamp,
+) -> Result<Log<D>, StoreError> {
+    if let Some(last) = &findings.last {
+        write_again(&disk, last)?;
+    }
+    let segments = Segments::resume(disk, options.segment_bytes, &findings)?;
+    Log::resume(segments, options, &findings, now)
+}
+
+fn write_again<D: Disk>(disk: &D, last: &LastSegment) -> Result<(), StoreError> {
+    let Some(bytes) = last.held.bytes.get(last.unsynced..last.end).filter(|bytes| !bytes.is_empty()) else {
+        return Ok(());
+    };
+    let name = segment::name(last.held.segment);
+    disk.open(&name)
+        .and_then(|file| {
+            file.write_at(last.unsynced as u64, bytes)?;
+            file.sync_data()
+        })
+        .map_err(|error| StoreError::unusable("written", disk.path(&name), error))
 }

@@ -1,0 +1,10 @@
+//! The store under test: what everybody here needs.
+//!
+//! `log.rs` has what the log does on a disk that works, `records.rs` the encoding, `power_cut.rs`,
+//! `vacating.rs` and `failing.rs` what must hold when it does not. All but `thread.rs` drive the log without
+//! its thread and without time.
+
+mod log;
+mod material;
+mod records;
+mod thread;
