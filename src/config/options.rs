@@ -154,6 +154,9 @@ options! {
         /// The data directory (`--data-dir`). It is created when missing and locked, so that two brokers
         /// never share one. "" means none.
         path: Option<PathBuf> = Some(PathBuf::from("dunlin-data"));
+        /// Memory for the messages that the store has, in all. Beyond it, messages that wait in Sessions give up
+        /// theirs, all but 32 bytes each, and are read back when it is their turn.
+        memory: ByteSize = ByteSize(64 * MB), range 0..=16 * TB;
     }
 
     /// Logs, on standard error.

@@ -40,7 +40,35 @@ pub(super) struct Body<'a> {
     payload: &'a [u8],
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    /// The body at the beginning of these bytes, which may go on behind it.
+    pub fn alone(bytes: &'a [u8]) -> Result<Self, Problem> {
+        let mut rest = Fields(bytes);
+        if rest.byte()? != kind::BODY {
+            return Err("this is not the body of a message");
+        }
+        Self::read(&mut Fields(rest.bytes()?), 0)
+    }
+
+    fn read(fields: &mut Fields<'a>, offset: usize) -> Result<Self, Problem> {
+        let received_at = Timestamp::from_micros(fields.number()?);
+        let id = MessageId { received_at, boot_epoch: fields.narrow()?, origin: fields.narrow()? };
+        let flags = fields.byte()?;
+        let publisher = fields.take(8)?.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let has_expiry = flags & flag::EXPIRES != 0;
+        Ok(Self {
+            id,
+            offset,
+            qos: qos(flags)?,
+            retain: flags & flag::RETAIN != 0,
+            publisher,
+            expires_at: has_expiry.then(|| fields.difference(id.received_at)).transpose()?,
+            topic: fields.text()?,
+            forwarded: fields.bytes()?,
+            payload: fields.bytes()?,
+        })
+    }
+
     /// The message.
     pub fn message(&self, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
         let mut publication = Publication::new(self.id, self.topic, self.qos, self.retain, gauge);
@@ -100,21 +128,9 @@ impl<'a> RecordReader<'a> {
     }
 
     fn body(&mut self, fields: &mut Fields<'a>, offset: usize) -> Result<Body<'a>, Problem> {
-        let id = self.reference(fields)?;
-        let flags = fields.byte()?;
-        let publisher = fields.take(8)?.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let has_expiry = flags & flag::EXPIRES != 0;
-        Ok(Body {
-            id,
-            offset,
-            qos: qos(flags)?,
-            retain: flags & flag::RETAIN != 0,
-            publisher,
-            expires_at: has_expiry.then(|| fields.difference(id.received_at)).transpose()?,
-            topic: fields.text()?,
-            forwarded: fields.bytes()?,
-            payload: fields.bytes()?,
-        })
+        let body = Body::read(fields, offset)?;
+        self.last = body.id;
+        Ok(body)
     }
 
     fn record(

@@ -4,9 +4,10 @@
 //! passes over it, and over fields behind those it knows; so a later version may add kinds, and fields at the
 //! end of a record. A field is never given another meaning.
 //!
-//! A message body is a record of its own, written before the first record that refers to it. Messages are
-//! referred to by their [`MessageId`], written as its difference to the one that the frame named last, for
-//! which the time of the frame stands at its beginning. A kind that is added later must not rely on that, nor
+//! A message body is a record of its own, written before the first record that refers to it, and says all about
+//! itself, so that it can be read alone (`loader.rs`). Messages are referred to by their [`MessageId`], written
+//! as its difference to the one that the frame named last, for which the time of the frame stands at its
+//! beginning. A kind that is added later must not rely on that, nor
 //! move it: those who pass over it would lose count.
 
 use super::varint::{put_bytes, put_difference, put_number, put_optional};
@@ -82,7 +83,7 @@ impl<'a> RecordWriter<'a> {
     /// Appends the body of a message.
     pub fn body(&mut self, message: &ApplicationMessage) {
         self.record(kind::BODY, |writer| {
-            writer.reference(message.id);
+            writer.identity(message.id);
             let retain = if message.retain { flag::RETAIN } else { 0 };
             let expires = if message.expires_at.is_some() { flag::EXPIRES } else { 0 };
             writer.bytes.push(message.qos.bits() | retain | expires);
@@ -251,6 +252,14 @@ impl<'a> RecordWriter<'a> {
             put_number(self.bytes, group.0);
             put_number(self.bytes, sequence);
         }
+    }
+
+    /// A message's name in full: a body is also read alone.
+    fn identity(&mut self, id: MessageId) {
+        put_number(self.bytes, id.received_at.as_micros());
+        put_number(self.bytes, id.boot_epoch.into());
+        put_number(self.bytes, id.origin.into());
+        self.last = id;
     }
 
     fn reference(&mut self, id: MessageId) {

@@ -4,7 +4,7 @@ use crate::store::{Batch, StoreOptions};
 use dunlin_codec::QoS;
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
-use dunlin_core::image::Image;
+use dunlin_core::image::{BodyImage, Image};
 use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::Identifiers;
@@ -20,6 +20,7 @@ pub const SMALL: StoreOptions = StoreOptions {
     sync: crate::store::SyncPolicy::Always,
     commit_delay: std::time::Duration::ZERO,
     segment_bytes: 4096,
+    memory_bytes: usize::MAX,
 };
 
 /// A message of shard `origin`; `number` tells it from others.
@@ -81,7 +82,7 @@ pub fn describe(image: Image) -> String {
         for (order, delivery) in session.deliveries {
             let content = delivery
                 .content
-                .map(|content| (show(&content.message), content.qos, content.retain, content.identifiers));
+                .map(|content| (show(body(&content.body)), content.qos, content.retain, content.identifiers));
             let (identifier, ticket) = (delivery.packet_identifier, delivery.ticket);
             writeln!(text, "  {order} {content:?} {identifier:?} {ticket:?}").unwrap();
         }
@@ -116,4 +117,12 @@ pub fn show(message: &ApplicationMessage) -> String {
         message.forwarded(),
         String::from_utf8_lossy(message.payload()),
     )
+}
+
+/// The message, which is in memory: there is enough of it here.
+fn body(body: &BodyImage) -> &ApplicationMessage {
+    match body {
+        BodyImage::Here(message) => message,
+        BodyImage::Stored { .. } => panic!("the memory of tests suffices"),
+    }
 }
