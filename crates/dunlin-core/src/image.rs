@@ -97,6 +97,8 @@ pub enum Holder {
     Session(SessionNumber),
     /// A shared group.
     Group(GroupNumber),
+    /// The message's topic, which has it as its Retained Message, or has had a later one.
+    Topic,
 }
 
 /// A QoS 2 publication that not all shards may have recorded their part of.
@@ -207,12 +209,7 @@ impl Image {
                 self.unrouted.insert(message.id, Unrouted { message, had: HashSet::new() });
             }
             Record::Routed { id } => drop(self.unrouted.remove(&id)),
-            Record::Retained { message } if message.payload().is_empty() => {
-                self.retained.remove(message.topic());
-            }
-            Record::Retained { message } => {
-                self.retained.insert(message.topic().into(), (message, recorded_in));
-            }
+            Record::Retained { message } => self.apply_retained(message, recorded_in),
             Record::WillSet { session, message, expiry_s, delay_s } => {
                 self.session(session).will = Some(Box::new(Will { message, expiry_s, delay_s }));
             }
@@ -245,6 +242,19 @@ impl Image {
         // Said again, it does not take the Packet Identifier back.
         delivery.content = Some(content);
         (delivery.ticket, delivery.recorded_in) = (ticket, recorded_in);
+    }
+
+    fn apply_retained(&mut self, message: Arc<ApplicationMessage>, recorded_in: Segment) {
+        for unrouted in self.unrouted.values_mut() {
+            if unrouted.message.id <= message.id && unrouted.message.topic() == message.topic() {
+                unrouted.had.insert(Holder::Topic);
+            }
+        }
+        if message.payload().is_empty() {
+            self.retained.remove(message.topic());
+        } else {
+            self.retained.insert(message.topic().into(), (message, recorded_in));
+        }
     }
 
     fn note_holder(&mut self, id: MessageId, holder: Holder) {

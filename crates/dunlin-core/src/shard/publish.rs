@@ -329,7 +329,7 @@ impl Shard {
             }
             self.route_to_group(now, index, publication, &mut routed.barrier);
         }
-        if publication.retain {
+        if publication.retain && reach.includes(|| Some(Holder::Topic)) {
             self.retain(now, publication);
         }
         if let Reach::Everywhere = reach {
