@@ -41,6 +41,9 @@ pub(crate) struct Vacating {
 impl Shard {
     /// The store wants to forget all segments before this one.
     pub fn handle_vacate(&mut self, before: Segment) {
+        // The log is there at least. What is staged from here on must not be taken for older, or the body it
+        // refers to would be left in a segment that goes.
+        self.clients.journal.set_segment(before);
         let retained = String::new();
         self.vacating =
             Some(Vacating { before, session: 0, order: 0, is_described: false, retained, group: 0 });
