@@ -152,7 +152,9 @@ impl Shard {
             }
             Owed::Publish(packet_identifier) => {
                 let session = connection.session;
-                self.clients.send_owed_publication(now, session, key, packet_identifier);
+                if !self.clients.send_owed_publication(now, session, key, packet_identifier) {
+                    self.pump(now, session);
+                }
             }
             Owed::PubAck(packet_identifier, reason_code) => {
                 connection.inbound_outstanding = connection.inbound_outstanding.saturating_sub(1);
