@@ -69,6 +69,10 @@ impl Shard {
     pub fn handle_durable(&mut self, now: Timestamp, position: Position, segment: Segment) {
         self.clients.journal.set_durable(position);
         self.clients.journal.set_segment(segment);
+        if !self.ended_sessions.is_empty() {
+            let journal = &self.clients.journal;
+            self.ended_sessions.retain(|_, position| !journal.is_durable(*position));
+        }
         while let Some((position, key)) = self.clients.waiting_durable.front().copied() {
             if !self.clients.journal.is_durable(position) {
                 break;

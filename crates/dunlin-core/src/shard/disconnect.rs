@@ -218,6 +218,10 @@ impl Shard {
             }
             if let Some(session) = value.number {
                 self.clients.journal.stage(|| Record::SessionEnded { session });
+                let position = self.clients.journal.position();
+                if !self.clients.journal.is_durable(position) {
+                    self.ended_sessions.insert(value.identifier_hash, position);
+                }
             }
         }
     }
