@@ -52,6 +52,8 @@ fn every_seed_keeps_every_promise() {
                 all.connections += figures.connections;
                 all.shared_arrivals += figures.shared_arrivals;
                 all.resent += figures.resent;
+                all.crashes += figures.crashes;
+                all.vacated += figures.vacated;
                 all.obligations += figures.obligations;
             }
             Err(complaint) => {
@@ -62,8 +64,15 @@ fn every_seed_keeps_every_promise() {
         }
     }
     println!(
-        "{seeds:?}: {} messages, {} arrivals ({} shared, {} resent, {} owed), {} connections",
-        all.publications, all.arrivals, all.shared_arrivals, all.resent, all.obligations, all.connections
+        "{seeds:?}: {} messages, {} arrivals ({} shared, {} resent, {} owed), {} connections, {} crashes, {} times vacated",
+        all.publications,
+        all.arrivals,
+        all.shared_arrivals,
+        all.resent,
+        all.obligations,
+        all.connections,
+        all.crashes,
+        all.vacated
     );
     // A run in which nothing happens would keep every promise too.
     if seeds.end - seeds.start >= SEEDS {
@@ -72,6 +81,8 @@ fn every_seed_keeps_every_promise() {
                 && all.shared_arrivals > SEEDS as usize
                 && all.resent > SEEDS as usize / 2
                 && all.obligations > 4 * SEEDS as usize
+                && all.crashes > SEEDS as usize / 2
+                && all.vacated > SEEDS as usize / 4
         );
     }
 }
@@ -112,6 +123,23 @@ fn a_message_of_a_group_for_two_members_is_noticed() {
 #[test]
 fn an_acknowledgement_before_the_store_is_noticed() {
     is_noticed(Fault::AcknowledgeEarly, "left before its record was durable");
+}
+
+#[test]
+fn a_batch_that_a_crash_takes_back_is_noticed() {
+    is_noticed(Fault::ForgetBatch, "never came to client");
+    is_noticed(Fault::ForgetBatch, "is not there after a crash");
+}
+
+#[test]
+fn records_that_were_not_durable_when_the_store_said_so_are_missed_after_a_crash() {
+    is_noticed(Fault::LieAndCrash, "never came to client");
+    is_noticed(Fault::LieAndCrash, "is not there after a crash");
+}
+
+#[test]
+fn segments_that_go_before_they_are_vacated_are_missed_after_a_crash() {
+    is_noticed(Fault::DeleteEarly, "is not there after a crash");
 }
 
 #[test]
