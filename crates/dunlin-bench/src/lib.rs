@@ -30,6 +30,10 @@ mod subscriber;
 pub mod idle;
 pub mod relay;
 
+pub mod commits;
+pub mod disk;
+pub mod latency;
+
 pub mod broker;
 pub mod compare;
 mod cores;
