@@ -71,6 +71,8 @@ pub struct CommitFigures {
     pub commit: Latency,
     /// CPU time per record in microseconds, system calls included.
     pub cpu_us_per_record: f64,
+    /// The share of the time in which this thread had work and others had its core; 0 on a quiet machine.
+    pub wait_share: f64,
 }
 
 impl RawLoop {
@@ -92,7 +94,7 @@ impl RawLoop {
             latencies.record(committed - now);
             now = committed;
         }
-        let cpu = Process::this().cpu_time()?.since(&cpu_before).ran;
+        let cpu = Process::this().cpu_time()?.since(&cpu_before);
         let commit =
             latencies.sum_up().ok_or_else(|| Error::Usage("a raw loop needs a duration".to_owned()))?;
         let measured_s = (now - started).as_secs_f64();
@@ -105,7 +107,8 @@ impl RawLoop {
             commits_per_s: commit.count as f64 / measured_s,
             records_per_s: records / measured_s,
             commit,
-            cpu_us_per_record: cpu.as_secs_f64() * 1e6 / records,
+            cpu_us_per_record: cpu.ran.as_secs_f64() * 1e6 / records,
+            wait_share: cpu.waited.as_secs_f64() / measured_s,
         })
     }
 }

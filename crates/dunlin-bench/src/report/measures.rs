@@ -60,6 +60,7 @@ const RATE: &str = "messages/s";
 const WAIT_P50: &str = "acknowledged or committed, p50";
 const WAIT_P99: &str = "acknowledged or committed, p99";
 const COST: &str = "CPU per message";
+const DISTURBED: &str = "disturbed";
 
 fn of_traffic(figures: &TrafficFigures) -> Vec<Measure> {
     let Some(acknowledged) = figures.acknowledged else { return Vec::new() };
@@ -72,7 +73,7 @@ fn of_traffic(figures: &TrafficFigures) -> Vec<Measure> {
     rows.extend(figures.broker_cpu_share.map(|share| Unit::Share.of("broker core", share)));
     rows.push(Unit::Share.of("generator core", figures.generator_cpu_share));
     let disturbed = figures.generator_wait_share.max(figures.broker_wait_share.unwrap_or_default());
-    rows.push(Unit::Share.of("disturbed", disturbed));
+    rows.push(Unit::Share.of(DISTURBED, disturbed));
     rows.push(Unit::Fault.of("lost", figures.lost as f64));
     rows.push(Unit::Fault.of("repeated", figures.repeated as f64));
     rows
@@ -84,6 +85,8 @@ fn of_commits(figures: &CommitFigures) -> Vec<Measure> {
         Unit::Wait.of(WAIT_P50, figures.commit.p50_us),
         Unit::Wait.of(WAIT_P99, figures.commit.p99_us),
         Unit::Cost.of(COST, figures.cpu_us_per_record),
+        Unit::Share.of(DISTURBED, figures.wait_share),
+        Unit::Count.of("commits/s", figures.commits_per_s),
     ]
 }
 
@@ -180,8 +183,8 @@ pub(super) fn rows(compared: &ComparedScenario) -> Vec<Vec<String>> {
     }
     let mut rows = vec![heading];
     let Some(first) = all.first() else { return rows };
-    for name in first.iter().flatten().map(|measure| (measure.name, measure.unit)).fold(Vec::new(), unique) {
-        let (name, unit) = name;
+    let of_all = all.iter().flatten().flatten().map(|measure| (measure.name, measure.unit));
+    for (name, unit) in of_all.fold(Vec::new(), unique) {
         let mut row = vec![name.to_owned()];
         for (index, contender) in all.iter().enumerate() {
             let values = values_of(contender, name);
@@ -310,6 +313,7 @@ mod tests {
             records_per_s,
             commit: Latency { p50_us: 1.0, p99_us: 2.0, max_us: 3.0, count: 4 },
             cpu_us_per_record,
+            wait_share: 0.0,
         })
     }
 

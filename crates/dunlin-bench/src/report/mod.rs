@@ -20,7 +20,7 @@ mod measures;
 mod numbers;
 
 pub use document::{Document, Section};
-use numbers::{significant, thousands};
+use numbers::{percent, significant, thousands};
 
 /// The machine that a comparison ran on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,12 +72,13 @@ pub fn one_line(figures: &Figures) -> String {
 pub fn commits_in_a_line(figures: &CommitFigures) -> String {
     let CommitFigures { commits_per_s, records_per_s, commit, .. } = figures;
     format!(
-        "{} commits/s, {} records/s, commit p50 {} µs, p99 {} µs, {} µs CPU per record",
+        "{} commits/s, {} records/s, commit p50 {} µs, p99 {} µs, {} µs CPU per record, disturbed {}",
         thousands(*commits_per_s),
         thousands(*records_per_s),
         thousands(commit.p50_us),
         thousands(commit.p99_us),
-        significant(figures.cpu_us_per_record)
+        significant(figures.cpu_us_per_record),
+        percent(figures.wait_share)
     )
 }
 
