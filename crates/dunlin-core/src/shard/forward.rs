@@ -7,21 +7,22 @@
 //!
 //! ```text
 //!   received ──> Routing, what this shard does with it, Received: one turn, durable as a whole
-//!      peers are told ──> each records its part: one turn each, durable after the first, since it came later
+//!      peers are told ──> each records its part and RoutedTo: one turn each, durable after the first
 //!         all have applied it, durably ──> PUBREC (a Will has none); Routed is recorded
 //! ```
 //!
-//! Whoever recovers and finds Routing without Routed tells everybody again, except those whose records, all of
-//! which come behind Routing, say that they have had it ([`Unrouted`]).
+//! Whoever recovers and finds Routing without Routed tells everybody again, except who was at home on a shard
+//! that had done its part ([`Unrouted`]), whatever number of shards there is now. A subscription made on such a
+//! shard later than the publication thus does not get it either.
 
 use super::Shard;
-use crate::image::{Holder, Unrouted};
+use crate::image::{Home, Unrouted};
 use crate::journal::{Record, Segment};
 use crate::message::{ApplicationMessage, MessageId, Publication};
 use crate::peer::PeerMessage;
 use crate::router::Target;
 use crate::time::Timestamp;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Publications that are not known to be everywhere yet.
@@ -63,8 +64,8 @@ impl Shard {
         let is_for_peers = publication.retain
             || self.router.matches(publication.topic).any(|found| matches!(found.target(), Target::Peer(_)));
         if is_for_peers {
-            let message = publication.keep();
-            self.clients.journal.stage(|| Record::Routing { message });
+            let (message, from) = (publication.keep(), self.home());
+            self.clients.journal.stage(|| Record::Routing { message, from });
         }
         is_for_peers
     }
@@ -95,12 +96,13 @@ impl Shard {
 
     /// Tells everybody of what recovery found, except those who have had it.
     pub(super) fn forward_unrouted(&mut self, now: Timestamp) {
-        for Unrouted { message, had } in std::mem::take(&mut self.forwards.unrouted) {
-            let had = Arc::new(had);
-            self.route_again(now, &message, &had);
+        for unrouted in std::mem::take(&mut self.forwards.unrouted) {
+            let (message, known) = (unrouted.message.clone(), Arc::new(unrouted));
+            self.route_exactly(now, &message, Some(&known));
             for peer in self.peers.others() {
+                let (message, known) = (message.clone(), Some(known.clone()));
                 if let Some(link) = self.peers.link(peer) {
-                    link.stage(PeerMessage::PublishAgain { message: message.clone(), had: had.clone() });
+                    link.stage(PeerMessage::PublishExactly { message, known });
                 }
             }
             let barrier = self.barrier_of_all().peers.into_vec();
@@ -111,35 +113,42 @@ impl Shard {
         self.record_routed();
     }
 
-    /// Routes a publication here that some may have had.
-    pub(super) fn route_again(
+    /// Does this shard's part of a publication that nobody would send again, and records that it is done.
+    pub(super) fn route_exactly(
         &mut self,
         now: Timestamp,
         message: &Arc<ApplicationMessage>,
-        had: &HashSet<Holder>,
+        known: Option<&Unrouted>,
     ) {
         self.last_message_at = self.last_message_at.max(message.id.received_at);
-        self.route(now, &mut Publication::of(message), Reach::HereBut(had));
+        let reach = known.map_or(Reach::Here, Reach::HereBut);
+        self.route(now, &mut Publication::of(message), reach);
+        let (id, home) = (message.id, self.home());
+        self.clients.journal.stage(|| Record::RoutedTo { id, home });
+    }
+
+    fn home(&self) -> Home {
+        Home { shard: self.peers.own, shards: self.peers.count() }
     }
 }
 
 /// Whom a publication is routed to.
 #[derive(Clone, Copy)]
 pub(super) enum Reach<'a> {
-    /// Everybody: it was published here.
-    Everywhere,
+    /// Everybody: it was published here. The flag says that nobody would send it again.
+    Everywhere { exactly: bool },
     /// Everybody on this shard: a peer has sent it.
     Here,
-    /// Everybody on this shard but these.
-    HereBut(&'a HashSet<Holder>),
+    /// Everybody on this shard who has not had it before a restart.
+    HereBut(&'a Unrouted),
 }
 
 impl Reach<'_> {
-    /// Whether somebody who can be recorded gets it.
-    pub fn includes(self, holder: impl FnOnce() -> Option<Holder>) -> bool {
+    /// Whether a Session, a group or a topic of this name gets it.
+    pub fn includes<'n>(self, name: impl FnOnce() -> Option<&'n str>) -> bool {
         match self {
-            Self::Everywhere | Self::Here => true,
-            Self::HereBut(had) => holder().is_none_or(|holder| !had.contains(&holder)),
+            Self::Everywhere { .. } | Self::Here => true,
+            Self::HereBut(known) => name().is_none_or(|name| !known.done.iter().any(|home| home.has(name))),
         }
     }
 }

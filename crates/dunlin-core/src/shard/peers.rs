@@ -99,7 +99,10 @@ impl Shard {
                 self.route(now, &mut Publication::of(&message), Reach::Here);
                 self.hold_up(now, from);
             }
-            PeerMessage::PublishAgain { message, had } => self.route_again(now, &message, &had),
+            PeerMessage::PublishExactly { message, known } => {
+                self.route_exactly(now, &message, known.as_deref());
+                self.hold_up(now, from);
+            }
             PeerMessage::Interest { filter, is_added: true } => {
                 self.router.insert(&filter, Target::Peer(from), ROUTE_ONLY);
             }

@@ -227,7 +227,7 @@ impl World {
         let count = count.min(self.mail[place].len());
         for message in self.mail[place].drain(..count).collect::<Vec<_>>() {
             let published = match &message {
-                PeerMessage::Publish(message) | PeerMessage::PublishAgain { message, .. } => {
+                PeerMessage::Publish(message) | PeerMessage::PublishExactly { message, .. } => {
                     Some(message.clone())
                 }
                 _ => None,
