@@ -145,8 +145,8 @@ pub struct ShardImage {
     pub retained: Arc<Vec<(Arc<ApplicationMessage>, Segment)>>,
     /// The log has nothing before this.
     pub first_segment: Segment,
-    /// Publications that are to be routed again, by the first shard.
-    pub unrouted: Vec<Unrouted>,
+    /// Publications that are to be routed again.
+    pub unrouted: Arc<Vec<Unrouted>>,
     /// Numbers up to here may have been used.
     pub number_max: u64,
     /// No later message was taken in.
@@ -348,8 +348,9 @@ impl Image {
             .collect();
         let mut unrouted: Vec<Unrouted> = std::mem::take(&mut self.unrouted).into_values().collect();
         unrouted.sort_by_key(|unrouted| unrouted.message.id);
-        if let Some(first) = parts.first_mut() {
-            first.unrouted = unrouted;
+        let unrouted = Arc::new(unrouted);
+        for part in &mut parts {
+            part.unrouted = Arc::clone(&unrouted);
         }
         self.restore_groups(&mut parts);
         for (number, mut session) in self.sessions {

@@ -12,7 +12,6 @@
 
 use crate::group::Ticket;
 use crate::identity::ShardId;
-use crate::image::Unrouted;
 use crate::journal::Position;
 use crate::message::ApplicationMessage;
 use crate::router::Subscription;
@@ -26,12 +25,9 @@ pub enum PeerMessage {
     /// A message that the receiver's subscribers, groups or retained tree want; the receiver expands it.
     Publish(Arc<ApplicationMessage>),
     /// The same for a message that nobody would send again: the receiver records that it has done its part.
-    PublishExactly {
-        /// The message.
-        message: Arc<ApplicationMessage>,
-        /// What recovery knows of it, if it is told again after a restart.
-        known: Option<Arc<Unrouted>>,
-    },
+    PublishExactly(Arc<ApplicationMessage>),
+    /// The receiver must have done its part of what recovery found under way.
+    RouteRecovered,
     /// The sender has its first subscriber for this filter, or has lost its last.
     Interest {
         /// The filter.
@@ -158,7 +154,7 @@ impl Link {
             self.sent += 1;
         }
         if let PeerMessage::Publish(message)
-        | PeerMessage::PublishExactly { message, .. }
+        | PeerMessage::PublishExactly(message)
         | PeerMessage::GroupDeliver { message, .. } = &message
         {
             let size = message.size_bytes() + AHEAD_OVERHEAD_BYTES;

@@ -11,9 +11,9 @@
 //!         all have applied it, durably ──> PUBREC (a Will has none); Routed is recorded
 //! ```
 //!
-//! Whoever recovers and finds Routing without Routed tells everybody again, except who was at home on a shard
-//! that had done its part ([`Unrouted`]), whatever number of shards there is now. A subscription made on such a
-//! shard later than the publication thus does not get it either.
+//! After a crash, what has Routing and no Routed is routed again by every shard, before anything else, except to
+//! who was at home on a shard that had done its part ([`Unrouted`]), whatever number of shards there is now. A
+//! subscription made on such a shard later than the publication thus does not get it either.
 
 use super::Shard;
 use crate::image::{Home, Unrouted};
@@ -29,8 +29,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Forwards {
     told: VecDeque<Forward>,
-    /// What recovery found under way. It is told as soon as all shards are there.
-    unrouted: Vec<Unrouted>,
+    /// What recovery found under way, and what this shard has not done its part of yet.
+    unrouted: Arc<Vec<Unrouted>>,
 }
 
 #[derive(Debug)]
@@ -90,21 +90,30 @@ impl Shard {
     }
 
     /// Takes up what was under way when the process ended.
-    pub(super) fn restore_forwards(&mut self, unrouted: Vec<Unrouted>) {
+    pub(super) fn restore_forwards(&mut self, unrouted: Arc<Vec<Unrouted>>) {
         self.forwards.unrouted = unrouted;
     }
 
-    /// Tells everybody of what recovery found, except those who have had it.
-    pub(super) fn forward_unrouted(&mut self, now: Timestamp) {
-        for unrouted in std::mem::take(&mut self.forwards.unrouted) {
-            let (message, known) = (unrouted.message.clone(), Arc::new(unrouted));
-            self.route_exactly(now, &message, Some(&known));
-            for peer in self.peers.others() {
-                let (message, known) = (message.clone(), Some(known.clone()));
-                if let Some(link) = self.peers.link(peer) {
-                    link.stage(PeerMessage::PublishExactly { message, known });
-                }
+    /// Does this shard's part of what recovery found under way. Called before anything else is published here, so
+    /// that nothing overtakes it, and after the peers have told what they want.
+    pub(super) fn route_recovered(&mut self, now: Timestamp) {
+        if self.forwards.unrouted.is_empty() {
+            return;
+        }
+        let unrouted = std::mem::take(&mut self.forwards.unrouted);
+        for unrouted in &*unrouted {
+            self.route_exactly(now, &unrouted.message, Reach::HereBut(unrouted));
+        }
+        // One shard sees to it that all have done so.
+        if self.peers.own > 0 {
+            return;
+        }
+        for peer in self.peers.others() {
+            if let Some(link) = self.peers.link(peer) {
+                link.stage(PeerMessage::RouteRecovered);
             }
+        }
+        for Unrouted { message, .. } in &*unrouted {
             let barrier = self.barrier_of_all().peers.into_vec();
             // It began before everything that this life of the process records.
             let recorded_in = Segment::default();
@@ -118,10 +127,9 @@ impl Shard {
         &mut self,
         now: Timestamp,
         message: &Arc<ApplicationMessage>,
-        known: Option<&Unrouted>,
+        reach: Reach<'_>,
     ) {
         self.last_message_at = self.last_message_at.max(message.id.received_at);
-        let reach = known.map_or(Reach::Here, Reach::HereBut);
         self.route(now, &mut Publication::of(message), reach);
         let (id, home) = (message.id, self.home());
         self.clients.journal.stage(|| Record::RoutedTo { id, home });

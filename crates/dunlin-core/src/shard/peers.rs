@@ -90,6 +90,9 @@ impl Shard {
     }
 
     fn apply(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
+        if matches!(message, PeerMessage::Publish(_) | PeerMessage::PublishExactly(_)) {
+            self.route_recovered(now);
+        }
         let member = |session| MemberId { shard: from, session };
         match message {
             PeerMessage::Publish(message) => {
@@ -99,10 +102,11 @@ impl Shard {
                 self.route(now, &mut Publication::of(&message), Reach::Here);
                 self.hold_up(now, from);
             }
-            PeerMessage::PublishExactly { message, known } => {
-                self.route_exactly(now, &message, known.as_deref());
+            PeerMessage::PublishExactly(message) => {
+                self.route_exactly(now, &message, Reach::Here);
                 self.hold_up(now, from);
             }
+            PeerMessage::RouteRecovered => self.route_recovered(now),
             PeerMessage::Interest { filter, is_added: true } => {
                 self.router.insert(&filter, Target::Peer(from), ROUTE_ONLY);
             }

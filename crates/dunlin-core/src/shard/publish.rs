@@ -342,7 +342,7 @@ impl Shard {
                 let message = publication.keep();
                 if let Some(link) = self.peers.link(peer) {
                     let message = match exactly {
-                        true => PeerMessage::PublishExactly { message, known: None },
+                        true => PeerMessage::PublishExactly(message),
                         false => PeerMessage::Publish(message),
                     };
                     let sequence = link.stage(message);

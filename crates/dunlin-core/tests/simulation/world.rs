@@ -227,13 +227,13 @@ impl World {
         let count = count.min(self.mail[place].len());
         for message in self.mail[place].drain(..count).collect::<Vec<_>>() {
             let published = match &message {
-                PeerMessage::Publish(message) | PeerMessage::PublishExactly { message, .. } => {
-                    Some(message.clone())
-                }
+                PeerMessage::Publish(message) | PeerMessage::PublishExactly(message) => Some(message.clone()),
                 _ => None,
             };
             self.trace(|| match &message {
-                PeerMessage::Publish(message) | PeerMessage::GroupDeliver { message, .. } => {
+                PeerMessage::Publish(message)
+                | PeerMessage::PublishExactly(message)
+                | PeerMessage::GroupDeliver { message, .. } => {
                     format!(
                         "shard {from} -> {to}: message {:?} {:?}",
                         self.history.recognise(message.payload()),

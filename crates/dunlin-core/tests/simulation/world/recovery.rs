@@ -91,6 +91,8 @@ impl World {
             })
         };
         let will = |session: &SessionImage| session.will.as_ref().is_some_and(|will| is_gone(&will.message));
+        // One that has expired is nobody's any more.
+        let is_lost = |message: &ApplicationMessage| is_gone(message) && !message.is_expired(self.now);
         for part in parts {
             let sessions = || part.sessions.iter().map(|(.., session)| session);
             let kept = part.groups.iter().flat_map(|group| group.waiting.iter().chain(&group.lent));
@@ -98,7 +100,7 @@ impl World {
                 ("message of a Session", sessions().any(deliveries)),
                 ("Will", sessions().any(will)),
                 ("message of a group", kept.into_iter().any(|waiting| is_gone(&waiting.message))),
-                ("Retained Message", part.retained.iter().any(|(message, _)| is_gone(message))),
+                ("Retained Message", part.retained.iter().any(|(message, _)| is_lost(message))),
             ];
             for (what, _) in found.iter().filter(|(_, is_gone)| *is_gone) {
                 self.history.complain(format!("a {what} was vacated without its body"));
@@ -224,7 +226,7 @@ impl World {
     fn judge_will(&mut self, client: usize, expectation: &Expectation, found: Option<usize>) {
         let wire = expectation.wire.map(|wire| &self.wires[wire]);
         // A client whose DISCONNECT has come and whose connection has not ended may have its Will or not.
-        let is_leaving = |wire: &Wire| wire.left_at.is_some() && expectation.absent_since.is_none();
+        let is_leaving = |wire: &Wire| wire.left_at.is_some() && wire.closed.is_none();
         if wire.is_some_and(|wire| !wire.is_known || is_leaving(wire)) {
             return;
         }
