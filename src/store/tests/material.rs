@@ -4,7 +4,7 @@ use crate::store::{Batch, StoreOptions};
 use dunlin_codec::QoS;
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
-use dunlin_core::image::Image;
+use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::Identifiers;
@@ -71,8 +71,12 @@ pub fn batch(shard: ShardId, end: u64, segment: Segment, records: Vec<Record>) -
 
 /// Everything in an image, as text with a line for each thing; where it is recorded does not count.
 pub fn describe(image: Image) -> String {
+    describe_part(image.split(1).pop().unwrap())
+}
+
+/// The same of a part.
+pub fn describe_part(part: ShardImage) -> String {
     let mut text = String::new();
-    let [part] = <[_; 1]>::try_from(image.split(1)).unwrap();
     for (number, client, session) in part.sessions {
         let (user, expiry, away) = (session.user_name, session.expiry, session.away_since);
         writeln!(text, "{number:?} {client} {user:?} {expiry:?} {away:?}").unwrap();

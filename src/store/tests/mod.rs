@@ -4,7 +4,12 @@
 //! `vacating.rs` and `failing.rs` what must hold when it does not. All but `thread.rs` drive the log without
 //! its thread and without time.
 
-mod log;
 mod material;
+mod random;
+mod simulated_disk;
+mod model;
+mod world;
+mod log;
+mod power_cut;
 mod records;
 mod thread;
