@@ -137,6 +137,7 @@ impl Driver {
                     }
                 }
                 Output::Vacated { before } => self.worker.store_vacated(before),
+                Output::Load { .. } => {}
                 Output::Refused { connection, reason_code, topic } => {
                     if let Some(link) = self.worker.link(connection) {
                         link.description.refused(reason_code, &topic);

@@ -58,13 +58,27 @@ pub struct DeliveryImage {
 #[derive(Debug)]
 pub struct ContentImage {
     /// The message.
-    pub message: Arc<ApplicationMessage>,
+    pub body: BodyImage,
     /// At which QoS.
     pub qos: QoS,
     /// With which RETAIN flag.
     pub retain: bool,
     /// With which Subscription Identifiers.
     pub identifiers: Identifiers,
+}
+
+/// The body of a message, or where it is.
+#[derive(Clone, Debug)]
+pub enum BodyImage {
+    /// In memory.
+    Here(Arc<ApplicationMessage>),
+    /// In the store alone, because there is no memory for it.
+    Stored {
+        /// Where ([`ApplicationMessage::location`]).
+        location: u64,
+        /// Bytes of the message in memory.
+        size_bytes: u32,
+    },
 }
 
 /// A durable shared group.
@@ -146,10 +160,8 @@ impl Image {
                 self.session(session).subscriptions.remove(&filter);
             }
             Record::Queued { session, order, message, qos, retain, identifiers, ticket } => {
-                let delivery = self.session(session).deliveries.entry(order).or_default();
-                // Said again, it does not take the Packet Identifier back.
-                delivery.content = Some(ContentImage { message, qos, retain, identifiers });
-                (delivery.ticket, delivery.recorded_in) = (ticket, recorded_in);
+                let content = ContentImage { body: BodyImage::Here(message), qos, retain, identifiers };
+                self.apply_queued(session, order, content, ticket, recorded_in);
             }
             Record::Sent { session, order, packet_identifier } => {
                 if let Some(delivery) = self.session(session).deliveries.get_mut(&order) {
@@ -185,6 +197,51 @@ impl Image {
             Record::GroupTaken { group, sequence } => drop(self.group(group).messages.remove(&sequence)),
             Record::GroupEnded { group } => drop(self.groups.remove(&group)),
         }
+    }
+
+    /// Applies [`Record::Queued`], whose message need not be in memory; the log has both in this segment or later.
+    pub fn apply_queued(
+        &mut self,
+        session: SessionNumber,
+        order: u64,
+        content: ContentImage,
+        ticket: Option<(GroupNumber, u64)>,
+        recorded_in: Segment,
+    ) {
+        self.first_segment.get_or_insert(recorded_in);
+        let delivery = self.session(session).deliveries.entry(order).or_default();
+        // Said again, it does not take the Packet Identifier back.
+        delivery.content = Some(content);
+        (delivery.ticket, delivery.recorded_in) = (ticket, recorded_in);
+    }
+
+    /// Reads the bodies of the messages that were in flight, which must be in memory. Those that cannot be read
+    /// are dropped, and counted.
+    pub fn load_in_flight(
+        &mut self,
+        mut read: impl FnMut(u64, u32) -> Option<Arc<ApplicationMessage>>,
+    ) -> usize {
+        let mut unreadable = 0;
+        for session in self.sessions.values_mut() {
+            session.deliveries.retain(|_, delivery| {
+                let Some(content) =
+                    delivery.content.as_mut().filter(|_| delivery.packet_identifier.is_some())
+                else {
+                    return true;
+                };
+                if let BodyImage::Stored { location, size_bytes } = content.body {
+                    match read(location, size_bytes) {
+                        Some(message) => content.body = BodyImage::Here(message),
+                        None => {
+                            unreadable += 1;
+                            return false;
+                        }
+                    }
+                }
+                true
+            });
+        }
+        unreadable
     }
 
     fn session(&mut self, session: SessionNumber) -> &mut SessionImage {

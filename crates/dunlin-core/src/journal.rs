@@ -313,6 +313,11 @@ impl Journal {
         self.staged.clear();
     }
 
+    /// Whether it has.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
     /// Whether publishers run too far ahead of the store.
     #[inline]
     pub fn is_behind(&self) -> bool {

@@ -303,7 +303,7 @@ impl Pair {
             Enqueued::Refused(dropped) => ("refused", dropped),
             Enqueued::Overflow(dropped) => ("overflow", dropped),
         };
-        assert_eq!((outcome, dropped.iter().map(number_of).collect()), expected);
+        assert_eq!((outcome, dropped.iter().map(|finished| finished.order).collect()), expected);
     }
 
     fn pump(&mut self, packets: usize) {

@@ -77,6 +77,8 @@ impl Shard {
             self.release(now, key);
         }
         self.resume_slowed_by_store();
+        self.clients.close_waiting();
+        self.clients.give_up_bodies();
         while let Some((position, peer, received)) = self.waiting_applied.front().copied() {
             if !self.clients.journal.is_durable(position) {
                 break;

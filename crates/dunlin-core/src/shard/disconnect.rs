@@ -95,6 +95,7 @@ impl Shard {
         self.clients.begin_close(key, cause);
         self.caught_up(key);
         self.leave(now, session, key);
+        self.clients.finish_close(key, cause);
     }
 
     /// The Session loses its connection.

@@ -35,6 +35,7 @@ mod publish;
 mod acknowledge;
 mod subscribe;
 mod retain;
+mod load;
 mod vacate;
 mod restore;
 mod shared;
@@ -292,7 +293,7 @@ impl Shard {
             return;
         }
         if let Some((session, value)) = self.clients.session_of(connection)
-            && (value.outbound.queued_messages() > 0
+            && (!value.outbound.queue().is_empty()
                 || value.outbound.owes_resend()
                 || value.is_busy
                 || !value.retained.is_empty())
@@ -368,6 +369,7 @@ impl Shard {
         if state == StoreState::Failed {
             self.clients.journal.fail();
             self.resume_slowed_by_store();
+            self.clients.close_waiting();
         }
     }
 

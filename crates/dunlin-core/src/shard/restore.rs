@@ -13,10 +13,10 @@ use super::retain::Kept;
 use super::shared::ROUTE_ONLY;
 use crate::group::{Group, GroupId, Ticket};
 use crate::identity::{ClientIdentifier, Identity, ShardId};
-use crate::image::{ContentImage, DeliveryImage, RestoredGroup, SessionImage, ShardImage};
+use crate::image::{BodyImage, ContentImage, DeliveryImage, RestoredGroup, SessionImage, ShardImage};
 use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
 use crate::router::{Subscription, Target};
-use crate::session::{Delivery, Finished, Restored, Session};
+use crate::session::{Delivery, Finished, Place, Restored, Session, StoredDelivery};
 use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -141,6 +141,7 @@ fn restored(
     group_owners: &HashMap<GroupNumber, ShardId>,
 ) -> Option<Restored> {
     let DeliveryImage { content, packet_identifier, ticket, recorded_in } = delivery;
+    let delivery_segment = recorded_in;
     let recorded_in = Some(recorded_in);
     // A message of a group that has ended is the member's own.
     let ticket = ticket.and_then(|(number, sequence)| {
@@ -148,12 +149,26 @@ fn restored(
         Some(Box::new(Ticket { group: GroupId { owner, number }, sequence }))
     });
     match (content, packet_identifier) {
-        (Some(ContentImage { message, qos, retain, identifiers }), packet_identifier) => {
+        (Some(ContentImage { body: BodyImage::Here(message), qos, retain, identifiers }), begun) => {
             let delivery = Delivery { message, qos, retain, identifiers, ticket, order, recorded_in };
-            Some(match packet_identifier {
+            Some(match begun {
                 Some(packet_identifier) => Restored::Begun(packet_identifier, delivery),
                 None => Restored::Waiting(delivery),
             })
+        }
+        (
+            Some(ContentImage { body: BodyImage::Stored { location, size_bytes }, qos, retain, identifiers }),
+            _,
+        ) => {
+            let identifier = identifiers.as_slice().first().copied().unwrap_or(0);
+            let place = Place { order, location, size_bytes: size_bytes as usize };
+            Some(Restored::Stored(StoredDelivery {
+                place,
+                qos,
+                retain,
+                identifier,
+                recorded_in: delivery_segment,
+            }))
         }
         (None, Some(packet_identifier)) => {
             Some(Restored::Released(packet_identifier, Finished { order, recorded_in, ticket }))

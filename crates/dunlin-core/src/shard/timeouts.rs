@@ -10,8 +10,7 @@ use crate::timers::Timer;
 impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let goes_on =
-            !self.retained_continues.is_empty() || self.peers.have_work() || self.vacating.is_some();
+        let goes_on = !self.retained_continues.is_empty() || self.peers.have_work() || self.can_vacate();
         if goes_on { Some(Timestamp::ZERO) } else { self.clients.timers.next_deadline() }
     }
 

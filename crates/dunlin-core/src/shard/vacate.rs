@@ -32,6 +32,8 @@ pub(crate) struct Vacating {
     order: u64,
     /// Whether the rest of that Session is done.
     is_described: bool,
+    /// Messages of that Session are being read.
+    is_waiting: bool,
     /// Where the walk over the Retained Messages is.
     retained: String,
     /// The slot of the group that comes next.
@@ -42,12 +44,39 @@ impl Shard {
     /// The store wants to forget all segments before this one.
     pub fn handle_vacate(&mut self, before: Segment) {
         let retained = String::new();
-        self.vacating =
-            Some(Vacating { before, session: 0, order: 0, is_described: false, retained, group: 0 });
+        let start = Vacating {
+            before,
+            session: 0,
+            order: 0,
+            is_described: false,
+            is_waiting: false,
+            retained,
+            group: 0,
+        };
+        self.vacating = Some(start);
+    }
+
+    /// Whether the walk has something to do now. It does not run further ahead of the store than publishers.
+    pub(super) fn can_vacate(&self) -> bool {
+        self.vacating.as_ref().is_some_and(|vacating| !vacating.is_waiting)
+            && !self.clients.journal.is_behind()
+    }
+
+    /// Messages of a Session have been read, from this place on. If the walk has waited for them, it goes on
+    /// there.
+    pub(super) fn vacating_goes_on(&mut self, session: Key, from: u64) {
+        if let Some(vacating) = self.vacating.as_mut().filter(|vacating| vacating.session == session.index)
+            && std::mem::take(&mut vacating.is_waiting)
+        {
+            vacating.order = from;
+        }
     }
 
     /// One slice of the walk.
     pub(super) fn continue_vacating(&mut self) {
+        if !self.can_vacate() {
+            return;
+        }
         let Some(mut vacating) = self.vacating.take() else {
             return;
         };
@@ -74,15 +103,18 @@ impl Shard {
                 if !std::mem::replace(&mut vacating.is_described, true) {
                     self.describe_session(key, number, vacating.before);
                 }
-                match self.clients.say_again(key, number, vacating.order, vacating.before, budget) {
-                    Some(order) => {
-                        vacating.order = order;
-                        return false;
-                    }
-                    None => vacating.order = 0,
+                if let Some(order) =
+                    self.clients.say_again(key, number, vacating.order, vacating.before, budget)
+                {
+                    vacating.order = order;
+                    return false;
+                }
+                if self.clients.load_before(key, vacating.before) {
+                    vacating.is_waiting = true;
+                    return false;
                 }
             }
-            vacating.is_described = false;
+            (vacating.order, vacating.is_described) = (0, false);
             vacating.session += 1;
         }
         true
@@ -176,10 +208,13 @@ impl Clients {
         budget: &mut usize,
     ) -> Option<u64> {
         let segment = self.journal.segment();
+        let mut last_waiting = None;
+        let mut rest = None;
         let value = self.sessions.get_mut(key)?;
         for held in value.outbound.held(from) {
             if *budget == 0 {
-                return Some(held.order());
+                rest = Some(held.order());
+                break;
             }
             *budget -= 1;
             let is_old = |recorded_in: Option<Segment>| recorded_in.is_some_and(|place| place < before);
@@ -188,6 +223,7 @@ impl Clients {
                     delivery.recorded_in = Some(segment);
                     self.journal.stage(|| queued(session, delivery));
                     let order = delivery.order;
+                    last_waiting = packet_identifier.is_none().then_some(order).or(last_waiting);
                     if let Some(packet_identifier) = packet_identifier {
                         self.journal.stage(|| Record::Sent { session, order, packet_identifier });
                     }
@@ -200,6 +236,26 @@ impl Clients {
                 _ => {}
             }
         }
-        None
+        if let Some(order) = last_waiting {
+            self.note_queued(key, order);
+        }
+        rest
+    }
+
+    /// Has messages read that are in the store alone and must be said again. False if there are none.
+    fn load_before(&mut self, session: Key, before: Segment) -> bool {
+        let Some(value) = self.sessions.get_mut(session) else {
+            return false;
+        };
+        let queue = value.outbound.queue_mut();
+        if queue.is_loading() {
+            return true;
+        }
+        let places = queue.begin_loading_before(0, before);
+        let is_wanted = !places.is_empty();
+        if is_wanted {
+            self.outputs.push_back(Output::Load { session, places });
+        }
+        is_wanted
     }
 }

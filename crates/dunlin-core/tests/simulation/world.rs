@@ -150,7 +150,7 @@ impl World {
                     }
                 }
                 Output::Close { connection, cause } => self.close(shard, connection, cause),
-                Output::Vacated { .. } => {}
+                Output::Vacated { .. } | Output::Load { .. } => {}
                 // Only the log hears of it.
                 Output::Refused { reason_code, topic, .. } => {
                     self.history.complain(format!("a correct client was refused {topic}: {reason_code}"));
