@@ -42,12 +42,14 @@ mod space;
 mod reading;
 mod replay;
 mod bodies;
+mod body_reader;
 mod recovery;
 mod disk;
 mod thread;
 mod health;
 mod error;
 
+pub use body_reader::BodyReader;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StoreError;
 pub use health::StoreHealth;

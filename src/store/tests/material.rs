@@ -4,7 +4,7 @@ use crate::store::{Batch, StoreOptions};
 use dunlin_codec::QoS;
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
-use dunlin_core::image::{Image, ShardImage};
+use dunlin_core::image::{BodyImage, ContentImage, Image, ShardImage};
 use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::Identifiers;
@@ -85,7 +85,7 @@ pub fn describe_part(part: ShardImage) -> String {
         for (order, delivery) in session.deliveries {
             let content = delivery
                 .content
-                .map(|content| (show(&content.message), content.qos, content.retain, content.identifiers));
+                .map(|content| (show(&body(&content)), content.qos, content.retain, content.identifiers));
             let (identifier, ticket) = (delivery.packet_identifier, delivery.ticket);
             writeln!(text, "  {order} {content:?} {identifier:?} {ticket:?}").unwrap();
         }
@@ -105,6 +105,14 @@ pub fn describe_part(part: ShardImage) -> String {
     retained.sort();
     retained.iter().for_each(|message| writeln!(text, "retained {message}").unwrap());
     text
+}
+
+/// The message of a delivery, which is in memory here.
+pub fn body(content: &ContentImage) -> Arc<ApplicationMessage> {
+    match &content.body {
+        BodyImage::Here(message) => Arc::clone(message),
+        BodyImage::Stored { .. } => panic!("there is memory enough"),
+    }
 }
 
 /// A message as text.

@@ -5,7 +5,7 @@
 //! The first record of each batch says the number of the batch: a Session called the marker, whose user name
 //! is the number. It tells how far a recovered log goes.
 
-use super::material::{queued, removed};
+use super::material::{body, queued, removed};
 use super::random::Random;
 use crate::store::Event;
 use dunlin_codec::PacketIdentifier;
@@ -73,7 +73,7 @@ impl Shard {
             self.sessions_recorded_in = Some(image.first_segment);
             for (order, delivery) in &session.deliveries {
                 let content = delivery.content.as_ref().expect("nothing is released here");
-                let (message, is_sent) = (Arc::clone(&content.message), delivery.packet_identifier.is_some());
+                let (message, is_sent) = (body(content), delivery.packet_identifier.is_some());
                 queue.insert(*order, Waiting { message, is_sent, recorded_in: delivery.recorded_in });
                 self.next_order = self.next_order.max(order + 1);
             }
