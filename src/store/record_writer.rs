@@ -202,6 +202,12 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
+    /// Where fields go.
+    #[cfg(test)]
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        self.bytes
+    }
+
     /// A record with its kind and length around the fields.
     pub(super) fn record(&mut self, kind: u8, fields: impl FnOnce(&mut Self)) {
         self.bytes.push(kind);

@@ -11,5 +11,6 @@ mod model;
 mod world;
 mod log;
 mod power_cut;
+mod failing;
 mod records;
 mod thread;
