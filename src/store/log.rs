@@ -237,7 +237,7 @@ impl<D: Disk> Log<D> {
         if let Some(begins) = self.space.finished() {
             return Some(Pending { begins: Some(begins), ..Pending::new(now) });
         }
-        if let Some(before) = self.space.wanted(&self.segments, self.told.len() as u16) {
+        if let Some(before) = self.space.wanted(&self.segments, self.told.len() as u16, self.state) {
             // Whoever says something again should know where that is written.
             self.tell_segment();
             self.tell_all(Event::Vacate { before });

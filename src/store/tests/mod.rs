@@ -12,5 +12,6 @@ mod world;
 mod log;
 mod power_cut;
 mod failing;
+mod vacating;
 mod records;
 mod thread;

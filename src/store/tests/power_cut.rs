@@ -116,7 +116,7 @@ fn lives(seed: u64) -> Result<(), String> {
     };
     let shards = random.between(1, 4) as u16;
     let (payload_max, queue_max) = (random.pick(&[50, 500, 3000]), random.pick(&[1, 6, 30]));
-    let plan = Plan { shards, options, payload_max, queue_max };
+    let plan = Plan { shards, options, payload_max, queue_max, ..PLAN };
     let (mut disk, mut history) = (SimulatedDisk::default(), Vec::new());
     for _ in 0..random.between(2, 5) {
         let mut world = World::begin(plan, &disk, random.next(), history)?;

@@ -27,9 +27,14 @@ pub struct Plan {
     pub payload_max: usize,
     /// Messages that a Session keeps at most.
     pub queue_max: usize,
+    /// Topics of each shard that have a Retained Message, in the end.
+    pub topics: usize,
+    /// Whether shards say again what they are asked to.
+    pub vacates: bool,
 }
 
-pub const PLAN: Plan = Plan { shards: 2, options: SMALL, payload_max: 300, queue_max: 6 };
+pub const PLAN: Plan =
+    Plan { shards: 2, options: SMALL, payload_max: 300, queue_max: 6, topics: 5, vacates: true };
 
 /// Copies of the batches of each shard.
 pub type History = Vec<Vec<Vec<Record>>>;
@@ -49,6 +54,8 @@ pub struct World {
     pub state: StoreState,
     /// Passes that were begun.
     pub passes: usize,
+    /// The most bytes that were live.
+    pub live_max: u64,
 }
 
 impl World {
@@ -76,6 +83,7 @@ impl World {
             history,
             state: StoreState::Writing,
             passes: 0,
+            live_max: 0,
         };
         world.log.serve(plan.shards, gauges);
         world.poll();
@@ -100,12 +108,15 @@ impl World {
                 }
             }
             shard.act(&mut self.random, self.plan.queue_max);
-            vacated.extend(shard.say_again().map(|before| (shard.id, before)));
+            if self.plan.vacates {
+                vacated.extend(shard.say_again().map(|before| (shard.id, before)));
+            }
             let records = shard.take_records();
             self.history[index].push(records.iter().map(copy).collect());
             batches.push(batch(shard.id, shard.batches, shard.segment, records));
         }
         self.log.commit(self.now, batches);
+        self.live_max = self.live_max.max(self.live_bytes());
         for (shard, before) in vacated {
             self.log.vacated(self.now, shard, before);
         }
@@ -157,7 +168,7 @@ impl World {
     fn publish(&mut self, index: usize) {
         self.messages += 1;
         let payload = vec![b'a' + (self.messages % 26) as u8; self.random.below(self.plan.payload_max + 1)];
-        let topic = format!("{index}/{}", self.random.below(5));
+        let topic = format!("{index}/{}", self.random.below(self.plan.topics));
         let message = message(&self.gauges[index], index as u16, self.messages, &topic, &payload);
         if self.random.chance(20) {
             self.shards[index].retain(&message);
