@@ -1,10 +1,17 @@
 //! The log on a disk that works.
 
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
-use crate::store::{BodyReader, Event, Log, Opened, RealDisk, StoreOptions, open};
+use super::release;
+use super::simulated_disk::{Call, SimulatedDisk};
+use crate::store::reading::read_log;
+use crate::store::recovery::HEARTBEAT_INTERVAL;
+use crate::store::{BodyReader, Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open};
+use dunlin_core::Timestamp;
+use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Segment};
 use dunlin_core::message::MemoryGauge;
 use std::path::Path;
+use std::time::Duration;
 
 fn reopen(directory: &Path, options: StoreOptions) -> Opened<RealDisk> {
     open(RealDisk::create(directory).unwrap(), options, &[], START).unwrap()
@@ -73,4 +80,152 @@ fn a_body_can_be_read_by_its_place_alone() {
     for wrong in [location + 1, location + (100 << 32), 1 << 32 | 0xFFFF_FFFF] {
         reader.read(wrong, 100).unwrap_err();
     }
+}
+
+/// A log on a simulated disk, for one shard.
+fn simulated(disk: &SimulatedDisk, options: StoreOptions, now: Timestamp) -> Log<SimulatedDisk> {
+    let mut log = open(disk.clone(), options, &[], now).unwrap().log;
+    log.serve(1, Vec::new());
+    log
+}
+
+#[test]
+fn a_commit_is_one_write_and_one_sync_however_many_batches_it_has() {
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, SMALL, START);
+    for count in [1, 1, 20] {
+        let before = (disk.calls_count(Call::Write), disk.calls_count(Call::Sync));
+        log.commit(START, (0..count).map(|n| batch(0, n + 1, Segment(1), vec![removed(1, n)])));
+        assert_eq!(
+            (disk.calls_count(Call::Write), disk.calls_count(Call::Sync)),
+            (before.0 + 1, before.1 + 1)
+        );
+    }
+}
+
+#[test]
+fn syncing_now_and_then_tells_at_once_and_syncs_when_it_is_due() {
+    let interval = Duration::from_millis(100);
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, StoreOptions { sync: SyncPolicy::Interval(interval), ..SMALL }, START);
+    let syncs = disk.calls_count(Call::Sync);
+    for end in 1..=10 {
+        log.commit(START, [batch(0, end, Segment(1), vec![session(end)])]);
+    }
+    let told = std::iter::from_fn(|| log.poll_event()).last();
+    assert_eq!(told, Some((0, Event::Durable { position: Position(10), segment: Segment(1) })));
+    assert_eq!((log.poll_timeout(), disk.calls_count(Call::Sync)), (Some(START + interval), syncs));
+    log.handle_timeout(START + interval);
+    assert_eq!(disk.calls_count(Call::Sync), syncs + 1);
+    // Nothing is left to sync.
+    assert_eq!(log.poll_timeout(), Some(START + HEARTBEAT_INTERVAL));
+}
+
+#[test]
+fn without_syncing_only_a_segment_that_is_complete_and_the_end_are_synced() {
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, StoreOptions { sync: SyncPolicy::Never, ..SMALL }, START);
+    let syncs = disk.calls_count(Call::Sync);
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(1)])]);
+    log.handle_timeout(START + Duration::from_secs(60));
+    assert_eq!(disk.calls_count(Call::Sync), syncs);
+    log.stop(START);
+    assert!(disk.calls_count(Call::Sync) > syncs);
+}
+
+#[test]
+fn the_end_of_the_last_life_is_said_never_early_and_at_most_a_heartbeat_late() {
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let mut now = START;
+    for _ in 0..5 {
+        now = log.poll_timeout().unwrap();
+        log.handle_timeout(now);
+    }
+    assert_eq!(now, START + 5 * HEARTBEAT_INTERVAL);
+    // The process dies somewhere between two signs of life.
+    let day = Duration::from_secs(86_400);
+    let ended_at = |now| open(disk.after_crash(), SMALL, &[], now).unwrap().ended_at;
+    assert_eq!(ended_at(now + day), now + HEARTBEAT_INTERVAL);
+    assert_eq!(ended_at(now + Duration::from_secs(5)), now + Duration::from_secs(5));
+}
+
+#[test]
+fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let shared = message(&gauge, 0, 1, "a/b", &[b'x'; 300]);
+    let mut refer = |order: u64, segment: Segment| {
+        let before = disk.written_bytes();
+        log.commit(START, [batch(0, order, segment, vec![queued(order, order, &shared)])]);
+        (disk.written_bytes() - before > 300, shared.segment())
+    };
+    assert_eq!(refer(1, Segment(1)), (true, Segment(1)));
+    for order in 2..20 {
+        assert_eq!(refer(order, Segment(1)), (false, Segment(1)));
+    }
+    assert_eq!(gauge.stored_bytes(), 303);
+    // The log goes on to other segments. One that knows of a later one must find the body there.
+    let filler = message(&gauge, 0, 2, "a/b", &[b'y'; 5000]);
+    log.commit(START, [batch(0, 20, Segment(1), vec![queued(1, 100, &filler)])]);
+    let newest = filler.segment();
+    assert_eq!(newest, Segment(2));
+    let mut refer = |order: u64, segment: Segment| {
+        log.commit(START, [batch(0, order, segment, vec![queued(order, order, &shared)])]);
+        shared.segment()
+    };
+    // That segment was of its own size, so another has begun.
+    assert_eq!(refer(21, Segment(1)), Segment(1));
+    assert_eq!(refer(22, Segment(3)), Segment(3));
+    drop(shared);
+    assert_eq!(gauge.stored_bytes(), 5003);
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_is_whole_in_one_of_its_own() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let records = (0..100).map(|n| queued(7, n, &message(&gauge, 0, n, "a/b", &[b'x'; 1000]))).collect();
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(7)]), batch(0, 2, Segment(1), records)]);
+    log.commit(START, [batch(0, 3, Segment(1), vec![removed(7, 0)])]);
+    let opened = open(disk.after_crash(), SMALL, &[], START).unwrap();
+    assert_eq!((opened.report.segments, opened.image.queued_count()), (3, 99));
+}
+
+#[test]
+fn a_checked_in_store_of_this_release_stays_readable() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store-0.1/log");
+    let mut image = Image::default();
+    let disk = RealDisk::read_only(&directory);
+    let report = read_log(&disk, &[], |record, segment| image.apply(record, segment)).unwrap().report;
+    assert!(report.records > 20 && report.segments >= 2, "{report:?}");
+    let expected = std::fs::read_to_string(directory.with_file_name("contents.txt")).unwrap();
+    assert_eq!(describe(image), expected);
+}
+
+/// Writes `tests/store-0.1`; once for every release whose format is new.
+#[test]
+#[ignore = "writes into the source tree"]
+fn write_the_store_of_this_release() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store-0.1");
+    std::fs::create_dir_all(&directory).unwrap();
+    let gauge = MemoryGauge::default();
+    let mut log = begin(&directory.join("log"), SMALL, &gauge);
+    let mut end = 0;
+    for records in release::batches(&gauge) {
+        end += 1;
+        log.commit(START, [batch(0, end, Segment(1), records)]);
+    }
+    log.stop(START);
+    for spare in std::fs::read_dir(directory.join("log")).unwrap().map(|entry| entry.unwrap().path()) {
+        if spare.file_name().unwrap().to_string_lossy().starts_with("spare") {
+            std::fs::remove_file(spare).unwrap();
+        }
+    }
+    let mut image = Image::default();
+    let disk = RealDisk::read_only(&directory.join("log"));
+    read_log(&disk, &[], |record, segment| image.apply(record, segment)).unwrap();
+    std::fs::write(directory.join("contents.txt"), describe(image)).unwrap();
 }

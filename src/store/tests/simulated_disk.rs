@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 const SECTOR_BYTES: usize = 512;
 
 /// What is called.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Call {
     Create,
     Open,
@@ -80,7 +80,7 @@ struct State {
     synced_names: BTreeMap<String, usize>,
     names: BTreeMap<String, usize>,
     changes: Vec<Change>,
-    calls: Vec<Call>,
+    calls: BTreeMap<Call, usize>,
     failing: Option<Failing>,
     fault: Option<Fault>,
     /// The call before which the power goes; from then on nothing works.
@@ -138,12 +138,12 @@ impl SimulatedDisk {
 
     /// How many calls there were that change something.
     pub fn changes_count(&self) -> usize {
-        self.state().calls.iter().filter(|call| Call::CHANGES.contains(call)).count()
+        self.state().changes_count()
     }
 
     /// How many calls of a kind there were.
     pub fn calls_count(&self, call: Call) -> usize {
-        self.state().calls.iter().filter(|other| **other == call).count()
+        self.state().count(call)
     }
 
     /// Files may take up so much.
@@ -167,10 +167,9 @@ impl SimulatedDisk {
         self.state().is_cut
     }
 
-    /// The disk as it is when the power is back: a new one, with what chance has left.
+    /// The disk as it would be if the power went now and came back: another one, with what chance has left.
     pub fn after_power_cut(&self, random: &mut Random) -> Self {
-        let mut state = self.state();
-        state.is_cut = true;
+        let state = self.state();
         let mut names = state.synced_names.clone();
         for change in &state.changes {
             if random.chance(50) {
@@ -196,10 +195,9 @@ impl SimulatedDisk {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// The disk as it is when only the process died: a new one, on which nothing more is synced than was.
+    /// The disk as it would be if only the process died: another one, on which nothing more is synced than was.
     pub fn after_crash(&self) -> Self {
-        let mut state = self.state();
-        state.is_cut = true;
+        let state = self.state();
         let copy = |inode: &Inode| Inode {
             synced: inode.synced.clone(),
             held: inode.held.clone(),
@@ -213,6 +211,12 @@ impl SimulatedDisk {
             ..State::default()
         };
         Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// The bytes of a file.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        let state = self.state();
+        state.inodes[state.names[name]].held.clone()
     }
 
     /// Changes a file behind the log's back.
@@ -232,13 +236,13 @@ impl SimulatedDisk {
     fn call(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state();
         if Call::CHANGES.contains(&call) {
-            let number = state.calls.iter().filter(|call| Call::CHANGES.contains(call)).count();
+            let number = state.changes_count();
             state.is_cut |= state.cut_before.is_some_and(|cut| number >= cut);
         }
         if state.is_cut {
             return Err(io::Error::other("the power is off"));
         }
-        state.calls.push(call);
+        *state.calls.entry(call).or_default() += 1;
         if let Some(failing) = state.failing.as_mut().filter(|failing| failing.call == call) {
             if failing.after > 0 {
                 failing.after -= 1;
@@ -382,9 +386,16 @@ impl State {
         inode.writes.push((offset, bytes.to_vec()));
     }
 
+    fn count(&self, call: Call) -> usize {
+        self.calls.get(&call).copied().unwrap_or_default()
+    }
+
+    fn changes_count(&self) -> usize {
+        Call::CHANGES.into_iter().map(|call| self.count(call)).sum()
+    }
+
     fn forgets_sync(&self) -> bool {
-        let syncs = self.calls.iter().filter(|call| **call == Call::Sync).count();
-        matches!(self.fault, Some(Fault::ForgetSyncsAfter(count)) if syncs > count)
+        matches!(self.fault, Some(Fault::ForgetSyncsAfter(count)) if self.count(Call::Sync) > count)
     }
 
     fn sync(&mut self, inode: usize) {
