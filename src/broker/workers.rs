@@ -8,7 +8,9 @@ use super::StartError;
 use super::access::AclAuthorizer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::store::{self, Opened, RealDisk, Store, StoreError, StoreHealth, StoreOptions};
+use crate::store::{
+    self, LoaderHandle, Opened, RealDisk, Store, StoreError, StoreHandle, StoreHealth, loader,
+};
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::image::ShardImage;
@@ -55,14 +57,15 @@ impl Workers {
         let gauges: Vec<MemoryGauge> = (0..count).map(|_| MemoryGauge::default()).collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let mailboxes: Mailboxes = senders.into();
-        let (store, mut parts, ended_at) = match data_dir {
+        let Kept { ways, store, mut parts, ended_at } = match data_dir {
             Some(data_dir) => open_store(config, data_dir, &gauges, &mailboxes, clock.now())?,
-            None => (None, Vec::new(), Timestamp::ZERO),
+            None => Kept::default(),
         };
         parts.resize_with(count, ShardImage::default);
         let mut settings = config.settings();
         // Each shard counts its own messages and Sessions.
         settings.memory_bytes_max /= count;
+        settings.body_memory_bytes /= count;
         settings.sessions_max = settings.sessions_max.div_ceil(count);
         settings.durable = store.is_some();
         let settings = Arc::new(settings);
@@ -70,7 +73,7 @@ impl Workers {
             mailboxes: Arc::clone(&mailboxes),
             gate: Arc::clone(gate),
             clock,
-            store: store.as_ref().map(Store::handle),
+            store: ways,
         });
         let boot_epoch = (clock.now().as_micros() / 1_000_000) as u32;
         let mut workers = Self { mailboxes, threads: Vec::new(), store };
@@ -179,7 +182,14 @@ impl Drop for Workers {
     }
 }
 
-type Restored = (Option<Store>, Vec<ShardImage>, Timestamp);
+/// The store that was opened, and what it kept.
+#[derive(Default)]
+struct Kept {
+    ways: Option<(StoreHandle, LoaderHandle)>,
+    store: Option<Store>,
+    parts: Vec<ShardImage>,
+    ended_at: Timestamp,
+}
 
 /// Reads the store, and starts the thread that writes it.
 fn open_store(
@@ -188,25 +198,41 @@ fn open_store(
     gauges: &[MemoryGauge],
     mailboxes: &Mailboxes,
     now: Timestamp,
-) -> Result<Restored, StartError> {
+) -> Result<Kept, StartError> {
     let path = data_dir.path().join(LOG_DIRECTORY);
     let disk = RealDisk::create(&path).map_err(|error| {
         StartError::Store(StoreError::Unusable { attempt: "created", path: path.clone(), error })
     })?;
-    let options = StoreOptions::default();
+    let options = config.store_options();
     let Opened { image, ended_at, report, log } =
         store::open(disk, options, gauges, now).map_err(StartError::Store)?;
     let _ = report;
     let shards = gauges.len() as u16;
-    let mailboxes = Arc::clone(mailboxes);
-    let tell = move |shard, event| {
-        if let Some(mailbox) = mailboxes.get(usize::from(shard)) {
-            // A worker whose mailbox is closed is stopping.
-            drop(mailbox.send(Mail::Store(event)));
+    let tell = {
+        let mailboxes = Arc::clone(mailboxes);
+        move |shard, event| {
+            if let Some(mailbox) = mailboxes.get(usize::from(shard)) {
+                // A worker whose mailbox is closed is stopping.
+                drop(mailbox.send(Mail::Store(event)));
+            }
         }
     };
     let store = Store::start(log, shards, gauges.to_vec(), tell).map_err(could_not_start)?;
-    Ok((Some(store), image.split(shards), ended_at))
+    let tell = {
+        let mailboxes = Arc::clone(mailboxes);
+        move |shard, session, loaded| {
+            if let Some(mailbox) = mailboxes.get(usize::from(shard)) {
+                drop(mailbox.send(Mail::Loaded(session, loaded)));
+            }
+        }
+    };
+    let loader = loader::start(RealDisk::read_only(&path), gauges.to_vec(), tell).map_err(could_not_start)?;
+    Ok(Kept {
+        ways: Some((store.handle(), loader)),
+        store: Some(store),
+        parts: image.split(shards),
+        ended_at,
+    })
 }
 
 fn could_not_start(error: std::io::Error) -> StartError {

@@ -33,6 +33,7 @@ impl Config {
             retained_messages_max: to_usize(limits.max_retained_messages.into()),
             retained_bytes_max: to_usize(limits.max_retained_bytes.0),
             memory_bytes_max: to_usize(self.memory_bytes_max()),
+            body_memory_bytes: to_usize(self.store.memory.0),
             outbox_bytes_max: to_usize(limits.max_outbox_bytes.0),
             slow_consumer_grace: limits.slow_consumer_grace,
             response_information: session.response_information.clone(),
@@ -51,6 +52,7 @@ impl Config {
             },
             commit_delay: store.commit_delay,
             segment_bytes: store.segment_size.0,
+            memory_bytes: to_usize(store.memory.0),
         }
     }
 

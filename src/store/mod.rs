@@ -42,17 +42,17 @@ mod space;
 mod reading;
 mod replay;
 mod bodies;
-mod body_reader;
 mod recovery;
 mod disk;
 mod thread;
+pub mod loader;
 mod health;
 mod error;
 
-pub use body_reader::BodyReader;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StoreError;
 pub use health::StoreHealth;
+pub use loader::{Loaded, LoaderHandle};
 pub use log::Log;
 pub use recovery::{Opened, RecoveryReport, TornTail, open};
 pub use thread::{Store, StoreHandle};
@@ -84,11 +84,18 @@ pub struct StoreOptions {
     pub commit_delay: Duration,
     /// The size of a segment file in bytes.
     pub segment_bytes: u64,
+    /// Bytes of message bodies above which recovery leaves those in the store that only wait.
+    pub memory_bytes: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { sync: SyncPolicy::Always, commit_delay: Duration::ZERO, segment_bytes: 16 * 1024 * 1024 }
+        Self {
+            sync: SyncPolicy::Always,
+            commit_delay: Duration::ZERO,
+            segment_bytes: 16 * 1024 * 1024,
+            memory_bytes: 64 * 1024 * 1024,
+        }
     }
 }
 

@@ -66,17 +66,13 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// The body whose record these bytes begin with. None if that is longer, and then how long it is.
-    pub fn read_alone(bytes: &'a [u8]) -> Result<Result<Self, usize>, Problem> {
+    /// The body at the beginning of these bytes, which may go on behind it.
+    pub fn alone(bytes: &'a [u8]) -> Result<Self, Problem> {
         let mut rest = Fields(bytes);
         if rest.byte()? != kind::BODY {
-            return Err("there is no message");
+            return Err("this is not the body of a message");
         }
-        let length: usize = rest.narrow()?;
-        match rest.0.get(..length) {
-            Some(fields) => Self::read(Fields(fields), 0).map(Ok),
-            None => Ok(Err(bytes.len() - rest.0.len() + length)),
-        }
+        Self::read(Fields(rest.bytes()?), 0)
     }
 
     /// The message.

@@ -5,7 +5,7 @@
 //! end of a record. A field is never given another meaning.
 //!
 //! A message body is a record of its own, written before the first record that refers to it. It can be read
-//! without anything around it, so it has the whole [`MessageId`] and a checksum of its own. Other records refer
+//! without anything around it (`loader.rs`), so it has the whole [`MessageId`] and a checksum of its own. Other records refer
 //! to messages by the difference of their id to the one that the frame named last; at its beginning, the time
 //! of the frame stands for that. A kind that is added later must not rely on it, nor move it: those who pass
 //! over it would lose count.

@@ -4,11 +4,13 @@
 //! and syncing, or because a sync failed. Everything behind the last frame that is known to be synced is
 //! therefore written again, and synced, before anybody builds on it.
 
+use super::loader::Loader;
 use super::reading::{Findings, LastSegment, read_log};
 use super::segments::Segments;
 use super::{Disk, DiskFile, Log, StoreError, StoreOptions, segment};
 use dunlin_core::Timestamp;
-use dunlin_core::image::Image;
+use dunlin_core::image::{BodyImage, ContentImage, Image};
+use dunlin_core::journal::{Record, Segment};
 use dunlin_core::message::MemoryGauge;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,11 +67,42 @@ pub fn open<D: Disk>(
     now: Timestamp,
 ) -> Result<Opened<D>, StoreError> {
     let mut image = Image::default();
-    let findings = read_log(&disk, gauges, |record, segment| image.apply(record, segment))?;
+    let findings = read_log(&disk, gauges, |record, segment| {
+        let taken: usize = gauges.iter().map(MemoryGauge::bytes).sum();
+        if taken > options.memory_bytes {
+            leave(&mut image, record, segment)
+        } else {
+            image.apply(record, segment)
+        }
+    })?;
+    let (nobody, mut loader) = (MemoryGauge::default(), Loader::default());
+    let gauge = gauges.first().unwrap_or(&nobody);
+    let unreadable =
+        image.load_in_flight(|location, bytes| loader.read(&disk, location, bytes as usize, gauge));
+    if unreadable > 0 {
+        tracing::error!(messages = unreadable, "messages that were in flight cannot be read from the store");
+    }
     let ended_at = now.min(findings.written_at + HEARTBEAT_INTERVAL);
     let report = findings.report.clone();
     let log = resume(disk, options, findings, now)?;
     Ok(Opened { image, ended_at, report, log })
+}
+
+/// Applies a record without keeping the body of a message that only waits: there is no memory for it.
+fn leave(image: &mut Image, record: Record, segment: Segment) {
+    match record {
+        Record::Queued { session, order, message, qos, retain, identifiers, ticket: None }
+            if identifiers.as_slice().len() <= 1 =>
+        {
+            let location = message.location();
+            let content_bytes = u32::try_from(message.content_bytes()).unwrap_or(u32::MAX);
+            let body = BodyImage::Stored { location, content_bytes };
+            let content = ContentImage { body, qos, retain, identifiers };
+            let recorded_in = segment.min(message.segment());
+            image.apply_queued(session, order, content, None, recorded_in, message.id.received_at);
+        }
+        other => image.apply(other, segment),
+    }
 }
 
 /// The log that goes on after what was found.

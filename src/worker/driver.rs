@@ -86,6 +86,9 @@ impl Driver {
                         Event::State(state) => shard.handle_store_state(state),
                     }
                 }
+                Mail::Loaded(session, messages) => {
+                    self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), session, messages);
+                }
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
                     self.worker.is_stopping.set(true);
@@ -137,7 +140,7 @@ impl Driver {
                     }
                 }
                 Output::Vacated { before } => self.worker.store_vacated(before),
-                Output::Load { .. } => {}
+                Output::Load { session, places } => self.worker.load(session, places),
                 Output::Refused { connection, reason_code, topic } => {
                     if let Some(link) = self.worker.link(connection) {
                         link.description.refused(reason_code, &topic);

@@ -20,7 +20,7 @@ mod reader;
 pub use admission::{Arrival, Gate, ListenerContext};
 pub use clock::Clock;
 
-use crate::store::{Batch, Event, StoreHandle};
+use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::transport::Transport;
 use crate::worker::link::Link;
 use dunlin_core::handshake::ConnectRequest;
@@ -28,6 +28,7 @@ use dunlin_core::identity::{ShardId, partition};
 use dunlin_core::image::ShardImage;
 use dunlin_core::journal::Segment;
 use dunlin_core::peer::PeerMessage;
+use dunlin_core::session::Place;
 use dunlin_core::shard::{Shard, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
@@ -52,6 +53,8 @@ pub enum Mail {
     Batch(ShardId, Vec<PeerMessage>),
     /// What the store says.
     Store(Event),
+    /// Messages that the store has read for a Session.
+    Loaded(Key, Loaded),
     /// Disconnect everybody, then end; answer when nobody is left.
     Stop(oneshot::Sender<()>),
     /// End now, whoever is left.
@@ -78,8 +81,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// One clock for all shards.
     pub clock: Clock,
-    /// The way to the store, if there is one.
-    pub store: Option<StoreHandle>,
+    /// The ways to the store, if there is one: to its log, and to what is in it.
+    pub store: Option<(StoreHandle, LoaderHandle)>,
 }
 
 /// What runs on one thread.
@@ -111,7 +114,7 @@ impl Worker {
 
     /// Hands what was recorded to the store.
     pub(crate) fn send_to_store(&self) {
-        let Some(store) = &self.shared.store else {
+        let Some((store, _)) = &self.shared.store else {
             return;
         };
         let mut shard = self.shard.borrow_mut();
@@ -124,8 +127,15 @@ impl Worker {
 
     /// Everything that the store wants to forget has been recorded again, and handed over.
     pub(crate) fn store_vacated(&self, before: Segment) {
-        if let Some(store) = &self.shared.store {
+        if let Some((store, _)) = &self.shared.store {
             store.vacated(self.id, before);
+        }
+    }
+
+    /// Messages are needed that are in the store alone.
+    pub(crate) fn load(&self, session: Key, places: Vec<Place>) {
+        if let Some((_, loader)) = &self.shared.store {
+            loader.load(self.id, session, places);
         }
     }
 

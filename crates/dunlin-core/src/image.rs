@@ -76,8 +76,8 @@ pub enum BodyImage {
     Stored {
         /// Where ([`ApplicationMessage::location`]).
         location: u64,
-        /// Bytes of the message in memory.
-        size_bytes: u32,
+        /// Bytes of its topic, forwarded properties and payload.
+        content_bytes: u32,
     },
 }
 
@@ -160,8 +160,9 @@ impl Image {
                 self.session(session).subscriptions.remove(&filter);
             }
             Record::Queued { session, order, message, qos, retain, identifiers, ticket } => {
+                let received_at = message.id.received_at;
                 let content = ContentImage { body: BodyImage::Here(message), qos, retain, identifiers };
-                self.apply_queued(session, order, content, ticket, recorded_in);
+                self.apply_queued(session, order, content, ticket, recorded_in, received_at);
             }
             Record::Sent { session, order, packet_identifier } => {
                 if let Some(delivery) = self.session(session).deliveries.get_mut(&order) {
@@ -199,7 +200,8 @@ impl Image {
         }
     }
 
-    /// Applies [`Record::Queued`], whose message need not be in memory; the log has both in this segment or later.
+    /// Applies [`Record::Queued`], whose message, taken in then, need not be in memory. The log has both in this
+    /// segment or later.
     pub fn apply_queued(
         &mut self,
         session: SessionNumber,
@@ -207,8 +209,10 @@ impl Image {
         content: ContentImage,
         ticket: Option<(GroupNumber, u64)>,
         recorded_in: Segment,
+        received_at: Timestamp,
     ) {
         self.first_segment.get_or_insert(recorded_in);
+        self.newest_message_at = self.newest_message_at.max(received_at);
         let delivery = self.session(session).deliveries.entry(order).or_default();
         // Said again, it does not take the Packet Identifier back.
         delivery.content = Some(content);
@@ -229,8 +233,8 @@ impl Image {
                 else {
                     return true;
                 };
-                if let BodyImage::Stored { location, size_bytes } = content.body {
-                    match read(location, size_bytes) {
+                if let BodyImage::Stored { location, content_bytes } = content.body {
+                    match read(location, content_bytes) {
                         Some(message) => content.body = BodyImage::Here(message),
                         None => {
                             unreadable += 1;

@@ -3,9 +3,10 @@
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
 use super::release;
 use super::simulated_disk::{Call, SimulatedDisk};
+use crate::store::loader::Loader;
 use crate::store::reading::read_log;
 use crate::store::recovery::HEARTBEAT_INTERVAL;
-use crate::store::{BodyReader, Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open};
+use crate::store::{Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open};
 use dunlin_core::Timestamp;
 use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Segment};
@@ -69,16 +70,14 @@ fn a_body_can_be_read_by_its_place_alone() {
     for (order, message) in (0..).zip(&messages) {
         log.commit(START, [batch(0, order + 2, Segment(1), vec![queued(7, order, message)])]);
     }
-    let mut reader = BodyReader::new(RealDisk::read_only(directory.path()), MemoryGauge::default());
+    let (disk, mut loader) = (RealDisk::read_only(directory.path()), Loader::default());
     for message in messages.iter().rev() {
-        for expected_bytes in [0, message.content_bytes(), 1 << 20] {
-            let read = reader.read(message.location(), expected_bytes).unwrap();
-            assert_eq!((show(&read), read.location()), (show(message), message.location()));
-        }
+        let read = loader.read(&disk, message.location(), message.content_bytes(), &gauge).unwrap();
+        assert_eq!((show(&read), read.location()), (show(message), message.location()));
     }
     let location = messages[7].location();
     for wrong in [location + 1, location + (100 << 32), 1 << 32 | 0xFFFF_FFFF] {
-        reader.read(wrong, 100).unwrap_err();
+        assert!(loader.read(&disk, wrong, 100, &gauge).is_none());
     }
 }
 

@@ -20,6 +20,7 @@ pub const SMALL: StoreOptions = StoreOptions {
     sync: crate::store::SyncPolicy::Always,
     commit_delay: std::time::Duration::ZERO,
     segment_bytes: 4096,
+    memory_bytes: usize::MAX,
 };
 
 /// A message of shard `origin`; `number` tells it from others.

@@ -15,7 +15,7 @@ fn shards_at_once(options: StoreOptions) {
     let disk = || RealDisk::create(directory.path()).unwrap();
     let opened = open(disk(), options, &gauges, START).unwrap();
     let (senders, receivers): (Vec<_>, Vec<_>) = gauges.iter().map(|_| mpsc::channel()).unzip();
-    let tell = move |shard, event| drop(senders[usize::from(shard)].send(event));
+    let tell = move |shard, event| senders[usize::from(shard)].send(event).unwrap_or_default();
     let store = Store::start(opened.log, 4, gauges.clone(), tell).unwrap();
     std::thread::scope(|scope| {
         for ((shard, events), gauge) in (0u16..).zip(receivers).zip(&gauges) {

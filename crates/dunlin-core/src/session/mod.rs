@@ -10,7 +10,7 @@ mod queue;
 
 pub use inbound::Inbound;
 pub use outbound::{
-    Acknowledged, Delivery, Enqueued, Finished, Held, Identifiers, Outbound, Resend, Restored,
+    Acknowledged, Delivery, Enqueued, Exchange, Finished, Identifiers, Outbound, Resend, Restored,
 };
 pub use queue::{Place, Queue, StoredDelivery};
 

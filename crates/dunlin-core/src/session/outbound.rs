@@ -171,23 +171,13 @@ pub enum Restored {
     Released(PacketIdentifier, Finished),
 }
 
-/// A message that the Session holds, as [`Outbound::held`] shows it.
+/// An exchange that is not over, as [`Outbound::exchanges_mut`] shows it.
 #[derive(Debug)]
-pub enum Held<'a> {
-    /// A message, and its Packet Identifier if it has one.
-    Delivery(Option<PacketIdentifier>, &'a mut Delivery),
-    /// What is left of one that the client has received.
+pub enum Exchange<'a> {
+    /// Its PUBLISH is unacknowledged.
+    Begun(PacketIdentifier, &'a mut Delivery),
+    /// Its PUBREL is.
     Released(PacketIdentifier, &'a mut Finished),
-}
-
-impl Held<'_> {
-    /// Its place among all messages of the Session.
-    pub fn order(&self) -> u64 {
-        match self {
-            Self::Delivery(_, delivery) => delivery.order,
-            Self::Released(_, finished) => finished.order,
-        }
-    }
 }
 
 /// See the top of the file.
@@ -458,20 +448,17 @@ impl Outbound {
         self.resend_from = self.first;
     }
 
-    /// The exchanges and the messages in memory whose place is `from` or later, with their Packet Identifiers.
-    /// What was begun comes before what waits.
-    pub fn held(&mut self, from: u64) -> impl Iterator<Item = Held<'_>> {
+    /// The exchanges that are not over, with their Packet Identifiers.
+    pub fn exchanges_mut(&mut self) -> impl Iterator<Item = Exchange<'_>> {
         let first = self.first;
-        let exchanges = self.in_flight.iter_mut().enumerate().filter_map(move |(offset, entry)| {
+        self.in_flight.iter_mut().enumerate().filter_map(move |(offset, entry)| {
             let packet_identifier = identifier_of(first + offset as u64);
             match &mut entry.stage {
                 Stage::Done => None,
-                Stage::Publish(delivery) => Some(Held::Delivery(Some(packet_identifier), delivery)),
-                Stage::PubRel(finished) => Some(Held::Released(packet_identifier, finished)),
+                Stage::Publish(delivery) => Some(Exchange::Begun(packet_identifier, delivery)),
+                Stage::PubRel(finished) => Some(Exchange::Released(packet_identifier, finished)),
             }
-        });
-        let waiting = self.queue.here_mut(from).map(|delivery| Held::Delivery(None, delivery));
-        exchanges.filter(move |held| held.order() >= from).chain(waiting)
+        })
     }
 
     /// The messages of shared groups whose exchange is not over.

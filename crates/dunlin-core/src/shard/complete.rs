@@ -69,6 +69,10 @@ impl Shard {
     pub fn handle_durable(&mut self, now: Timestamp, position: Position, segment: Segment) {
         self.clients.journal.set_durable(position);
         self.clients.journal.set_segment(segment);
+        if !self.ended_sessions.is_empty() {
+            let journal = &self.clients.journal;
+            self.ended_sessions.retain(|_, position| !journal.is_durable(*position));
+        }
         while let Some((position, key)) = self.clients.waiting_durable.front().copied() {
             if !self.clients.journal.is_durable(position) {
                 break;
@@ -164,7 +168,9 @@ impl Shard {
             }
             Owed::Publish(packet_identifier) => {
                 let session = connection.session;
-                self.clients.send_owed_publication(now, session, key, packet_identifier);
+                if !self.clients.send_owed_publication(now, session, key, packet_identifier) {
+                    self.pump(now, session);
+                }
             }
             Owed::PubAck(packet_identifier, reason_code) => {
                 connection.inbound_outstanding = connection.inbound_outstanding.saturating_sub(1);

@@ -63,10 +63,13 @@ impl Shard {
             self.clients.by_identifier.insert(request.client_identifier.clone(), key);
             key
         });
+        let ended = self.ended_sessions.get(&request.client_identifier.hash()).copied();
         let connack = connack(&request, &self.clients.settings, session_present);
         let key = self.open_connection(now, session, &request);
         self.adopt(now, session, key, request);
         let mut barrier = self.barrier_of_records();
+        // Whoever hears that there is no Session must not find an earlier one after a crash.
+        barrier.position = barrier.position.max(ended.unwrap_or_default());
         if self.clients.sessions.get(session).is_some_and(Session::is_durable) {
             // What it resumes with must be durable, whenever that was staged.
             barrier.position = self.clients.journal.position();

@@ -114,7 +114,10 @@ impl Clients {
         };
         self.wire.turn_bytes += QUEUEING_BYTES;
         let (order, is_recorded) = (delivery.order, delivery.recorded_in.is_some());
-        let dropped = match value.outbound.enqueue(delivery, &self.settings, now) {
+        let stored_before = value.outbound.queue().stored_bytes();
+        let result = value.outbound.enqueue(delivery, &self.settings, now);
+        self.gauge.note_stored(stored_before, value.outbound.queue().stored_bytes());
+        let dropped = match result {
             Enqueued::Accepted => Vec::new(),
             Enqueued::Displaced(dropped) | Enqueued::Refused(dropped) => dropped,
             Enqueued::Overflow(dropped) => {

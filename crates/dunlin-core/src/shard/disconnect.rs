@@ -214,11 +214,16 @@ impl Shard {
         }
         if let Some(value) = self.clients.sessions.remove(session) {
             self.clients.by_identifier.remove(&value.client_identifier);
+            self.clients.gauge.note_stored(value.outbound.queue().stored_bytes(), 0);
             if value.absence_timer_at.is_some() {
                 self.clients.timers.forget();
             }
             if let Some(session) = value.number {
                 self.clients.journal.stage(|| Record::SessionEnded { session });
+                let position = self.clients.journal.position();
+                if !self.clients.journal.is_durable(position) {
+                    self.ended_sessions.insert(value.identifier_hash, position);
+                }
             }
         }
     }

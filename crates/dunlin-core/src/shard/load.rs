@@ -10,6 +10,7 @@
 use super::clients::Clients;
 use super::{DropReason, Output, Shard};
 use crate::message::ApplicationMessage;
+use crate::session::Queue;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -29,10 +30,17 @@ impl Clients {
                 return;
             }
             self.giving_up.pop_front();
-            if let Some(value) = self.sessions.get_mut(session) {
-                value.outbound.queue_mut().give_up_bodies(order);
-            }
+            self.with_queue(session, |queue| queue.give_up_bodies(order));
         }
+    }
+
+    /// Does something with a Session's queue that may bring bodies into memory or out of it.
+    pub fn with_queue<R>(&mut self, session: Key, change: impl FnOnce(&mut Queue) -> R) -> Option<R> {
+        let queue = self.sessions.get_mut(session)?.outbound.queue_mut();
+        let before = queue.stored_bytes();
+        let result = change(queue);
+        self.gauge.note_stored(before, queue.stored_bytes());
+        Some(result)
     }
 
     /// Has the bodies read that the client is to be sent next.
@@ -57,17 +65,15 @@ impl Shard {
     ) {
         self.vacating_goes_on(session, messages.first().map_or(0, |(order, _)| *order));
         for (order, message) in messages {
-            let Some(value) = self.clients.sessions.get_mut(session) else {
-                return;
-            };
-            let queue = value.outbound.queue_mut();
-            match message {
-                Some(message) => queue.load(order, message),
-                None => {
-                    if let Some(finished) = queue.forget(order) {
-                        self.clients.note_dropped(session, finished, DropReason::Unreadable);
-                    }
+            let forgotten = self.clients.with_queue(session, |queue| match message {
+                Some(message) => {
+                    queue.load(order, message);
+                    None
                 }
+                None => queue.forget(order),
+            });
+            if let Some(finished) = forgotten.flatten() {
+                self.clients.note_dropped(session, finished, DropReason::Unreadable);
             }
         }
         if let Some(value) = self.clients.sessions.get_mut(session) {

@@ -114,6 +114,8 @@ pub struct Shard {
     mechanisms: Arc<dyn Mechanisms>,
     boot_epoch: u32,
     last_message_at: Timestamp,
+    /// Sessions whose end is not durable yet, by the hash of the client identifier: one for each such record.
+    ended_sessions: HashMap<u64, Position, FixedState>,
     /// Peers that hear how many of their messages are applied when the store has them, by position.
     waiting_applied: VecDeque<(Position, ShardId, u64)>,
     /// Connections whose SUBACK waits for groups, and for how many, by token.
@@ -149,6 +151,7 @@ impl Shard {
             mechanisms: config.mechanisms,
             boot_epoch: config.boot_epoch,
             last_message_at: Timestamp::ZERO,
+            ended_sessions: HashMap::with_hasher(hasher.clone()),
             waiting_applied: VecDeque::new(),
             waiting_joins: HashMap::with_hasher(hasher.clone()),
             next_token: 0,

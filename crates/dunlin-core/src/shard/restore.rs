@@ -97,6 +97,7 @@ impl Shard {
                 session.outbound.restore(restored);
             }
         }
+        self.clients.gauge.note_stored(0, session.outbound.queue().stored_bytes());
         let since = away_since.unwrap_or(ended_at);
         session.away_since = Some(since);
         session.expires_at = match session.expiry {
@@ -157,11 +158,16 @@ fn restored(
             })
         }
         (
-            Some(ContentImage { body: BodyImage::Stored { location, size_bytes }, qos, retain, identifiers }),
+            Some(ContentImage {
+                body: BodyImage::Stored { location, content_bytes },
+                qos,
+                retain,
+                identifiers,
+            }),
             _,
         ) => {
             let identifier = identifiers.as_slice().first().copied().unwrap_or(0);
-            let place = Place { order, location, size_bytes: size_bytes as usize };
+            let place = Place { order, location, content_bytes: content_bytes as usize };
             Some(Restored::Stored(StoredDelivery {
                 place,
                 qos,

@@ -70,22 +70,22 @@ impl Clients {
         }
     }
 
-    /// The PUBLISH that [`Self::owe_publication`] put off.
+    /// The PUBLISH that [`Self::owe_publication`] put off. False if it made room for another instead.
     pub fn send_owed_publication(
         &mut self,
         now: Timestamp,
         session: Key,
         connection: Key,
         packet_identifier: PacketIdentifier,
-    ) {
+    ) -> bool {
         let delivery =
             self.sessions.get(session).and_then(|value| value.outbound.delivery(packet_identifier));
-        if let Some(delivery) = delivery.cloned() {
-            self.transmit_kept(now, session, connection, packet_identifier, &delivery, false);
-        }
+        delivery.cloned().is_none_or(|delivery| {
+            self.transmit_kept(now, session, connection, packet_identifier, &delivery, false)
+        })
     }
 
-    /// Sends the PUBLISH of an exchange that has begun.
+    /// Sends the PUBLISH of an exchange that has begun. False if the client does not take frames of that size.
     fn transmit_kept(
         &mut self,
         now: Timestamp,
@@ -94,7 +94,7 @@ impl Clients {
         packet_identifier: PacketIdentifier,
         delivery: &Delivery,
         dup: bool,
-    ) {
+    ) -> bool {
         self.frames.reset();
         let was_sent = self.transmit(
             now,
@@ -109,6 +109,7 @@ impl Clients {
         if !was_sent {
             self.abandon(session, packet_identifier);
         }
+        was_sent
     }
 
     /// The client does not take frames of that size: the message counts as delivered.

@@ -12,10 +12,11 @@
 use super::clients::Clients;
 use super::deliver::queued;
 use super::{Output, Shard};
+use crate::group::Ticket;
 use crate::identity::partition;
 use crate::journal::{Record, Segment, SessionNumber};
 use crate::router::Target;
-use crate::session::{Held, Session};
+use crate::session::{Exchange, Session};
 use crate::slots::Key;
 
 /// Things looked at in one turn.
@@ -43,6 +44,9 @@ pub(crate) struct Vacating {
 impl Shard {
     /// The store wants to forget all segments before this one.
     pub fn handle_vacate(&mut self, before: Segment) {
+        // The log is there at least. What is staged from here on must not be taken for older, or the body it
+        // refers to would be left in a segment that goes.
+        self.clients.journal.set_segment(before);
         let retained = String::new();
         let start = Vacating {
             before,
@@ -102,9 +106,10 @@ impl Shard {
             {
                 if !std::mem::replace(&mut vacating.is_described, true) {
                     self.describe_session(key, number, vacating.before);
+                    self.clients.say_exchanges_again(key, number, vacating.before);
                 }
                 if let Some(order) =
-                    self.clients.say_again(key, number, vacating.order, vacating.before, budget)
+                    self.clients.say_queue_again(key, number, vacating.order, vacating.before, budget)
                 {
                     vacating.order = order;
                     return false;
@@ -197,9 +202,34 @@ impl Shard {
 }
 
 impl Clients {
-    /// Says a Session's messages from a place on again, as far as the budget goes; where to go on, if it did
-    /// not suffice.
-    fn say_again(
+    /// Says the exchanges of a Session again. There are not more of them than Packet Identifiers.
+    fn say_exchanges_again(&mut self, key: Key, session: SessionNumber, before: Segment) {
+        let segment = self.journal.segment();
+        let is_old = |recorded_in: Option<Segment>| recorded_in.is_some_and(|place| place < before);
+        let Some(value) = self.sessions.get_mut(key) else {
+            return;
+        };
+        for exchange in value.outbound.exchanges_mut() {
+            match exchange {
+                Exchange::Begun(packet_identifier, delivery) if is_old(delivery.recorded_in) => {
+                    delivery.recorded_in = Some(segment);
+                    self.journal.stage(|| queued(session, delivery));
+                    let order = delivery.order;
+                    self.journal.stage(|| Record::Sent { session, order, packet_identifier });
+                }
+                Exchange::Released(packet_identifier, finished) if is_old(finished.recorded_in) => {
+                    finished.recorded_in = Some(segment);
+                    let (order, ticket) = (finished.order, finished.ticket.as_deref().map(Ticket::place));
+                    self.journal.stage(|| Record::Released { session, order, packet_identifier, ticket });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Says the messages that wait again, from a place on and as far as the budget goes; where to go on, if it
+    /// did not suffice.
+    fn say_queue_again(
         &mut self,
         key: Key,
         session: SessionNumber,
@@ -208,38 +238,15 @@ impl Clients {
         budget: &mut usize,
     ) -> Option<u64> {
         let segment = self.journal.segment();
-        let mut last_waiting = None;
-        let mut rest = None;
         let value = self.sessions.get_mut(key)?;
-        for held in value.outbound.held(from) {
-            if *budget == 0 {
-                rest = Some(held.order());
-                break;
-            }
-            *budget -= 1;
-            let is_old = |recorded_in: Option<Segment>| recorded_in.is_some_and(|place| place < before);
-            match held {
-                Held::Delivery(packet_identifier, delivery) if is_old(delivery.recorded_in) => {
-                    delivery.recorded_in = Some(segment);
-                    self.journal.stage(|| queued(session, delivery));
-                    let order = delivery.order;
-                    last_waiting = packet_identifier.is_none().then_some(order).or(last_waiting);
-                    if let Some(packet_identifier) = packet_identifier {
-                        self.journal.stage(|| Record::Sent { session, order, packet_identifier });
-                    }
-                }
-                Held::Released(packet_identifier, finished) if is_old(finished.recorded_in) => {
-                    finished.recorded_in = Some(segment);
-                    let (order, ticket) = (finished.order, finished.ticket.as_deref().map(|it| it.place()));
-                    self.journal.stage(|| Record::Released { session, order, packet_identifier, ticket });
-                }
-                _ => {}
-            }
+        let again = value.outbound.queue_mut().record_again(from, before, segment, *budget);
+        *budget -= again.len();
+        let last = again.last()?.order;
+        for delivery in again {
+            self.journal.stage(|| queued(session, &delivery));
         }
-        if let Some(order) = last_waiting {
-            self.note_queued(key, order);
-        }
-        rest
+        self.note_queued(key, last);
+        (*budget == 0).then_some(last + 1)
     }
 
     /// Has messages read that are in the store alone and must be said again. False if there are none.
@@ -251,7 +258,7 @@ impl Clients {
         if queue.is_loading() {
             return true;
         }
-        let places = queue.begin_loading_before(0, before);
+        let places = queue.begin_loading_before(before);
         let is_wanted = !places.is_empty();
         if is_wanted {
             self.outputs.push_back(Output::Load { session, places });
