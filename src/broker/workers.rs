@@ -25,9 +25,6 @@ use tokio::sync::{mpsc, oneshot};
 /// The most workers there can be.
 const WORKERS_MAX: usize = 64;
 
-/// Where the log is, in the data directory.
-const LOG_DIRECTORY: &str = "log";
-
 /// See the top of the file.
 pub(super) struct Workers {
     mailboxes: Mailboxes,
@@ -199,7 +196,7 @@ fn open_store(
     mailboxes: &Mailboxes,
     now: Timestamp,
 ) -> Result<Kept, StartError> {
-    let path = data_dir.path().join(LOG_DIRECTORY);
+    let path = data_dir.path().join(store::LOG_DIRECTORY);
     let disk = RealDisk::create(&path).map_err(|error| {
         StartError::Store(StoreError::Unusable { attempt: "created", path: path.clone(), error })
     })?;

@@ -133,6 +133,11 @@ impl<D: Disk> Log<D> {
         Arc::clone(&self.health)
     }
 
+    /// The segment that is written now, and what the log can do.
+    pub(super) fn state(&self) -> (Segment, StoreState) {
+        (self.segments.newest(), self.state)
+    }
+
     /// For how long a commit waits for more.
     pub(super) fn commit_delay(&self) -> Duration {
         self.options.commit_delay

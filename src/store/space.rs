@@ -76,14 +76,15 @@ impl Space {
         if self.pass.is_some() || shards == 0 {
             return None;
         }
-        let live_bytes: u64 = self.gauges.iter().map(|gauge| gauge.stored_bytes() as u64).sum();
+        let live_bytes =
+            self.gauges.iter().map(|gauge| gauge.stored_bytes() as u64).fold(0, u64::saturating_add);
         let (total_bytes, segment_bytes) = (segments.total_bytes(), segments.segment_bytes());
         let take_bytes = if state == StoreState::Writing {
             let is_paid = self.written_bytes >= self.owed_bytes;
-            let is_large = total_bytes > 2 * live_bytes + SLACK_SEGMENTS * segment_bytes;
+            let is_large = total_bytes.saturating_sub(SLACK_SEGMENTS * segment_bytes) / 2 > live_bytes;
             (is_paid && is_large).then_some(total_bytes / 4)
         } else {
-            let is_large = total_bytes > live_bytes + live_bytes / 2 + segment_bytes;
+            let is_large = total_bytes.saturating_sub(segment_bytes) / 3 * 2 > live_bytes;
             (is_large && segments.room_bytes() > segment_bytes / 2).then_some(1)
         }?;
         let mut taken_bytes = 0;

@@ -15,5 +15,6 @@ mod power_cut;
 mod damage;
 mod failing;
 mod vacating;
+mod rescue;
 mod records;
 mod thread;
