@@ -171,6 +171,10 @@ impl<'a> RecordReader<'a> {
             }
             kind::GROUP_TAKEN => Record::GroupTaken { group: group(fields)?, sequence: fields.number()? },
             kind::GROUP_ENDED => Record::GroupEnded { group: group(fields)? },
+            kind::ROUTING => {
+                Record::Routing { message: message(self.reference(fields)?).ok_or(Lack::Message)? }
+            }
+            kind::ROUTED => Record::Routed { id: self.reference(fields)? },
             _ => return Ok(None),
         }))
     }

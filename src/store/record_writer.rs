@@ -37,6 +37,8 @@ pub(super) mod kind {
     pub const GROUP_QUEUED: u8 = 17;
     pub const GROUP_TAKEN: u8 = 18;
     pub const GROUP_ENDED: u8 = 19;
+    pub const ROUTING: u8 = 20;
+    pub const ROUTED: u8 = 21;
 }
 
 /// How a message is referred to; the first byte of a reference. 0 is the message named last.
@@ -175,6 +177,8 @@ impl<'a> RecordWriter<'a> {
                     put_number(writer.bytes, packet_identifier.get().into());
                 });
             }
+            Record::Routing { message } => self.record(kind::ROUTING, |writer| writer.reference(message.id)),
+            Record::Routed { id } => self.record(kind::ROUTED, |writer| writer.reference(*id)),
             Record::Retained { message } => {
                 self.record(kind::RETAINED, |writer| writer.reference(message.id))
             }

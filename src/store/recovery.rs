@@ -99,7 +99,7 @@ fn leave(image: &mut Image, record: Record, segment: Segment) {
             let body = BodyImage::Stored { location, content_bytes };
             let content = ContentImage { body, qos, retain, identifiers };
             let recorded_in = segment.min(message.segment());
-            image.apply_queued(session, order, content, None, recorded_in, message.id.received_at);
+            image.apply_queued(session, order, content, None, recorded_in, message.id);
         }
         other => image.apply(other, segment),
     }

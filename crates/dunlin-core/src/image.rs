@@ -11,13 +11,13 @@
 use crate::group::Waiting;
 use crate::identity::{ClientIdentifier, ShardId, partition};
 use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
-use crate::message::ApplicationMessage;
+use crate::message::{ApplicationMessage, MessageId};
 use crate::router::Subscription;
 use crate::session::{Identifiers, Inbound, Will};
 use crate::settings::SessionExpiryInterval;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, QoS};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// A durable Session.
@@ -90,12 +90,34 @@ pub struct GroupImage {
     pub messages: BTreeMap<u64, (Arc<ApplicationMessage>, Segment)>,
 }
 
+/// Who can have had a message, as records name them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Holder {
+    /// A Session.
+    Session(SessionNumber),
+    /// A shared group.
+    Group(GroupNumber),
+    /// The message's topic, which has it as its Retained Message, or has had a later one.
+    Topic,
+}
+
+/// A QoS 2 publication that not all shards may have recorded their part of.
+#[derive(Debug)]
+pub struct Unrouted {
+    /// The message.
+    pub message: Arc<ApplicationMessage>,
+    /// Who has had it, whatever became of it since.
+    pub had: HashSet<Holder>,
+}
+
 /// See the top of the file.
 #[derive(Debug, Default)]
 pub struct Image {
     sessions: HashMap<SessionNumber, SessionImage>,
     groups: HashMap<GroupNumber, GroupImage>,
     retained: HashMap<Box<str>, (Arc<ApplicationMessage>, Segment)>,
+    /// Publications whose Routing came and whose Routed has not.
+    unrouted: HashMap<MessageId, Unrouted>,
     /// Where the log began.
     first_segment: Option<Segment>,
     number_max: u64,
@@ -115,6 +137,8 @@ pub struct ShardImage {
     pub retained: Arc<Vec<(Arc<ApplicationMessage>, Segment)>>,
     /// The log has nothing before this.
     pub first_segment: Segment,
+    /// Publications that are to be routed again, by the first shard.
+    pub unrouted: Vec<Unrouted>,
     /// Numbers up to here may have been used.
     pub number_max: u64,
     /// No later message was taken in.
@@ -160,9 +184,9 @@ impl Image {
                 self.session(session).subscriptions.remove(&filter);
             }
             Record::Queued { session, order, message, qos, retain, identifiers, ticket } => {
-                let received_at = message.id.received_at;
+                let id = message.id;
                 let content = ContentImage { body: BodyImage::Here(message), qos, retain, identifiers };
-                self.apply_queued(session, order, content, ticket, recorded_in, received_at);
+                self.apply_queued(session, order, content, ticket, recorded_in, id);
             }
             Record::Sent { session, order, packet_identifier } => {
                 if let Some(delivery) = self.session(session).deliveries.get_mut(&order) {
@@ -181,18 +205,18 @@ impl Image {
             Record::Completed { session, packet_identifier } => {
                 self.session(session).inbound.remove(packet_identifier);
             }
-            Record::Retained { message } if message.payload().is_empty() => {
-                self.retained.remove(message.topic());
+            Record::Routing { message } => {
+                self.unrouted.insert(message.id, Unrouted { message, had: HashSet::new() });
             }
-            Record::Retained { message } => {
-                self.retained.insert(message.topic().into(), (message, recorded_in));
-            }
+            Record::Routed { id } => drop(self.unrouted.remove(&id)),
+            Record::Retained { message } => self.apply_retained(message, recorded_in),
             Record::WillSet { session, message, expiry_s, delay_s } => {
                 self.session(session).will = Some(Box::new(Will { message, expiry_s, delay_s }));
             }
             Record::WillRemoved { session } => self.session(session).will = None,
             Record::Group { group, name } => self.group(group).name = Some(name),
             Record::GroupQueued { group, sequence, message } => {
+                self.note_holder(message.id, Holder::Group(group));
                 self.group(group).messages.insert(sequence, (message, recorded_in));
             }
             Record::GroupTaken { group, sequence } => drop(self.group(group).messages.remove(&sequence)),
@@ -200,7 +224,7 @@ impl Image {
         }
     }
 
-    /// Applies [`Record::Queued`], whose message, taken in then, need not be in memory. The log has both in this
+    /// Applies [`Record::Queued`], whose message need not be in memory. The log has both in this
     /// segment or later.
     pub fn apply_queued(
         &mut self,
@@ -209,14 +233,34 @@ impl Image {
         content: ContentImage,
         ticket: Option<(GroupNumber, u64)>,
         recorded_in: Segment,
-        received_at: Timestamp,
+        id: MessageId,
     ) {
         self.first_segment.get_or_insert(recorded_in);
-        self.newest_message_at = self.newest_message_at.max(received_at);
+        self.newest_message_at = self.newest_message_at.max(id.received_at);
+        self.note_holder(id, Holder::Session(session));
         let delivery = self.session(session).deliveries.entry(order).or_default();
         // Said again, it does not take the Packet Identifier back.
         delivery.content = Some(content);
         (delivery.ticket, delivery.recorded_in) = (ticket, recorded_in);
+    }
+
+    fn apply_retained(&mut self, message: Arc<ApplicationMessage>, recorded_in: Segment) {
+        for unrouted in self.unrouted.values_mut() {
+            if unrouted.message.id <= message.id && unrouted.message.topic() == message.topic() {
+                unrouted.had.insert(Holder::Topic);
+            }
+        }
+        if message.payload().is_empty() {
+            self.retained.remove(message.topic());
+        } else {
+            self.retained.insert(message.topic().into(), (message, recorded_in));
+        }
+    }
+
+    fn note_holder(&mut self, id: MessageId, holder: Holder) {
+        if let Some(unrouted) = self.unrouted.get_mut(&id) {
+            unrouted.had.insert(holder);
+        }
     }
 
     /// Reads the bodies of the messages that were in flight, which must be in memory. Those that cannot be read
@@ -296,6 +340,11 @@ impl Image {
                 ..ShardImage::default()
             })
             .collect();
+        let mut unrouted: Vec<Unrouted> = std::mem::take(&mut self.unrouted).into_values().collect();
+        unrouted.sort_by_key(|unrouted| unrouted.message.id);
+        if let Some(first) = parts.first_mut() {
+            first.unrouted = unrouted;
+        }
         self.restore_groups(&mut parts);
         for (number, mut session) in self.sessions {
             if let Some(client) = session.client.take()

@@ -18,7 +18,7 @@
 //! With `Settings::durable` off nothing is staged and every position is durable at once.
 
 use crate::identity::ClientIdentifier;
-use crate::message::ApplicationMessage;
+use crate::message::{ApplicationMessage, MessageId};
 use crate::router::Subscription;
 use crate::session::Identifiers;
 use crate::settings::SessionExpiryInterval;
@@ -141,6 +141,17 @@ pub enum Record {
         /// Which.
         packet_identifier: PacketIdentifier,
     },
+    /// A QoS 2 publication was taken in and is about to be routed to several shards. Comes before everything
+    /// else about it.
+    Routing {
+        /// The message.
+        message: Arc<ApplicationMessage>,
+    },
+    /// All shards have recorded their part of it.
+    Routed {
+        /// Which message.
+        id: MessageId,
+    },
     /// PUBREL came for it.
     Completed {
         /// From whom.
@@ -205,6 +216,7 @@ impl Record {
         match self {
             Self::Queued { message, .. }
             | Self::Retained { message }
+            | Self::Routing { message }
             | Self::WillSet { message, .. }
             | Self::GroupQueued { message, .. } => Some(message),
             _ => None,

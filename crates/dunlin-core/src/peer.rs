@@ -12,11 +12,12 @@
 
 use crate::group::Ticket;
 use crate::identity::ShardId;
+use crate::image::Holder;
 use crate::journal::Position;
 use crate::message::ApplicationMessage;
 use crate::router::Subscription;
 use crate::slots::Key;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 /// One message from one shard to another.
@@ -24,6 +25,13 @@ use std::sync::Arc;
 pub enum PeerMessage {
     /// A message that the receiver's subscribers, groups or retained tree want; the receiver expands it.
     Publish(Arc<ApplicationMessage>),
+    /// The same, after a restart: these have had the message already.
+    PublishAgain {
+        /// The message.
+        message: Arc<ApplicationMessage>,
+        /// Who does not get it.
+        had: Arc<HashSet<Holder>>,
+    },
     /// The sender has its first subscriber for this filter, or has lost its last.
     Interest {
         /// The filter.
@@ -269,6 +277,11 @@ impl Peers {
     /// Whether any peer's messages could be applied now.
     pub(crate) fn have_work(&self) -> bool {
         self.links.iter().any(Link::has_work)
+    }
+
+    /// Whether a peer has applied so many of our messages.
+    pub(crate) fn has_applied(&self, shard: ShardId, sequence: u64) -> bool {
+        self.links.get(usize::from(shard)).is_none_or(|link| link.has_applied(sequence))
     }
 
     /// The link to a peer.

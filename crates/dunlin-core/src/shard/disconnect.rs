@@ -187,6 +187,7 @@ impl Shard {
         let Some(will) = value.will.take() else {
             return;
         };
+        let is_durable = value.is_durable();
         let id = self.next_message_id(now);
         let gauge = self.clients.gauge.clone();
         let message = &will.message;
@@ -195,7 +196,7 @@ impl Shard {
         publication.expires_at = will.expiry_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = message.forwarded();
         publication.payload = message.payload();
-        self.publish_own(now, &mut publication);
+        self.publish_own(now, &mut publication, is_durable);
         self.clients.record(session, |session, _| Record::WillRemoved { session });
     }
 

@@ -36,6 +36,7 @@ mod acknowledge;
 mod subscribe;
 mod retain;
 mod load;
+mod forward;
 mod vacate;
 mod restore;
 mod shared;
@@ -63,6 +64,7 @@ use clients::Clients;
 use complete::Answer;
 use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
 use foldhash::fast::FixedState;
+use forward::Forwards;
 use hashbrown::HashMap;
 use retain::Kept;
 use std::collections::{BTreeSet, VecDeque};
@@ -110,6 +112,7 @@ pub struct Shard {
     /// What is left of the store's wish that its oldest segments be vacated.
     vacating: Option<Vacating>,
     store_state: StoreState,
+    forwards: Forwards,
     peers: Peers,
     mechanisms: Arc<dyn Mechanisms>,
     boot_epoch: u32,
@@ -147,6 +150,7 @@ impl Shard {
             last_number: 0,
             vacating: None,
             store_state: StoreState::default(),
+            forwards: Forwards::default(),
             peers: Peers::new(config.id, config.shards),
             mechanisms: config.mechanisms,
             boot_epoch: config.boot_epoch,

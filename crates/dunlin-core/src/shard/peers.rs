@@ -2,6 +2,7 @@
 
 use super::Shard;
 use super::complete::Answer;
+use super::forward::Reach;
 use super::shared::{Joining, ROUTE_ONLY};
 use crate::connection::{Barrier, Slowed};
 use crate::group::MemberId;
@@ -95,9 +96,10 @@ impl Shard {
                 // Whatever is published here after this message was acknowledged is newer than it, whatever
                 // the clocks say.
                 self.last_message_at = self.last_message_at.max(message.id.received_at);
-                self.route(now, &mut Publication::of(&message), Some(from));
+                self.route(now, &mut Publication::of(&message), Reach::Here);
                 self.hold_up(now, from);
             }
+            PeerMessage::PublishAgain { message, had } => self.route_again(now, &message, &had),
             PeerMessage::Interest { filter, is_added: true } => {
                 self.router.insert(&filter, Target::Peer(from), ROUTE_ONLY);
             }
@@ -165,6 +167,7 @@ impl Shard {
             self.release(now, key);
         }
         self.send_answers(now);
+        self.record_routed();
     }
 
     /// Answers a shard about a group it joined, when the barrier opens.

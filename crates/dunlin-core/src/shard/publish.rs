@@ -4,10 +4,12 @@
 //! durable or applied elsewhere; then the acknowledgement is owed behind exactly that.
 
 use super::deliver::Wanted;
+use super::forward::Reach;
 use super::{DropReason, Output, Shard, StoreState, Violation, protocol_error};
 use crate::connection::{Barrier, Owed, Slowed};
 use crate::group::Group;
 use crate::identity::ShardId;
+use crate::image::Holder;
 use crate::journal::{Position, Record};
 use crate::message::{MessageId, Publication};
 use crate::peer::PeerMessage;
@@ -54,7 +56,7 @@ impl Shard {
             // spec(v3.1.1): [MQTT-4.3.3-2]
             let mut barrier = self.barrier_of_all();
             if is_durable {
-                barrier.position = self.clients.journal.position_of_input();
+                barrier.position = self.clients.journal.position();
             }
             self.owe(now, key, barrier, Owed::PubRec(packet_identifier, ReasonCode::Success));
             return Ok(());
@@ -81,7 +83,12 @@ impl Shard {
             publish.properties.message_expiry_interval_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = &forwarded;
         publication.payload = publish.payload;
-        let routed = self.route(now, &mut publication, None);
+        let is_exact = is_durable && publish.qos == QoS::ExactlyOnce;
+        let is_recorded = is_exact && self.record_routing(&mut publication);
+        let routed = self.route(now, &mut publication, Reach::Everywhere);
+        if is_recorded {
+            self.await_forwarded(id);
+        }
         self.pause_publisher(now, key, &routed.barrier);
         if let Some(packet_identifier) = publish.packet_identifier {
             self.acknowledge_publish(now, key, publish.qos, packet_identifier, routed);
@@ -263,19 +270,18 @@ impl Shard {
         } else {
             Owed::PubAck(packet_identifier, reason_code)
         };
-        barrier.position = self.clients.journal.position();
+        barrier.position = self.clients.journal.position_of_input();
         self.owe(now, key, barrier, owed);
     }
 
-    /// Sends a publication to everybody it concerns on this shard and, if it did not come from one, on the
-    /// others.
+    /// Sends a publication to everybody it concerns on this shard and, if it was published here, on the others.
     // spec(v5): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
     // spec(v3.1.1): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
     pub(super) fn route(
         &mut self,
         now: Timestamp,
         publication: &mut Publication<'_>,
-        from: Option<ShardId>,
+        reach: Reach<'_>,
     ) -> Routed {
         let mut routed = Routed::default();
         let mut groups = SmallVec::<[u32; 4]>::new();
@@ -288,6 +294,10 @@ impl Shard {
                     let Some((session, hash)) = self.clients.session_at(index) else {
                         continue;
                     };
+                    let number = || self.clients.sessions.at(index)?.number.map(Holder::Session);
+                    if !reach.includes(number) {
+                        continue;
+                    }
                     // spec(v5): [MQTT-3.8.3-3]
                     let delivery = if hash == publication.publisher {
                         match found.delivery_to_publisher() {
@@ -314,12 +324,15 @@ impl Shard {
         }
         routed.has_subscribers |= !groups.is_empty();
         for index in groups {
+            if !reach.includes(|| self.groups.at(index).map(|group| Holder::Group(group.number))) {
+                continue;
+            }
             self.route_to_group(now, index, publication, &mut routed.barrier);
         }
-        if publication.retain {
+        if publication.retain && reach.includes(|| Some(Holder::Topic)) {
             self.retain(now, publication);
         }
-        if from.is_none() {
+        if let Reach::Everywhere = reach {
             routed.has_subscribers |= !peers.is_empty();
             if publication.retain {
                 // Every shard keeps every Retained Message.

@@ -28,7 +28,7 @@ impl Shard {
     /// there were.
     pub fn restore(&mut self, now: Timestamp, image: ShardImage, ended_at: Timestamp) {
         let ShardImage { sessions, groups, group_owners, retained, first_segment, .. } = image;
-        let ShardImage { number_max, newest_message_at, .. } = image;
+        let ShardImage { number_max, newest_message_at, unrouted, .. } = image;
         self.last_number = number_max / u64::from(self.peers.count()) + 1;
         self.last_message_at = self.last_message_at.max(newest_message_at);
         for (message, recorded_in) in retained.iter() {
@@ -48,6 +48,7 @@ impl Shard {
             self.restore_subscriptions(now, key, filters);
         }
         self.arm_retained_expiry();
+        self.restore_forwards(unrouted);
     }
 
     fn restore_group(&mut self, restored: RestoredGroup) {

@@ -10,7 +10,10 @@ use crate::timers::Timer;
 impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let goes_on = !self.retained_continues.is_empty() || self.peers.have_work() || self.can_vacate();
+        let goes_on = !self.retained_continues.is_empty()
+            || self.peers.have_work()
+            || self.can_vacate()
+            || self.forwards.have_unrouted();
         if goes_on { Some(Timestamp::ZERO) } else { self.clients.timers.next_deadline() }
     }
 
@@ -26,6 +29,9 @@ impl Shard {
         }
         self.continue_peers(now);
         self.continue_vacating();
+        if self.forwards.have_unrouted() {
+            self.forward_unrouted(now);
+        }
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),

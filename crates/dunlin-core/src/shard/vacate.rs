@@ -39,6 +39,8 @@ pub(crate) struct Vacating {
     retained: String,
     /// The slot of the group that comes next.
     group: u32,
+    /// The walk is over. What waits is that publications that began before it are everywhere.
+    is_over: bool,
 }
 
 impl Shard {
@@ -56,14 +58,17 @@ impl Shard {
             is_waiting: false,
             retained,
             group: 0,
+            is_over: false,
         };
         self.vacating = Some(start);
     }
 
     /// Whether the walk has something to do now. It does not run further ahead of the store than publishers.
     pub(super) fn can_vacate(&self) -> bool {
-        self.vacating.as_ref().is_some_and(|vacating| !vacating.is_waiting)
-            && !self.clients.journal.is_behind()
+        let is_free = |vacating: &Vacating| {
+            !vacating.is_waiting && (!vacating.is_over || !self.forwards.began_before(vacating.before))
+        };
+        self.vacating.as_ref().is_some_and(is_free) && !self.clients.journal.is_behind()
     }
 
     /// Messages of a Session have been read, from this place on. If the walk has waited for them, it goes on
@@ -85,10 +90,11 @@ impl Shard {
             return;
         };
         let mut budget = SLICE;
-        let is_over = self.vacate_sessions(&mut vacating, &mut budget)
-            && self.vacate_retained(&mut vacating, &mut budget)
-            && self.vacate_groups(&mut vacating, &mut budget);
-        if is_over {
+        vacating.is_over = vacating.is_over
+            || self.vacate_sessions(&mut vacating, &mut budget)
+                && self.vacate_retained(&mut vacating, &mut budget)
+                && self.vacate_groups(&mut vacating, &mut budget);
+        if vacating.is_over && !self.forwards.began_before(vacating.before) {
             self.clients.outputs.push_back(Output::Vacated { before: vacating.before });
         } else {
             self.vacating = Some(vacating);
