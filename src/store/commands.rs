@@ -72,8 +72,11 @@ pub fn take_out(data_dir: &Path, new: &Path, options: StoreOptions) -> ExitCode 
             let records = count(report.records_lost, "record");
             println!("lost: {records} whose message was in what is lost or no longer needed");
         }
+        if !report.losses.is_empty() {
+            println!("what is lost may have ended Sessions and messages that are there again");
+        }
         println!(
-            "{}: {} in {} were taken; what is lost may have ended things that are there again",
+            "{}: {} in {} were taken",
             new.display(),
             count(report.records, "record"),
             count(report.frames, "frame")
