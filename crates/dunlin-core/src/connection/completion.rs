@@ -28,7 +28,12 @@ pub enum Owed {
     /// CONNACK, already encoded.
     ConnAck(Vec<u8>),
     /// A PUBLISH. At QoS 2 its Packet Identifier must outlive us before the client sees it.
-    Publish(PacketIdentifier),
+    Publish {
+        /// Its name.
+        packet_identifier: PacketIdentifier,
+        /// About how long it is; what waits counts as if it were in the outbox already.
+        size_bytes: usize,
+    },
     /// PUBACK.
     PubAck(PacketIdentifier, ReasonCode),
     /// PUBREC.

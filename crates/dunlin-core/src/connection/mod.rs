@@ -90,8 +90,9 @@ pub(crate) struct Extras {
     pub mechanism: Option<Box<dyn Mechanism>>,
     /// Acknowledgements that wait, and publications at QoS 2.
     pub completions: VecDeque<Completion>,
-    /// The publications among them.
+    /// The publications among them, and about how long they are.
     pub waiting_publications: usize,
+    pub waiting_publications_bytes: usize,
     /// Publishers that wait until this consumer has read on, and since when there are any.
     pub slowed: Vec<Slowed>,
     pub slow_since: Option<Timestamp>,
@@ -103,14 +104,20 @@ pub(crate) struct Extras {
 impl Extras {
     /// One more packet that leaves when those before it have, and its barrier is open.
     pub fn complete_later(&mut self, barrier: Barrier, owed: Owed) {
-        self.waiting_publications += usize::from(matches!(owed, Owed::Publish(_)));
+        if let Owed::Publish { size_bytes, .. } = owed {
+            self.waiting_publications += 1;
+            self.waiting_publications_bytes += size_bytes;
+        }
         self.completions.push_back(Completion { barrier, owed });
     }
 
     /// Takes the first of them.
     pub fn next_completion(&mut self) -> Option<Completion> {
         let completion = self.completions.pop_front()?;
-        self.waiting_publications -= usize::from(matches!(completion.owed, Owed::Publish(_)));
+        if let Owed::Publish { size_bytes, .. } = completion.owed {
+            self.waiting_publications -= 1;
+            self.waiting_publications_bytes -= size_bytes;
+        }
         Some(completion)
     }
 }
@@ -155,6 +162,11 @@ impl Connection {
     #[inline]
     pub fn outbox_bytes(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+    }
+
+    /// Bytes of publications that are to be written as soon as the store allows.
+    pub fn waiting_publications_bytes(&self) -> usize {
+        self.extras.as_ref().map_or(0, |extras| extras.waiting_publications_bytes)
     }
 
     /// Acknowledgements that wait for the store or for a peer.

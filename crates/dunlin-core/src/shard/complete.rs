@@ -166,7 +166,7 @@ impl Shard {
                 self.let_go(now, key);
                 self.resume(now, session);
             }
-            Owed::Publish(packet_identifier) => {
+            Owed::Publish { packet_identifier, .. } => {
                 let session = connection.session;
                 if !self.clients.send_owed_publication(now, session, key, packet_identifier) {
                     self.pump(now, session);

@@ -11,9 +11,10 @@ use crate::timers::Timer;
 impl Clients {
     /// Whether more may be encoded for this client now.
     pub fn outbox_has_room(&self, connection: Key) -> bool {
-        self.connections
-            .get(connection)
-            .is_some_and(|connection| connection.outbox_bytes() <= self.settings.outbox_bytes_max)
+        self.connections.get(connection).is_some_and(|connection| {
+            let bytes = connection.outbox_bytes() + connection.waiting_publications_bytes();
+            bytes <= self.settings.outbox_bytes_max
+        })
     }
 
     /// Whether a member of a shared group can take a QoS 1 or 2 message this moment.

@@ -28,6 +28,7 @@ impl Clients {
         };
         let (qos, retain, order) = (delivery.qos, delivery.retain, delivery.order);
         let is_recorded = delivery.recorded_in.is_some();
+        let size_bytes = delivery.message.content_bytes();
         let identifiers = delivery.identifiers.clone();
         let packet_identifier = value.outbound.begin(delivery);
         if is_recorded {
@@ -36,11 +37,11 @@ impl Clients {
             // which, we would deliver it again under another, or another under this.
             let position = self.journal.position();
             if qos == QoS::ExactlyOnce && !self.journal.is_durable(position) {
-                return self.owe_publication(connection, packet_identifier, position);
+                return self.owe_publication(connection, packet_identifier, size_bytes, position);
             }
         }
         if self.connections.get(connection).is_some_and(Connection::has_waiting_publications) {
-            return self.owe_publication(connection, packet_identifier, Position::default());
+            return self.owe_publication(connection, packet_identifier, size_bytes, Position::default());
         }
         let identifiers = identifiers.as_slice();
         let was_sent = self.transmit(
@@ -60,10 +61,16 @@ impl Clients {
     }
 
     /// Sends a PUBLISH when the store has its Packet Identifier, and after those that wait for that already.
-    fn owe_publication(&mut self, key: Key, packet_identifier: PacketIdentifier, position: Position) {
+    fn owe_publication(
+        &mut self,
+        key: Key,
+        packet_identifier: PacketIdentifier,
+        size_bytes: usize,
+        position: Position,
+    ) {
         if let Some(connection) = self.connections.get_mut(key) {
             let barrier = Barrier { position, ..Barrier::default() };
-            connection.extras_mut().complete_later(barrier, Owed::Publish(packet_identifier));
+            connection.extras_mut().complete_later(barrier, Owed::Publish { packet_identifier, size_bytes });
             if !self.journal.is_durable(position) {
                 self.waiting_durable.push_back((position, key));
             }

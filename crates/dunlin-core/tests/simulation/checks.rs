@@ -62,7 +62,16 @@ pub fn check(world: &World, is_lossy: bool) -> Result<usize, String> {
         }
         for (number, (new, exactly_once)) in &counts {
             let publication = &history.publications[*number];
-            if *new.max(exactly_once) > publication.copies_max() && !is_job(publication) {
+            let copies_max = publication.copies_max();
+            // What was acknowledged to the broker and not to its store before a crash comes again, and so does
+            // a Will whose shard did not know any more that it was published; at QoS 2 nothing does.
+            let again = match publication.qos {
+                QoS::AtMostOnce => 0,
+                _ if publication.is_will => history.crashes.len(),
+                _ => publication.began.map_or(0, |began| history.crashes_after(began)),
+            };
+            let is_too_many = *new > copies_max * (1 + again) || *exactly_once > copies_max;
+            if is_too_many && !is_job(publication) {
                 return Err(format!(
                     "message {number} came {} times to client {}",
                     new.max(exactly_once),
@@ -93,13 +102,13 @@ fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize
     let mut obligations = 0;
     for (number, publication) in history.publications.iter().enumerate() {
         let is_owed = is_owed(session, publication, u64::MAX) && !is_excused(publication, session);
-        if publication.acknowledged.is_none() || !is_owed {
+        if history.taken_in(publication).is_none() || !is_owed {
             continue;
         }
         if !arrived.contains(&number) {
             return Err(format!(
-                "message {number} ({}) never came to client {}",
-                publication.topic, session.client
+                "message {number} ({} {:?}) never came to client {}",
+                publication.topic, publication.qos, session.client
             ));
         }
         obligations += 1;
@@ -180,7 +189,9 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, Stri
         for (position, arrival) in arrivals.iter().enumerate() {
             // What the network still held when the member was gone may be read late, and is no longer the
             // member's.
-            let is_held = |other: &&&Arrival| !has_returned(world, other, arrival.event);
+            let is_held = |other: &&&Arrival| {
+                !has_returned(world, other, arrival.event) && !may_be_forgotten(world, other, arrival.event)
+            };
             if !is_held(&arrival) {
                 continue;
             }
@@ -189,7 +200,7 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, Stri
                 return Err(format!("message {number} went to {} members of {share}", held + 1));
             }
         }
-        if publication.acknowledged.is_none() {
+        if history.taken_in(publication).is_none() {
             continue;
         }
         let is_owed = members.iter().any(|session| {
@@ -210,7 +221,10 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, Stri
             continue;
         }
         if arrivals.is_empty() {
-            return Err(format!("message {number} never came to any member of {share}"));
+            return Err(format!(
+                "message {number} ({:?}) never came to any member of {share}",
+                publication.qos
+            ));
         }
         obligations += 1;
     }
@@ -218,12 +232,27 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, Stri
 }
 
 /// Whether the broker had taken the message back when `event` happened: its member had left without
-/// acknowledging it.
+/// acknowledging it, or a crash came before the acknowledgement was durable, for which no member waits.
 fn has_returned(world: &World, arrival: &Arrival, event: u64) -> bool {
     let wire = &world.wires[arrival.wire];
     arrival.qos == QoS::AtLeastOnce
-        && wire.closed.is_some_and(|closed| closed < event)
-        && arrival.acknowledged_at.is_none_or(|sent| sent > wire.used)
+        && (has_crashed_since(world, arrival, event)
+            || (wire.closed.is_some_and(|closed| closed < event)
+                && arrival.acknowledged_at.is_none_or(|sent| sent > wire.used)))
+}
+
+/// Whether a Session with the message at QoS 2 ended in a crash, or so shortly before that the group did not
+/// come to record it: the group knows nothing of the exchange then, and gives the message to another member.
+fn may_be_forgotten(world: &World, arrival: &Arrival, event: u64) -> bool {
+    let is_over = world.wires[arrival.wire].session.is_none_or(|life| world.history.sessions[life].is_over);
+    is_over && has_crashed_since(world, arrival, event)
+}
+
+/// Whether a crash came after the message had been sent, and before `event`. What was sent before it may be
+/// read after it.
+fn has_crashed_since(world: &World, arrival: &Arrival, event: u64) -> bool {
+    let sent = world.wires[arrival.wire].closed.map_or(arrival.event, |closed| closed.min(arrival.event));
+    world.history.crashes.iter().any(|crash| sent <= *crash && *crash < event)
 }
 
 /// Judges what a new subscriber found on a topic: one of the messages after which no other is known to have
@@ -242,12 +271,16 @@ pub fn check_retained(world: &World, topic: &str, found: Option<&[u8]>) -> Resul
         .flat_map(|session| &session.arrivals)
         .map(|arrival| arrival.publication)
         .collect();
-    let is_known = |number: usize, one: &Publication| one.acknowledged.is_some() || arrived.contains(&number);
+    // What arrived without being acknowledged was durable nowhere yet, perhaps, and a crash took it back.
+    let is_known = |number: usize, one: &Publication| {
+        let is_kept = one.began.is_some_and(|began| history.crashes_after(began) == 0);
+        history.taken_in(one).is_some() || (is_kept && arrived.contains(&number))
+    };
     let is_latest = |one: &Publication| {
         !all.iter().any(|(number, later)| {
             is_known(*number, later)
                 && later.began.is_some_and(|began| {
-                    one.acknowledged.is_some_and(|acknowledged| acknowledged < began)
+                    history.taken_in(one).is_some_and(|acknowledged| acknowledged < began)
                         || (one.publisher == later.publisher && one.sent_last < began)
                 })
         })

@@ -50,6 +50,16 @@ pub enum Fault {
     AcknowledgeEarly,
     KeepConnection,
     ShowOldRetained,
+    ForgetBatch,
+    LieAndCrash,
+    DeleteEarly,
+}
+
+impl Fault {
+    /// Whether it is one of the store.
+    pub fn is_of_store(self) -> bool {
+        matches!(self, Self::AcknowledgeEarly | Self::ForgetBatch | Self::LieAndCrash | Self::DeleteEarly)
+    }
 }
 
 /// A QoS 1 or 2 message on its way to the broker.
@@ -114,12 +124,12 @@ impl Client {
     /// Opens a connection, leaving an earlier one behind as it is.
     pub fn connect(&mut self, world: &mut World, clean_start: bool, expiry_s: u32) {
         self.owes_clean_start |= clean_start;
+        let is_v5 = self.habits.version == ProtocolVersion::V5;
         let will = self.habits.will.map(|(topic, delay_s)| {
             let publication = self.announce(world, topic, QoS::AtLeastOnce, false, 12, None);
             world.history.publications[publication].is_will = true;
-            (publication, delay_s)
+            (publication, if is_v5 { delay_s } else { 0 })
         });
-        let is_v5 = self.habits.version == ProtocolVersion::V5;
         let payload = will.map(|(publication, _)| world.history.payload(publication));
         let properties = ConnectProperties {
             session_expiry_interval_s: Some(expiry_s),
@@ -139,7 +149,7 @@ impl Client {
                 retain: false,
                 topic: world.history.publications[publication].topic,
                 payload,
-                delay_interval_s: (is_v5 && delay_s > 0).then_some(delay_s),
+                delay_interval_s: (delay_s > 0).then_some(delay_s),
                 properties: MessageProperties::default(),
             }),
             user_name: None,
@@ -292,8 +302,8 @@ impl Client {
     fn handle_connack(&mut self, world: &mut World, wire: usize, connack: &ConnAck<'_>) {
         (self.is_connected, self.owes_clean_start) = (true, false);
         self.window = usize::from(connack.properties.receive_maximum.unwrap_or(10)).min(10);
-        if world.session_of(self.number) != self.session {
-            self.session = world.session_of(self.number);
+        if world.wires[wire].session != self.session {
+            self.session = world.wires[wire].session;
             self.outgoing.clear();
             self.incoming.clear();
             self.held_back = None;

@@ -8,6 +8,7 @@
 //! connection begin another one with the same client identifier.
 
 use dunlin_codec::{QoS, TopicFilter, TopicName};
+use dunlin_core::journal::SessionNumber;
 use dunlin_core::time::Timestamp;
 
 /// One message, as its publisher meant it.
@@ -99,6 +100,14 @@ pub struct Session {
     pub arrivals: Vec<Arrival>,
     pub is_over: bool,
     pub maximum_packet_size: Option<u32>,
+    /// Its name in records, if it outlives connections.
+    pub number: Option<SessionNumber>,
+    /// A CONNACK has told of it.
+    pub is_known: bool,
+    /// Its expiry has passed, or a crash has shown that it is no more.
+    pub is_gone: bool,
+    /// When the client went, since it last heard CONNACK.
+    pub absences: Vec<Timestamp>,
 }
 
 /// See the top of the file.
@@ -107,6 +116,8 @@ pub struct History {
     events: u64,
     pub publications: Vec<Publication>,
     pub sessions: Vec<Session>,
+    /// When the broker crashed.
+    pub crashes: Vec<u64>,
     complaint: Option<String>,
 }
 
@@ -115,6 +126,23 @@ impl History {
     pub fn event(&mut self) -> u64 {
         self.events += 1;
         self.events
+    }
+
+    /// How often the broker has crashed after an event.
+    pub fn crashes_after(&self, event: u64) -> usize {
+        self.crashes.iter().filter(|crash| **crash > event).count()
+    }
+
+    /// When the broker has taken responsibility for a publication.
+    ///
+    /// Known and open: a QoS 2 publication that was under way when a crash came is forgotten by the shards that
+    /// had not heard of it, while its own shard knows its Packet Identifier and only acknowledges it again.
+    pub fn taken_in(&self, publication: &Publication) -> Option<u64> {
+        let acknowledged = publication.acknowledged?;
+        let was_under_way =
+            |crash: &u64| publication.began.is_some_and(|began| began < *crash) && *crash < acknowledged;
+        let is_torn = publication.qos == QoS::ExactlyOnce && self.crashes.iter().any(was_under_way);
+        (!is_torn).then_some(acknowledged)
     }
 
     /// Notes that the broker broke a rule; the first complaint counts.

@@ -25,7 +25,7 @@ use scenario::{Figures, run};
 const SEEDS: u64 = 600;
 
 /// Seeds tried until a planted fault must have been noticed.
-const FAULT_SEEDS: u64 = 60;
+const FAULT_SEEDS: u64 = 600;
 
 fn wish(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
@@ -52,6 +52,8 @@ fn every_seed_keeps_every_promise() {
                 all.connections += figures.connections;
                 all.shared_arrivals += figures.shared_arrivals;
                 all.resent += figures.resent;
+                all.crashes += figures.crashes;
+                all.vacated += figures.vacated;
                 all.obligations += figures.obligations;
             }
             Err(complaint) => {
@@ -62,8 +64,15 @@ fn every_seed_keeps_every_promise() {
         }
     }
     println!(
-        "{seeds:?}: {} messages, {} arrivals ({} shared, {} resent, {} owed), {} connections",
-        all.publications, all.arrivals, all.shared_arrivals, all.resent, all.obligations, all.connections
+        "{seeds:?}: {} messages, {} arrivals ({} shared, {} resent, {} owed), {} connections, {} crashes, {} times vacated",
+        all.publications,
+        all.arrivals,
+        all.shared_arrivals,
+        all.resent,
+        all.obligations,
+        all.connections,
+        all.crashes,
+        all.vacated
     );
     // A run in which nothing happens would keep every promise too.
     if seeds.end - seeds.start >= SEEDS {
@@ -72,6 +81,8 @@ fn every_seed_keeps_every_promise() {
                 && all.shared_arrivals > SEEDS as usize
                 && all.resent > SEEDS as usize / 2
                 && all.obligations > 4 * SEEDS as usize
+                && all.crashes > SEEDS as usize / 2
+                && all.vacated > SEEDS as usize / 4
         );
     }
 }
@@ -79,8 +90,14 @@ fn every_seed_keeps_every_promise() {
 /// Plants a fault in many runs; one of the complaints must be the expected one.
 #[track_caller]
 fn is_noticed(fault: Fault, expected: &str) {
-    let complaints: Vec<String> = (0..FAULT_SEEDS).filter_map(|seed| run(seed, Some(fault)).err()).collect();
-    assert!(complaints.iter().any(|complaint| complaint.contains(expected)), "{fault:?}: {complaints:?}");
+    let mut others = Vec::new();
+    for complaint in (0..FAULT_SEEDS).filter_map(|seed| run(seed, Some(fault)).err()) {
+        if complaint.contains(expected) {
+            return;
+        }
+        others.push(complaint);
+    }
+    panic!("{fault:?}: {others:?}");
 }
 
 #[test]
@@ -112,6 +129,23 @@ fn a_message_of_a_group_for_two_members_is_noticed() {
 #[test]
 fn an_acknowledgement_before_the_store_is_noticed() {
     is_noticed(Fault::AcknowledgeEarly, "left before its record was durable");
+}
+
+#[test]
+fn a_batch_that_a_crash_takes_back_is_noticed() {
+    is_noticed(Fault::ForgetBatch, "never came to client");
+    is_noticed(Fault::ForgetBatch, "is not there after a crash");
+}
+
+#[test]
+fn records_that_were_not_durable_when_the_store_said_so_are_missed_after_a_crash() {
+    is_noticed(Fault::LieAndCrash, "never came to client");
+    is_noticed(Fault::LieAndCrash, "is not there after a crash");
+}
+
+#[test]
+fn segments_that_go_before_they_are_vacated_are_missed_after_a_crash() {
+    is_noticed(Fault::DeleteEarly, "is not there after a crash");
 }
 
 #[test]

@@ -34,6 +34,8 @@ struct Scenario {
     clients: Vec<Client>,
     is_stalled: Vec<bool>,
     is_lossy: bool,
+    /// How often the broker crashes, in steps of a thousand.
+    crashes_per_mille: u32,
     /// The planted fault that is in the retained answer rather than in a client.
     shows_old_retained: bool,
 }
@@ -46,6 +48,8 @@ pub struct Figures {
     pub connections: usize,
     pub shared_arrivals: usize,
     pub resent: usize,
+    pub crashes: usize,
+    pub vacated: usize,
     /// Deliveries that were owed without an excuse.
     pub obligations: usize,
 }
@@ -69,6 +73,14 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Figures, String> {
         result => result?,
     }
     scenario.check_rest()?;
+    if scenario.crashes_per_mille > 0 && scenario.world.random.chance(30) {
+        scenario.crash();
+        match scenario.come_to_rest() {
+            Err(complaint) if complaint == RESTLESS && may_be_restless => return Ok(scenario.figures()),
+            result => result?,
+        }
+        scenario.check_rest()?;
+    }
     let obligations = checks::check(&scenario.world, scenario.is_lossy)?;
     scenario.check_retained()?;
     let figures = Figures { obligations, ..scenario.figures() };
@@ -112,7 +124,9 @@ impl Scenario {
             outbox_bytes_max: random.pick(&[300, 2048, 1024 * 1024]),
             queued_messages_max: if is_lossy { 4 } else { 100_000 },
             overflow: random.pick(&policies),
-            durable: random.chance(40) || fault == Some(Fault::AcknowledgeEarly),
+            // Without memory for bodies, messages that wait give up theirs.
+            body_memory_bytes: random.pick(&[0, usize::MAX]),
+            durable: random.chance(60) || fault.is_some_and(Fault::is_of_store),
             ..Settings::default()
         };
         let shards = random.between(1, 4) as u16;
@@ -124,11 +138,22 @@ impl Scenario {
                 client
             })
             .collect();
+        let crashes_per_mille = match random.pick(&[0, 2, 5, 15]) {
+            _ if !settings.durable => 0,
+            0 if fault.is_some_and(Fault::is_of_store) => 5,
+            often => often,
+        };
+        let rolls_percent = random.pick(&[0, 2, 10, 30]);
         let mut world = World::new(random, settings, shards);
-        world.store_lies = fault == Some(Fault::AcknowledgeEarly);
+        world.rolls_percent = rolls_percent;
+        world.store_lies = matches!(fault, Some(Fault::AcknowledgeEarly | Fault::LieAndCrash));
+        world.overlooks_lies = fault == Some(Fault::LieAndCrash);
+        world.forgets_batches = fault == Some(Fault::ForgetBatch);
+        world.deletes_early = fault == Some(Fault::DeleteEarly);
         world.forgets_to_remove = fault == Some(Fault::KeepConnection);
         let shows_old_retained = fault == Some(Fault::ShowOldRetained);
-        Self { world, clients, is_stalled: vec![false; count], is_lossy, shows_old_retained }
+        let is_stalled = vec![false; count];
+        Self { world, clients, is_stalled, is_lossy, crashes_per_mille, shows_old_retained }
     }
 
     /// Everybody connects and subscribes before the trouble begins, so that much is owed to them.
@@ -144,6 +169,9 @@ impl Scenario {
 
     /// One random thing happens.
     fn step(&mut self) {
+        if self.world.random.below(1000) < self.crashes_per_mille as usize {
+            return self.crash();
+        }
         let world = &mut self.world;
         let count = world.random.pick(&[1, 2, 7, 40, 1000, usize::MAX]);
         let shards = world.nodes.len();
@@ -168,9 +196,15 @@ impl Scenario {
                 let (from, to) = (world.random.below(shards), world.random.below(shards));
                 world.deliver_mail(from, to, count.min(5));
             }
-            76..80 => {
+            76..78 => {
+                world.write_log(count);
+            }
+            78..80 => {
                 let shard = world.random.below(shards);
-                world.advance_store(shard, count.min(20));
+                world.tell(shard);
+                if world.random.chance(60) {
+                    world.vacate();
+                }
             }
             80..82 => {
                 let time = world.random.pick(&[10, 1_000, 20_000, 60_000, 110_000, 1_000_000]);
@@ -184,8 +218,22 @@ impl Scenario {
             83 => {
                 let shard = world.random.below(shards);
                 world.do_due(shard);
+                world.read_bodies(shard);
             }
             _ => self.act(),
+        }
+    }
+
+    /// The broker crashes, now and then again as soon as it is back.
+    fn crash(&mut self) {
+        let world = &mut self.world;
+        loop {
+            let downtime = world.random.pick(&[0, 10, 1_000, 4_000_000, 25_000_000]);
+            let shards = if world.random.chance(30) { world.random.between(1, 4) } else { world.nodes.len() };
+            world.crash(Duration::from_micros(downtime), shards as u16);
+            if !world.random.chance(20) {
+                return;
+            }
         }
     }
 

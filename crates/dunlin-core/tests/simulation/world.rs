@@ -3,12 +3,15 @@
 //! The [`World`] stands where the runtime stands in the product and drives the shards as `shard/mod.rs` says.
 //! It adds what a real network, a real scheduler and a real disk add: bytes travel in pieces of any size,
 //! messages between shards wait (in order for each pair), the store is late, a peer vanishes with bytes on
-//! the way. It decides nothing by itself: the scenario says what moves next.
+//! the way. It decides nothing by itself: the scenario says what moves next. The store is in `log.rs`, a crash
+//! and what comes after it in `recovery.rs`.
 //!
 //! Two rules are checked here because only here both sides are visible: Session Present tells the truth, and
 //! the bytes that wait for a client are bounded. That acknowledgements wait for the store and for the other
 //! shards is checked in `promises.rs`, on the way in and on the way out.
 
+mod log;
+mod recovery;
 mod promises;
 mod wires;
 
@@ -16,23 +19,26 @@ use crate::history::History;
 use crate::random::Random;
 use dunlin_core::Shard;
 use dunlin_core::identity::partition;
-use dunlin_core::journal::{Position, Record, Segment};
-use dunlin_core::message::MessageId;
+use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
+use dunlin_core::message::{MemoryGauge, MessageId};
 use dunlin_core::peer::PeerMessage;
+use dunlin_core::session::Place;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
 use dunlin_core::shard::{Output, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
+use log::{Batch, Log};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use wires::Wire;
 
-/// A shard and the store behind it.
+/// A shard, how far it has staged records, how far they are durable, and what it knows of that.
 pub struct Node {
     pub shard: Shard,
     pub staged: u64,
     pub durable: u64,
+    told: (u64, Segment),
 }
 
 /// What the broker has to remember about a client, as a reader of the specification would say.
@@ -42,6 +48,8 @@ struct Expectation {
     wire: Option<usize>,
     expiry: Option<SessionExpiryInterval>,
     absent_since: Option<Timestamp>,
+    /// The Will of the absent client that is still to be published, and when.
+    will: Option<(usize, Timestamp)>,
 }
 
 /// See the top of the file.
@@ -53,14 +61,37 @@ pub struct World {
     pub nodes: Vec<Node>,
     pub wires: Vec<Wire>,
     mail: Vec<VecDeque<PeerMessage>>,
+    /// By the same places: how many messages a shard has sent, and how many the other says it has applied.
+    applied_counts: Vec<(u64, u64)>,
     by_key: HashMap<(usize, Key), usize>,
     expectations: HashMap<usize, Expectation>,
     /// On which other shards, and at which position, a message is kept.
     applied: HashMap<MessageId, Vec<(usize, u64)>>,
+    log: Log,
+    /// Messages that shards have asked the log for: shard, Session, and which.
+    loads: VecDeque<(usize, Key, Vec<Place>)>,
+    /// What the shards of this life take in counts there.
+    gauge: MemoryGauge,
+    /// How often its oldest segments were vacated and deleted.
+    pub vacated: usize,
+    /// How often the log goes on in a new segment, in batches of a hundred.
+    pub rolls_percent: u32,
+    /// Which life of a Session has a number in records.
+    numbers: HashMap<SessionNumber, usize>,
+    /// The process's lives so far.
+    life: u32,
+    /// When last nothing was on its way between shards and to the disk.
+    settled_at: u64,
     /// Whether to say what happens, for whoever investigates a seed.
     traces: bool,
     /// A planted fault: the shards are told that everything is durable.
     pub store_lies: bool,
+    /// And what comes of that is to be noticed after a crash, not before.
+    pub overlooks_lies: bool,
+    /// A planted fault: at a crash the last durable batch is lost.
+    pub forgets_batches: bool,
+    /// A planted fault: segments are deleted while shards still have things there.
+    pub deletes_early: bool,
     /// A planted fault: one closed connection is never removed.
     pub forgets_to_remove: bool,
 }
@@ -75,30 +106,57 @@ impl World {
     /// A broker of so many shards, nothing in it.
     pub fn new(random: Random, settings: Settings, shards: u16) -> Self {
         let settings = Arc::new(settings);
-        let nodes = (0..shards).map(|id| {
-            let config = ShardConfig {
-                id,
-                shards,
-                settings: settings.clone(),
-                ..ShardConfig::single(Settings::default())
-            };
-            Node { shard: Shard::new(config), staged: 0, durable: 0 }
-        });
-        Self {
+        let mut world = Self {
             now: Timestamp::from_micros(1_700_000_000_000_000),
             random,
             history: History::default(),
-            nodes: nodes.collect(),
+            nodes: Vec::new(),
             wires: Vec::new(),
-            mail: (0..shards * shards).map(|_| VecDeque::new()).collect(),
+            mail: Vec::new(),
+            applied_counts: Vec::new(),
             by_key: HashMap::new(),
             expectations: HashMap::new(),
             applied: HashMap::new(),
+            log: Log::new(),
+            loads: VecDeque::new(),
+            gauge: MemoryGauge::default(),
+            vacated: 0,
+            rolls_percent: 0,
+            numbers: HashMap::new(),
+            life: 0,
+            settled_at: 0,
             traces: std::env::var_os("DUNLIN_TRACE").is_some(),
             store_lies: false,
+            overlooks_lies: false,
+            forgets_batches: false,
+            deletes_early: false,
             forgets_to_remove: false,
             settings,
-        }
+        };
+        world.renew(shards, MemoryGauge::default());
+        world
+    }
+
+    /// Shards with nothing in them, and nothing between them: a life of the process begins.
+    fn renew(&mut self, shards: u16, gauge: MemoryGauge) {
+        let places = usize::from(shards * shards);
+        self.mail = (0..places).map(|_| VecDeque::new()).collect();
+        self.applied_counts = vec![(0, 0); places];
+        self.by_key.clear();
+        self.applied.clear();
+        self.life += 1;
+        let node = |id| {
+            let config = ShardConfig {
+                id,
+                shards,
+                settings: self.settings.clone(),
+                boot_epoch: self.life,
+                gauge: gauge.clone(),
+                ..ShardConfig::single(Settings::default())
+            };
+            Node { shard: Shard::new(config), staged: 0, durable: 0, told: (0, Segment(1)) }
+        };
+        self.nodes = (0..shards).map(node).collect();
     }
 
     /// Says what happens, in a run with `DUNLIN_TRACE`.
@@ -115,12 +173,8 @@ impl World {
         usize::from(partition(client_identifier, self.nodes.len() as u16))
     }
 
-    /// The Session that the broker has for a client.
-    pub fn session_of(&self, client: usize) -> Option<usize> {
-        self.expectations.get(&client).and_then(|expectation| expectation.session)
-    }
-
-    /// Takes everything a shard puts out, and returns its new records with their positions.
+    /// Takes everything a shard puts out, and returns its new records with their positions. The records go to
+    /// the log before anybody hears of what they stand for.
     fn collect(&mut self, shard: usize) -> Vec<(u64, Record)> {
         let shards = self.nodes.len();
         let node = &mut self.nodes[shard];
@@ -130,8 +184,15 @@ impl World {
             records.push((node.staged, record));
         }
         assert_eq!(node.shard.staged_position(), Position(node.staged));
+        if !records.is_empty() {
+            let (end, segment) = (node.staged, node.shard.journal_segment());
+            let records = records.iter().map(|(_, record): &(u64, Record)| record.clone()).collect();
+            self.log.hand_over(Batch { shard, end, segment, records });
+        }
         for peer in 0..shards {
             while let Some(message) = node.shard.poll_peer(peer as u16) {
+                let is_counted = !matches!(message, PeerMessage::Applied(_));
+                self.applied_counts[shard * shards + peer].0 += u64::from(is_counted);
                 self.mail[shard * shards + peer].push_back(message);
             }
         }
@@ -150,8 +211,8 @@ impl World {
                     }
                 }
                 Output::Close { connection, cause } => self.close(shard, connection, cause),
-                Output::Vacated { .. } | Output::Load { .. } => {}
-                // Only the log hears of it.
+                Output::Vacated { before } => self.log.vacated(shard, before),
+                Output::Load { session, places } => self.loads.push_back((shard, session, places)),
                 Output::Refused { reason_code, topic, .. } => {
                     self.history.complain(format!("a correct client was refused {topic}: {reason_code}"));
                 }
@@ -166,7 +227,9 @@ impl World {
         let count = count.min(self.mail[place].len());
         for message in self.mail[place].drain(..count).collect::<Vec<_>>() {
             let published = match &message {
-                PeerMessage::Publish(message) => Some(message.clone()),
+                PeerMessage::Publish(message) | PeerMessage::PublishAgain { message, .. } => {
+                    Some(message.clone())
+                }
                 _ => None,
             };
             self.trace(|| match &message {
@@ -179,6 +242,9 @@ impl World {
                 }
                 other => format!("shard {from} -> {to}: {other:?}"),
             });
+            if let PeerMessage::Applied(count) = message {
+                self.applied_counts[to * self.nodes.len() + from].1 = count;
+            }
             self.nodes[to].shard.handle_peer(self.now, from as u16, message);
             let records = self.collect(to);
             if let Some(message) = published {
@@ -188,30 +254,81 @@ impl World {
         if count > 0 {
             self.nodes[to].shard.handle_peer_batch_end(from as u16);
             self.collect(to);
+            self.note_settled();
         }
         count > 0
     }
 
-    /// The store of a shard makes up to `count` more records durable.
-    pub fn advance_store(&mut self, shard: usize, count: usize) -> bool {
+    /// The log makes up to `count` more batches durable; the shards have not heard of it yet.
+    pub fn write_log(&mut self, count: usize) -> bool {
+        for written in 0..count {
+            if self.random.chance(self.rolls_percent) && self.log.waiting() > 0 {
+                self.log.begin_segment();
+            }
+            let Some((shard, end)) = self.log.write() else {
+                return written > 0;
+            };
+            self.nodes[shard].durable = end;
+            if let Some(before) = self.log.end_pass() {
+                self.vacated += 1;
+                self.trace(|| format!("the log begins at {before:?}"));
+            }
+        }
+        self.note_settled();
+        count > 0
+    }
+
+    /// A shard hears how far its records are durable, and where the log is.
+    pub fn tell(&mut self, shard: usize) -> bool {
         let node = &mut self.nodes[shard];
-        let durable = node.staged.min(node.durable + count as u64);
-        let told = if self.store_lies { node.staged } else { durable };
-        let has_news = durable > node.durable || self.store_lies;
-        node.durable = durable;
+        let position = if self.store_lies { node.staged } else { node.durable };
+        let told = (position, self.log.segment());
+        let has_news = std::mem::replace(&mut node.told, told) != told;
         if has_news {
-            node.shard.handle_durable(self.now, Position(told), Segment(1));
+            node.shard.handle_durable(self.now, Position(position), told.1);
             self.collect(shard);
         }
-        has_news && !self.store_lies
+        has_news
+    }
+
+    /// The log wants to forget its oldest segments.
+    pub fn vacate(&mut self) {
+        let (first, last) = (self.log.first_segment().0, self.log.segment().0);
+        if self.log.has_pass() || last < first + 2 {
+            return;
+        }
+        let before = Segment(self.random.between(first as usize + 1, last as usize) as u32);
+        self.trace(|| format!("everything before {before:?} is to be said again"));
+        self.log.begin_pass(before, self.nodes.len());
+        if self.deletes_early {
+            self.log.delete_before(before);
+        }
+        for node in &mut self.nodes {
+            node.shard.handle_vacate(before);
+        }
     }
 
     /// Time passes, and shards do what is due.
     pub fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
+        self.note_due_wills();
         for shard in 0..self.nodes.len() {
             self.do_due(shard);
         }
+    }
+
+    /// The log answers the oldest question of a shard.
+    pub fn read_bodies(&mut self, shard: usize) -> bool {
+        let Some(place) = self.loads.iter().position(|(asking, ..)| *asking == shard) else { return false };
+        let Some((_, session, places)) = self.loads.remove(place) else { return false };
+        let read = |place: Place| (place.order, self.log.read(place.location, &self.gauge));
+        let messages: Vec<_> = places.into_iter().map(read).collect();
+        if messages.iter().any(|(_, message)| message.is_none()) {
+            self.history.complain("a body that was given up is gone from the log".into());
+        }
+        self.nodes[shard].shard.handle_loaded(self.now, session, messages);
+        self.collect(shard);
+        true
     }
 
     /// One shard does what is due.
@@ -234,9 +351,11 @@ impl World {
                 has_moved |= self.write(wire, usize::MAX);
             }
         }
+        has_moved |= self.write_log(usize::MAX);
         for shard in 0..self.nodes.len() {
             has_moved |= self.do_due(shard);
-            has_moved |= self.advance_store(shard, usize::MAX / 2);
+            has_moved |= self.read_bodies(shard);
+            has_moved |= self.tell(shard);
             for from in 0..self.nodes.len() {
                 has_moved |= self.deliver_mail(from, shard, usize::MAX);
             }

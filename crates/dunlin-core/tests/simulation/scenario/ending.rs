@@ -190,6 +190,8 @@ impl Scenario {
                 .filter(|it| history.publications[it.publication].topic.starts_with("jobs/"))
                 .count(),
             resent: arrivals().filter(|arrival| arrival.dup).count(),
+            crashes: history.crashes.len(),
+            vacated: self.world.vacated,
             obligations: 0,
         }
     }

@@ -3,8 +3,9 @@
 
 use super::World;
 use super::promises::Promise;
+use super::recovery::has_passed;
 use crate::history::Session;
-use dunlin_codec::{PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
+use dunlin_codec::{Packet, PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
 use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next};
@@ -13,6 +14,7 @@ use dunlin_core::journal::Record;
 use dunlin_core::settings::SessionExpiryInterval;
 use dunlin_core::shard::NextInput;
 use dunlin_core::slots::Key;
+use dunlin_core::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 
 /// A Network Connection.
@@ -20,10 +22,10 @@ pub struct Wire {
     pub client: usize,
     pub(super) version: ProtocolVersion,
     handshake: Handshake,
-    place: Option<(usize, Key)>,
-    to_broker: VecDeque<u8>,
-    inbox: Vec<u8>,
-    to_client: VecDeque<u8>,
+    pub(super) place: Option<(usize, Key)>,
+    pub(super) to_broker: VecDeque<u8>,
+    pub(super) inbox: Vec<u8>,
+    pub(super) to_client: VecDeque<u8>,
     /// Bytes the client has sent, and how many of them the broker has certainly acted on.
     pub sent: u64,
     pub used: u64,
@@ -33,10 +35,16 @@ pub struct Wire {
     pub client_is_there: bool,
     /// The broker has not closed.
     pub broker_is_there: bool,
+    /// When the broker heard that the client leaves.
+    pub(super) left_at: Option<Timestamp>,
     /// When the broker gave the connection up.
     pub closed: Option<u64>,
     /// The Will that the CONNECT brought, and its delay in seconds.
-    will: Option<(usize, u32)>,
+    pub(super) will: Option<(usize, u32)>,
+    /// The life of the Session that it belongs to.
+    pub session: Option<usize>,
+    /// Its CONNACK has left.
+    pub(super) is_known: bool,
     pub(super) session_present: bool,
     pub(super) promises: HashMap<(PacketType, u16), Promise>,
     pub(super) tapped: Vec<u8>,
@@ -59,8 +67,11 @@ impl World {
             is_closing: false,
             client_is_there: true,
             broker_is_there: true,
+            left_at: None,
             closed: None,
             will,
+            session: None,
+            is_known: false,
             session_present: false,
             promises: HashMap::new(),
             tapped: Vec::new(),
@@ -177,12 +188,11 @@ impl World {
         let has_replaced = expectation.session.is_some()
             && expectation.expiry == Some(SessionExpiryInterval::WITH_CONNECTION);
         let is_new = clean_start || has_grown || has_replaced;
+        let has_expired = has_passed(expectation.expiry, expectation.absent_since, self.now);
         let must_be_present = match (expectation.session, expectation.absent_since, expectation.expiry) {
             _ if clean_start || has_replaced => false,
-            (Some(_), None, _) | (Some(_), _, Some(SessionExpiryInterval::Never)) => true,
-            (Some(_), Some(since), Some(SessionExpiryInterval::After(seconds))) => {
-                self.now < since.after_s(seconds)
-            }
+            (Some(_), None, _) => true,
+            (Some(_), Some(_), Some(_)) => !has_expired,
             _ => false,
         };
         if must_be_present == is_new {
@@ -192,7 +202,9 @@ impl World {
         }
         if is_new {
             if let Some(session) = expectation.session {
-                self.history.sessions[session].is_over = true;
+                let session = &mut self.history.sessions[session];
+                session.is_over = true;
+                session.is_gone = has_expired || !clean_start;
             }
             expectation.session = Some(self.history.sessions.len());
             self.history.sessions.push(Session {
@@ -201,13 +213,30 @@ impl World {
                 arrivals: Vec::new(),
                 is_over: false,
                 maximum_packet_size: None,
+                number: None,
+                is_known: false,
+                is_gone: false,
+                absences: Vec::new(),
             });
         }
         (expectation.wire, expectation.expiry, expectation.absent_since) = (Some(wire), Some(expiry), None);
+        (expectation.will, self.wires[wire].session) = (None, expectation.session);
+        self.trace(|| {
+            format!("client {client} connects on {wire}: {expiry:?}, new {is_new}, clean {clean_start}")
+        });
         self.wires[wire].place = Some((shard, key));
         self.wires[wire].session_present = !is_new;
         self.by_key.insert((shard, key), wire);
-        let position = self.collect(shard).into_iter().rfind(|(_, record)| {
+        let records = self.collect(shard);
+        let number = records.iter().rev().find_map(|(_, record)| match record {
+            Record::Session { session, .. } => Some(*session),
+            _ => None,
+        });
+        if let (Some(number), Some(life)) = (number, self.wires[wire].session) {
+            self.numbers.insert(number, life);
+            self.history.sessions[life].number = Some(number);
+        }
+        let position = records.into_iter().rfind(|(_, record)| {
             matches!(record, Record::Session { .. } | Record::WillSet { .. } | Record::SessionEnded { .. })
         });
         let records = position.map(|(position, _)| (shard, position)).into_iter().collect();
@@ -224,6 +253,12 @@ impl World {
         let newest =
             self.on_their_way().map(|message| message.id).filter(|id| usize::from(id.origin) == shard).max();
         let progress = self.nodes[shard].shard.handle_input(self.now, key, &input[..first]);
+        if let Ok(Split::Packet { frame, .. }) = split(input, u32::MAX)
+            && let Ok(Packet::Disconnect(_)) = decode(frame, version)
+            && progress.next == NextInput::Close
+        {
+            self.note_absence(wire);
+        }
         match progress.next {
             NextInput::Pause => self.wires[wire].is_paused = true,
             NextInput::Yield | NextInput::Read { .. } | NextInput::Close => {}
@@ -241,30 +276,51 @@ impl World {
         progress.consumed
     }
 
+    /// The client is away from now on, unless it has been for a while: the end of a connection comes later than
+    /// DISCONNECT, when the store has what that changed.
+    fn note_absence(&mut self, wire: usize) -> Timestamp {
+        let value = &mut self.wires[wire];
+        let is_new = value.left_at.is_none();
+        let left_at = *value.left_at.get_or_insert(self.now);
+        if let Some(session) = value.session.filter(|_| is_new).map(|life| &mut self.history.sessions[life]) {
+            session.absences.push(left_at);
+        }
+        left_at
+    }
+
     pub(super) fn close(&mut self, shard: usize, connection: Key, cause: Cause) {
         let wire = self.by_key[&(shard, connection)];
         self.trace(|| format!("shard {shard} closes {wire}: {}", cause.detail()));
         let event = self.history.event();
         let value = &mut self.wires[wire];
         (value.is_closing, value.closed) = (true, Some(event));
-        let will = value.will;
+        let (client, will) = (value.client, value.will);
         if let Cause::Violation { detail, .. } = cause {
             self.history.complain(format!("a correct client was refused: {detail}"));
         }
-        if let Some((will, delay_s)) = will {
-            let will = &mut self.history.publications[will];
-            if cause == Cause::ClientDisconnected(ReasonCode::Success) {
-                will.withdrawn = Some(event);
-            } else if delay_s == 0 {
-                // It is published now, and nobody waits for an acknowledgement.
-                (will.began, will.acknowledged) = (Some(event), Some(event));
-            }
+        let left_at = self.note_absence(wire);
+        let is_deleted = cause == Cause::ClientDisconnected(ReasonCode::Success);
+        if let Some((will, _)) = will.filter(|_| is_deleted) {
+            self.history.publications[will].withdrawn = Some(event);
         }
-        let now = self.now;
-        if let Some(expectation) = self.expectations.get_mut(&self.wires[wire].client)
-            && expectation.wire == Some(wire)
-        {
-            expectation.absent_since = Some(now);
+        let mut will = will.filter(|_| !is_deleted).map(|(will, delay_s)| (will, left_at.after_s(delay_s)));
+        if let Some(expectation) = self.expectations.get_mut(&client).filter(|it| it.wire == Some(wire)) {
+            expectation.absent_since = Some(left_at);
+            if let (Some(SessionExpiryInterval::After(seconds)), Some((_, due_at))) =
+                (expectation.expiry, &mut will)
+            {
+                // It is sent at the latest when its Session ends.
+                *due_at = left_at.after_s(seconds).min(*due_at);
+            }
+            expectation.will = will;
+        }
+        if let Some((will, _)) = will.filter(|(_, due_at)| *due_at <= self.now) {
+            // It is published now, and nobody waits for an acknowledgement.
+            let will = &mut self.history.publications[will];
+            (will.began, will.acknowledged) = (Some(event), Some(event));
+            if let Some(expectation) = self.expectations.get_mut(&client).filter(|it| it.wire == Some(wire)) {
+                expectation.will = None;
+            }
         }
     }
 
