@@ -2,16 +2,18 @@
 
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
 use super::release;
-use super::simulated_disk::{Call, SimulatedDisk};
+use super::simulated_disk::{Call, EIO, Failing, SimulatedDisk};
 use crate::store::loader::Loader;
 use crate::store::reading::read_log;
 use crate::store::recovery::HEARTBEAT_INTERVAL;
+use crate::store::segment;
 use crate::store::{Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open};
 use dunlin_core::Timestamp;
 use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Segment};
-use dunlin_core::message::MemoryGauge;
+use dunlin_core::message::{ApplicationMessage, MemoryGauge};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn reopen(directory: &Path, options: StoreOptions) -> Opened<RealDisk> {
@@ -174,11 +176,76 @@ fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
         log.commit(START, [batch(0, order, segment, vec![queued(order, order, &shared)])]);
         shared.segment()
     };
-    // That segment was of its own size, so another has begun.
+    // That segment was of its own size, so another has begun. Recovery could still look back two segments.
     assert_eq!(refer(21, Segment(1)), Segment(1));
-    assert_eq!(refer(22, Segment(3)), Segment(3));
+    assert_eq!(refer(22, Segment(1)), Segment(3));
     drop(shared);
     assert_eq!(gauge.stored_bytes(), 5003);
+}
+
+#[test]
+fn a_body_is_not_in_an_earlier_segment_than_its_reference_was_staged_in() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let shared = message(&gauge, 0, 1, "a/b", &[b'x'; 3700]);
+    log.commit(START, [batch(0, 1, Segment(1), vec![queued(1, 1, &shared)])]);
+    let filler = message(&gauge, 0, 2, "a/b", &[b'y'; 500]);
+    log.commit(START, [batch(0, 2, Segment(1), vec![queued(1, 2, &filler)])]);
+    assert_eq!((shared.segment(), filler.segment()), (Segment(1), Segment(2)));
+    for (staged_in, expected) in [(Segment(1), Segment(1)), (Segment(2), Segment(3))] {
+        log.commit(START, [batch(0, 3, staged_in, vec![queued(2, 3, &shared)])]);
+        assert_eq!(shared.segment(), expected);
+    }
+}
+
+/// A log that has asked to vacate everything but its last segment, and a message in the segment before that.
+fn vacating() -> (SimulatedDisk, Log<SimulatedDisk>, Arc<ApplicationMessage>) {
+    let disk = SimulatedDisk::default();
+    let (gauge, counted) = (MemoryGauge::default(), MemoryGauge::default());
+    let mut log = open(disk.clone(), SMALL, &[], START).unwrap().log;
+    log.serve(1, vec![counted.clone()]);
+    // As long as this counts as live, nothing is worth vacating.
+    let live = message(&counted, 0, 0, "a/b", &[b'x'; 30_000]);
+    live.set_location(1 << 32);
+    let large = message(&gauge, 0, 1, "a/b", &[b'x'; 30_000]);
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(1)])]);
+    log.commit(START, [batch(0, 2, Segment(1), vec![queued(1, 1, &large)])]);
+    // Segment 2 is of its own size, so this begins segment 3.
+    log.commit(START, [batch(0, 3, Segment(1), vec![session(1)])]);
+    while let Some(told) = log.poll_event() {
+        assert!(!matches!(told, (_, Event::Vacate { .. })));
+    }
+    drop(live);
+    log.commit(START, [batch(0, 4, Segment(1), vec![session(1)])]);
+    let events: Vec<_> = std::iter::from_fn(|| log.poll_event()).map(|(_, event)| event).collect();
+    let durable = Event::Durable { position: Position(4), segment: Segment(3) };
+    assert_eq!(events, [durable, durable, Event::Vacate { before: Segment(3) }]);
+    (disk, log, large)
+}
+
+#[test]
+fn while_segments_are_vacated_nothing_new_relies_on_them_whatever_its_shard_knows() {
+    let (disk, mut log, large) = vacating();
+    assert_eq!(large.segment(), Segment(2));
+    // The shard has not heard of any segment but the first.
+    log.commit(START, [batch(0, 5, Segment(1), vec![session(2), queued(2, 1, &large)])]);
+    assert!(large.segment() >= Segment(3));
+    log.vacated(START, 0, Segment(3));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(3)));
+    assert_eq!(open(disk.after_crash(), SMALL, &[], START).unwrap().image.queued_count(), 1);
+}
+
+#[test]
+fn segments_are_deleted_only_when_what_was_said_before_the_answer_is_written() {
+    let (disk, mut log, large) = vacating();
+    disk.fail(Failing { call: Call::Write, after: 0, times: 1, kind: EIO });
+    log.commit(START, [batch(0, 5, Segment(3), vec![session(1), queued(1, 1, &large)])]);
+    log.vacated(START, 0, Segment(3));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(1)));
+    log.handle_timeout(START + Duration::from_secs(1));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(3)));
+    assert_eq!(open(disk.after_crash(), SMALL, &[], START).unwrap().image.queued_count(), 1);
 }
 
 #[test]

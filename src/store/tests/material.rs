@@ -102,6 +102,9 @@ pub fn describe_part(part: ShardImage) -> String {
             }
         }
     }
+    for unrouted in part.unrouted {
+        writeln!(text, "unrouted {}", show(&unrouted.message)).unwrap();
+    }
     let mut retained: Vec<_> = part.retained.iter().map(|(message, _)| show(message)).collect();
     retained.sort();
     retained.iter().for_each(|message| writeln!(text, "retained {message}").unwrap());

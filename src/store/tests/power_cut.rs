@@ -11,6 +11,7 @@ use super::simulated_disk::{Fault, SimulatedDisk};
 use super::world::{PLAN, Plan, World};
 use crate::store::{StoreOptions, SyncPolicy, open};
 use dunlin_core::Timestamp;
+use dunlin_core::shard::StoreState;
 use std::time::Duration;
 
 /// Power cuts tried at each call of the exhaustive test.
@@ -32,6 +33,9 @@ fn small(plan: Plan, disk: SimulatedDisk) -> Option<World> {
     let mut world = World::begin(plan, &disk, 7, Vec::new()).ok()?;
     for _ in 0..STEPS {
         world.step();
+        if world.state == StoreState::Full {
+            world.wait(Duration::from_secs(1));
+        }
         if disk.is_cut() {
             return Some(world);
         }
@@ -52,17 +56,32 @@ fn recovers(plan: Plan, disk: &SimulatedDisk, world: Option<&World>) -> Result<(
     Ok(())
 }
 
+/// The process dies there instead, another goes on, and then the power is cut.
+fn goes_on(
+    plan: Plan,
+    disk: &SimulatedDisk,
+    world: Option<World>,
+    random: &mut Random,
+) -> Result<(), String> {
+    let disk = disk.after_crash();
+    let history = world.map(|world| world.history).unwrap_or_default();
+    let mut world = World::begin(plan, &disk, 9, history)?;
+    (0..3).for_each(|_| world.step());
+    recovers(plan, &disk.after_power_cut(random), Some(&world))
+}
+
 /// Cuts the power before every call in turn. Gives the complaints, and how many calls and passes there were.
-fn every_cut(plan: Plan, fault: Option<Fault>) -> (Vec<String>, usize, usize) {
-    let whole = SimulatedDisk::default();
+fn every_cut(plan: Plan, disk: impl Fn() -> SimulatedDisk) -> (Vec<String>, usize, usize) {
+    let whole = disk();
     let passes = small(plan, whole.clone()).map_or(0, |world| world.passes);
     let mut complaints = Vec::new();
     for call in 0..whole.changes_count() {
         for seed in 0..CUTS {
-            let disk = SimulatedDisk::default().with_fault(fault).cut_before(call);
+            let disk = disk().cut_before(call);
             let world = small(plan, disk.clone());
-            let after = disk.after_power_cut(&mut Random::new(seed * 1000 + call as u64));
-            if let Err(complaint) = recovers(plan, &after, world.as_ref()) {
+            let random = &mut Random::new(seed * 1000 + call as u64);
+            let recovered = recovers(plan, &disk.after_power_cut(random), world.as_ref());
+            if let Err(complaint) = recovered.and_then(|()| goes_on(plan, &disk, world, random)) {
                 complaints.push(format!("cut before call {call}, seed {seed}: {complaint}"));
             }
         }
@@ -78,15 +97,29 @@ fn tiny() -> Plan {
 
 #[test]
 fn after_a_power_cut_at_any_call_all_that_was_told_durable_is_there_in_whole_batches() {
-    let (complaints, calls, passes) = every_cut(tiny(), None);
+    let (complaints, calls, passes) = every_cut(tiny(), SimulatedDisk::default);
     assert_eq!(complaints, [""; 0]);
     assert!(calls > 100 && passes > 0, "{calls} calls, {passes} passes");
+}
+
+#[test]
+fn after_a_power_cut_on_a_full_disk_that_vacates_it_is_no_different() {
+    let options = StoreOptions { segment_bytes: 2048, ..PLAN.options };
+    let plan = Plan { options, payload_max: 100, queue_max: 1, topics: 1, ..PLAN };
+    let full = || {
+        let disk = SimulatedDisk::default();
+        disk.limit(4 * options.segment_bytes);
+        disk
+    };
+    let (complaints, _, passes) = every_cut(plan, full);
+    assert_eq!(complaints, [""; 0]);
+    assert!(passes > 1, "{passes} passes");
 }
 
 /// One of the complaints about a disk with this fault must be the expected one.
 #[track_caller]
 fn is_noticed(fault: Fault, expected: &str) {
-    let (complaints, ..) = every_cut(tiny(), Some(fault));
+    let (complaints, ..) = every_cut(tiny(), || SimulatedDisk::default().with_fault(Some(fault)));
     assert!(complaints.iter().any(|complaint| complaint.contains(expected)), "{fault:?}: {complaints:?}");
 }
 

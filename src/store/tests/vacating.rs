@@ -54,6 +54,18 @@ fn what_stays_for_long_is_not_written_again_more_than_as_much_as_comes() {
 }
 
 #[test]
+fn even_when_all_seems_worth_vacating_no_more_is_written_again_than_newly() {
+    let options = StoreOptions { segment_bytes: 8 * 1024, ..PLAN.options };
+    let plan = Plan { options, queue_max: 2, topics: 500, counts: false, ..PLAN };
+    let disk = SimulatedDisk::default();
+    let mut world = World::begin(plan, &disk, 8, Vec::new()).unwrap();
+    (0..1500).for_each(|_| world.step());
+    let (written_bytes, new_bytes) = (disk.written_bytes(), newly_written_bytes(plan, 8, 1500));
+    assert!(world.passes > 10 && world.live_bytes() > 5 * options.segment_bytes);
+    assert!(written_bytes <= 2 * new_bytes, "{written_bytes} bytes written for {new_bytes}");
+}
+
+#[test]
 fn segments_are_vacated_whatever_the_policy_of_syncing() {
     for sync in [SyncPolicy::Never, SyncPolicy::Interval(Duration::from_millis(50))] {
         let options = StoreOptions { segment_bytes: 8 * 1024, sync, ..PLAN.options };
