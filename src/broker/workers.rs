@@ -9,7 +9,7 @@ use super::access::AclAuthorizer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::store::{
-    self, LoaderHandle, Opened, RealDisk, Store, StoreError, StoreHandle, StoreHealth, StoreOptions, loader,
+    self, LoaderHandle, Opened, RealDisk, Store, StoreError, StoreHandle, StoreHealth, loader,
 };
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::authenticate::NoMechanisms;
@@ -24,9 +24,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The most workers there can be.
 const WORKERS_MAX: usize = 64;
-
-/// Where the log is, in the data directory.
-const LOG_DIRECTORY: &str = "log";
 
 /// See the top of the file.
 pub(super) struct Workers {
@@ -199,12 +196,11 @@ fn open_store(
     mailboxes: &Mailboxes,
     now: Timestamp,
 ) -> Result<Kept, StartError> {
-    let path = data_dir.path().join(LOG_DIRECTORY);
+    let path = data_dir.path().join(store::LOG_DIRECTORY);
     let disk = RealDisk::create(&path).map_err(|error| {
         StartError::Store(StoreError::Unusable { attempt: "created", path: path.clone(), error })
     })?;
-    let options =
-        StoreOptions { memory_bytes: config.settings().body_memory_bytes, ..StoreOptions::default() };
+    let options = config.store_options();
     let Opened { image, ended_at, report, log } =
         store::open(disk, options, gauges, now).map_err(StartError::Store)?;
     let _ = report;

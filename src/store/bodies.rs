@@ -46,8 +46,8 @@ impl<'a> Bodies<'a> {
         }
     }
 
-    /// Takes a body that stands there.
-    pub fn insert(&mut self, body: &Body<'_>, location: u64) {
+    /// Takes a body that stands there, or, without a place, one that another log will get.
+    pub fn insert(&mut self, body: &Body<'_>, location: Option<u64>) {
         let known = self.known.get(&body.id).and_then(Weak::upgrade);
         let message = known.unwrap_or_else(|| {
             let index = usize::from(body.id.origin).checked_rem(self.gauges.len());
@@ -56,7 +56,9 @@ impl<'a> Bodies<'a> {
             self.known.insert(body.id, Arc::downgrade(&message));
             message
         });
-        message.set_location(location);
+        if let Some(location) = location {
+            message.set_location(location);
+        }
         if let Some((_, messages)) = self.within_reach.back_mut() {
             messages.push(message);
         }

@@ -7,9 +7,9 @@
 //! `sync_directory`, and whatever was not synced may or may not be there after a power cut, in any
 //! combination.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 /// A directory of files.
@@ -29,7 +29,7 @@ pub trait Disk: Send + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes the names durable.
     fn sync_directory(&self) -> io::Result<()>;
-    /// What the user knows a file by.
+    /// What the user knows a file by; the directory itself without a name.
     fn path(&self, name: &str) -> PathBuf;
 }
 
@@ -53,13 +53,20 @@ pub struct RealDisk {
 }
 
 impl RealDisk {
-    /// The directory, which is created if it is missing.
+    /// The directory, which is created if it is missing, readable by its owner alone.
     pub fn create(directory: &Path) -> io::Result<Self> {
         if !directory.is_dir() {
-            fs::create_dir_all(directory)?;
-            // The directory itself is a name in its parent, and its files are gone without it.
-            let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            // A directory is a name in its parent, and all is gone without it. The data directory above may
+            // be new as well.
+            let mut above = directory.ancestors().skip(1).map(|path| match path.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => path,
+            });
+            above.by_ref().take(1).try_for_each(|parent| File::open(parent)?.sync_all())?;
+            if let Some(Ok(grandparent)) = above.next().map(File::open) {
+                grandparent.sync_all()?;
+            }
         }
         Ok(Self { directory: directory.to_owned(), is_writable: true })
     }
@@ -110,7 +117,7 @@ impl Disk for RealDisk {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        if name.is_empty() { self.directory.clone() } else { self.directory.join(name) }
     }
 }
 

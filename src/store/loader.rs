@@ -24,7 +24,7 @@ use std::sync::mpsc::{self, Sender};
 const WINDOW_BYTES: usize = 256 * 1024;
 
 /// What the record of a body takes at the most beyond its content.
-const OVERHEAD_BYTES: usize = 64;
+const OVERHEAD_BYTES: usize = 80;
 
 /// Segment files that are kept open.
 const FILES_MAX: usize = 8;

@@ -133,6 +133,11 @@ impl<D: Disk> Log<D> {
         Arc::clone(&self.health)
     }
 
+    /// The segment that is written now, and what the log can do.
+    pub(super) fn state(&self) -> (Segment, StoreState) {
+        (self.segments.newest(), self.state)
+    }
+
     /// For how long a commit waits for more.
     pub(super) fn commit_delay(&self) -> Duration {
         self.options.commit_delay
@@ -237,7 +242,7 @@ impl<D: Disk> Log<D> {
         if let Some(begins) = self.space.finished() {
             return Some(Pending { begins: Some(begins), ..Pending::new(now) });
         }
-        if let Some(before) = self.space.wanted(&self.segments, self.told.len() as u16) {
+        if let Some(before) = self.space.wanted(&self.segments, self.told.len() as u16, self.state) {
             // Whoever says something again should know where that is written.
             self.tell_segment();
             self.tell_all(Event::Vacate { before });

@@ -47,20 +47,30 @@ mod disk;
 mod thread;
 pub mod loader;
 mod health;
+mod backup;
+mod salvage;
+mod inventory;
+pub mod commands;
 mod error;
 
+pub use backup::{BackupReport, backup};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StoreError;
 pub use health::StoreHealth;
+pub use inventory::{Holding, Inventory, inventory};
 pub use loader::{Loaded, LoaderHandle};
 pub use log::Log;
 pub use recovery::{Opened, RecoveryReport, TornTail, open};
+pub use salvage::{Loss, SalvageReport, salvage};
 pub use thread::{Store, StoreHandle};
 
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::{Position, Record, Segment};
 use dunlin_core::shard::StoreState;
 use std::time::Duration;
+
+/// The directory of the log in the data directory.
+pub const LOG_DIRECTORY: &str = "log";
 
 /// When what was written counts as durable (`store.sync`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -98,7 +98,7 @@ pub(super) fn read_log<D: Disk>(
 }
 
 /// The segments before the last gap in the numbers, and those from there on.
-fn split_at_gap(mut segments: Vec<Segment>) -> (Vec<Segment>, Vec<Segment>) {
+pub(super) fn split_at_gap(mut segments: Vec<Segment>) -> (Vec<Segment>, Vec<Segment>) {
     let followed = |pair: &[Segment]| matches!(pair, [one, next] if one.0 + 1 == next.0);
     let start = segments.windows(2).rposition(|pair| !followed(pair)).map_or(0, |gap| gap + 1);
     let behind = segments.split_off(start);

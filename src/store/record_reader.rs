@@ -2,7 +2,7 @@
 //!
 //! A checksum vouches for the bytes, but not for whoever wrote them: nothing here trusts a length or a number.
 
-use super::record_writer::{first_reference, flag, kind, reference};
+use super::record_writer::{first_reference, flag, in_seconds, kind, reference};
 use super::varint::{Fields, Problem};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
@@ -42,32 +42,38 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
+    fn read(mut fields: Fields<'a>, offset: usize) -> Result<Self, Problem> {
+        let checksum = fields.take(4)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+        if checksum != Some(crc32fast::hash(fields.0)) {
+            return Err("the checksum of a message does not match");
+        }
+        let received_at = Timestamp::from_micros(fields.number()?);
+        let boot_epoch = fields.difference(in_seconds(received_at))?.as_micros();
+        let boot_epoch = u32::try_from(boot_epoch).map_err(|_| "a number is out of its range")?;
+        let id = MessageId { received_at, boot_epoch, origin: fields.narrow()? };
+        let flags = fields.byte()?;
+        let publisher = fields.take(8)?.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let has_expiry = flags & flag::EXPIRES != 0;
+        Ok(Body {
+            id,
+            offset,
+            qos: qos(flags)?,
+            retain: flags & flag::RETAIN != 0,
+            publisher,
+            expires_at: has_expiry.then(|| fields.difference(received_at)).transpose()?,
+            topic: fields.text()?,
+            forwarded: fields.bytes()?,
+            payload: fields.bytes()?,
+        })
+    }
+
     /// The body at the beginning of these bytes, which may go on behind it.
     pub fn alone(bytes: &'a [u8]) -> Result<Self, Problem> {
         let mut rest = Fields(bytes);
         if rest.byte()? != kind::BODY {
             return Err("this is not the body of a message");
         }
-        Self::read(&mut Fields(rest.bytes()?), 0)
-    }
-
-    fn read(fields: &mut Fields<'a>, offset: usize) -> Result<Self, Problem> {
-        let received_at = Timestamp::from_micros(fields.number()?);
-        let id = MessageId { received_at, boot_epoch: fields.narrow()?, origin: fields.narrow()? };
-        let flags = fields.byte()?;
-        let publisher = fields.take(8)?.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let has_expiry = flags & flag::EXPIRES != 0;
-        Ok(Self {
-            id,
-            offset,
-            qos: qos(flags)?,
-            retain: flags & flag::RETAIN != 0,
-            publisher,
-            expires_at: has_expiry.then(|| fields.difference(id.received_at)).transpose()?,
-            topic: fields.text()?,
-            forwarded: fields.bytes()?,
-            payload: fields.bytes()?,
-        })
+        Self::read(Fields(rest.bytes()?), 0)
     }
 
     /// The message.
@@ -118,7 +124,9 @@ impl<'a> RecordReader<'a> {
         let kind = self.rest.byte()?;
         let mut fields = Fields(self.rest.bytes()?);
         if kind == kind::BODY {
-            return self.body(&mut fields, offset).map(|body| Some(Entry::Body(body)));
+            let body = Body::read(fields, offset)?;
+            self.last = body.id;
+            return Ok(Some(Entry::Body(body)));
         }
         match self.record(kind, &mut fields, message) {
             Ok(Some(record)) => Ok(Some(Entry::Record(record))),
@@ -126,12 +134,6 @@ impl<'a> RecordReader<'a> {
             Err(Lack::Message) => Ok(Some(Entry::Dangling)),
             Err(Lack::Problem(problem)) => Err(problem),
         }
-    }
-
-    fn body(&mut self, fields: &mut Fields<'a>, offset: usize) -> Result<Body<'a>, Problem> {
-        let body = Body::read(fields, offset)?;
-        self.last = body.id;
-        Ok(body)
     }
 
     fn record(

@@ -4,11 +4,11 @@
 //! passes over it, and over fields behind those it knows; so a later version may add kinds, and fields at the
 //! end of a record. A field is never given another meaning.
 //!
-//! A message body is a record of its own, written before the first record that refers to it, and says all about
-//! itself, so that it can be read alone (`loader.rs`). Messages are referred to by their [`MessageId`], written
-//! as its difference to the one that the frame named last, for which the time of the frame stands at its
-//! beginning. A kind that is added later must not rely on that, nor
-//! move it: those who pass over it would lose count.
+//! A message body is a record of its own, written before the first record that refers to it. It can be read
+//! without anything around it (`loader.rs`), so it has the whole [`MessageId`] and a checksum of its own. Other records refer
+//! to messages by the difference of their id to the one that the frame named last; at its beginning, the time
+//! of the frame stands for that. A kind that is added later must not rely on it, nor move it: those who pass
+//! over it would lose count.
 
 use super::varint::{put_bytes, put_difference, put_number, put_optional};
 use dunlin_codec::{PacketIdentifier, QoS};
@@ -67,6 +67,11 @@ pub(super) fn first_reference(written_at: Timestamp) -> MessageId {
     MessageId { received_at: written_at, boot_epoch: 0, origin: 0 }
 }
 
+/// A time in seconds, in the place of one in microseconds.
+pub(super) fn in_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_micros(time.as_micros() / 1_000_000)
+}
+
 /// The records of one frame.
 pub(super) struct RecordWriter<'a> {
     bytes: &'a mut Vec<u8>,
@@ -86,18 +91,29 @@ impl<'a> RecordWriter<'a> {
 
     /// Appends the body of a message.
     pub fn body(&mut self, message: &ApplicationMessage) {
+        self.last = message.id;
         self.record(kind::BODY, |writer| {
-            writer.identity(message.id);
+            let bytes = &mut *writer.bytes;
+            let start = bytes.len();
+            bytes.extend_from_slice(&[0; 4]);
+            let MessageId { received_at, boot_epoch, origin } = message.id;
+            put_number(bytes, received_at.as_micros());
+            // Both are times, so the difference is short.
+            put_difference(bytes, in_seconds(received_at), Timestamp::from_micros(boot_epoch.into()));
+            put_number(bytes, origin.into());
             let retain = if message.retain { flag::RETAIN } else { 0 };
             let expires = if message.expires_at.is_some() { flag::EXPIRES } else { 0 };
-            writer.bytes.push(message.qos.bits() | retain | expires);
-            writer.bytes.extend_from_slice(&message.publisher.to_le_bytes());
+            bytes.push(message.qos.bits() | retain | expires);
+            bytes.extend_from_slice(&message.publisher.to_le_bytes());
             if let Some(expires_at) = message.expires_at {
-                put_difference(writer.bytes, message.id.received_at, expires_at);
+                put_difference(bytes, received_at, expires_at);
             }
-            put_bytes(writer.bytes, message.topic().as_bytes());
-            put_bytes(writer.bytes, message.forwarded());
-            put_bytes(writer.bytes, message.payload());
+            put_bytes(bytes, message.topic().as_bytes());
+            put_bytes(bytes, message.forwarded());
+            put_bytes(bytes, message.payload());
+            if let Some((checksum, fields)) = bytes.get_mut(start..).and_then(<[u8]>::split_first_chunk_mut) {
+                *checksum = crc32fast::hash(fields).to_le_bytes();
+            }
         });
     }
 
@@ -199,6 +215,12 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
+    /// Where fields go.
+    #[cfg(test)]
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        self.bytes
+    }
+
     /// A record with its kind and length around the fields.
     pub(super) fn record(&mut self, kind: u8, fields: impl FnOnce(&mut Self)) {
         self.bytes.push(kind);
@@ -270,14 +292,6 @@ impl<'a> RecordWriter<'a> {
             put_number(self.bytes, group.0);
             put_number(self.bytes, sequence);
         }
-    }
-
-    /// A message's name in full: a body is also read alone.
-    fn identity(&mut self, id: MessageId) {
-        put_number(self.bytes, id.received_at.as_micros());
-        put_number(self.bytes, id.boot_epoch.into());
-        put_number(self.bytes, id.origin.into());
-        self.last = id;
     }
 
     fn reference(&mut self, id: MessageId) {

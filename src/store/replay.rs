@@ -17,17 +17,24 @@ pub(super) struct Replay<'a, F> {
     bodies: Bodies<'a>,
     take: F,
     first: Segment,
+    /// Whether a message that is nowhere is no reason to stop, and places mean nothing.
+    is_salvage: bool,
     /// Records so far.
     pub records: u64,
-    /// Records whose message was in a part of the log that is gone. What they told of was said again behind
-    /// them, or is over.
+    /// Records besides, whose message was in a part of the log that is gone. Unless that part was lost, what
+    /// they told of was said again behind them, or is over.
     pub dangling: u64,
 }
 
 impl<'a, F: FnMut(Record, Segment)> Replay<'a, F> {
     /// A log that begins with the segment `first`; `take` gets the records, each with its segment.
     pub fn new(first: Segment, gauges: &'a [MemoryGauge], take: F) -> Self {
-        Self { bodies: Bodies::new(gauges), take, first, records: 0, dangling: 0 }
+        Self { bodies: Bodies::new(gauges), take, first, is_salvage: false, records: 0, dangling: 0 }
+    }
+
+    /// The same of a log that is not whole, for another one.
+    pub fn salvage(take: F) -> Self {
+        Self { is_salvage: true, ..Self::new(Segment(0), &[], take) }
     }
 
     /// The records of the next frame.
@@ -38,11 +45,15 @@ impl<'a, F: FnMut(Record, Segment)> Replay<'a, F> {
         while let Some(entry) = reader.next(|id| self.bodies.get(id))? {
             match entry {
                 Entry::Body(body) => {
-                    self.bodies.insert(&body, location(segment, frame.payload_offset() + body.offset));
+                    let place = location(segment, frame.payload_offset() + body.offset);
+                    self.bodies.insert(&body, (!self.is_salvage).then_some(place));
                     continue;
                 }
                 Entry::Record(record) => (self.take)(record, segment),
-                Entry::Dangling if segment.0 < self.first.0 + REACH => self.dangling += 1,
+                Entry::Dangling if self.is_salvage || segment.0 < self.first.0 + REACH => {
+                    self.dangling += 1;
+                    continue;
+                }
                 Entry::Dangling => return Err("a record refers to a message that the log does not have"),
                 Entry::Unknown => {}
             }

@@ -93,6 +93,19 @@ pub(super) fn list<D: Disk>(disk: &D) -> Result<Vec<Segment>, StoreError> {
 
 /// Reads a whole segment and judges its header.
 pub(super) fn read<D: Disk>(disk: &D, segment: Segment) -> Result<SegmentBytes, StoreError> {
+    let held = read_anyway(disk, segment)?;
+    let damaged = |problem| StoreError::Damaged { path: disk.path(&name(segment)), offset: 0, problem };
+    if !is_whole(&held.bytes) {
+        return Err(damaged("this is not the header of a segment"));
+    }
+    if number(&held.bytes, 12) != Some(segment.0) {
+        return Err(damaged("the header names another segment"));
+    }
+    Ok(held)
+}
+
+/// Reads a whole segment; its header may be damaged, as long as it is not that of a newer version.
+pub(super) fn read_anyway<D: Disk>(disk: &D, segment: Segment) -> Result<SegmentBytes, StoreError> {
     let path = || disk.path(&name(segment));
     let opened = |error| StoreError::unusable("opened", path(), error);
     let file = disk.open(&name(segment)).map_err(opened)?;
@@ -106,24 +119,25 @@ pub(super) fn read<D: Disk>(disk: &D, segment: Segment) -> Result<SegmentBytes, 
             error,
         })?;
     }
-    let damaged = |problem| StoreError::Damaged { path: path(), offset: 0, problem };
-    let header = bytes.get(..SEGMENT_HEADER_BYTES).ok_or(damaged("the header of the segment is cut off"))?;
-    let (salt, checked) = (header.get(16..24).and_then(<[u8]>::first_chunk), header.get(..28));
-    let (Some(salt), Some(checked), Some(version), Some(number_held)) =
-        (salt, checked, number(header, 8), number(header, 12))
-    else {
-        return Err(damaged("the header of the segment is cut off"));
-    };
-    if !header.starts_with(&MAGIC) || number(header, 28) != Some(crc32fast::hash(checked)) {
-        return Err(damaged("this is not the header of a segment"));
-    }
-    let version = version as u16;
-    if version > FORMAT_VERSION {
+    let version = number(&bytes, 8).unwrap_or_default() as u16;
+    if is_whole(&bytes) && version > FORMAT_VERSION {
         return Err(StoreError::Newer { path: path(), version });
     }
-    if number_held != segment.0 {
-        return Err(damaged("the header names another segment"));
-    }
-    let salt = Salt(*salt);
+    let salt = bytes.get(16..).and_then(<[u8]>::first_chunk).filter(|_| length >= SEGMENT_HEADER_BYTES);
+    let problem = "the header of the segment is cut off";
+    let salt = Salt(*salt.ok_or_else(|| StoreError::Damaged { path: path(), offset: 0, problem })?);
     Ok(SegmentBytes { segment, salt, bytes })
+}
+
+/// Whether the file still has the header that was read: it is not being used for another segment meanwhile.
+pub(super) fn is_still<D: Disk>(disk: &D, held: &SegmentBytes) -> bool {
+    let mut header = [0; SEGMENT_HEADER_BYTES];
+    let read = disk.open(&name(held.segment)).and_then(|file| file.read_at(0, &mut header));
+    read.is_ok() && held.bytes.starts_with(&header)
+}
+
+/// Whether these bytes begin with the header of a segment, of whatever version.
+fn is_whole(bytes: &[u8]) -> bool {
+    let checked = bytes.get(..28);
+    bytes.starts_with(&MAGIC) && checked.is_some_and(|it| number(bytes, 28) == Some(crc32fast::hash(it)))
 }

@@ -144,6 +144,11 @@ impl<D: Disk> Segments<D> {
         self.segment_bytes
     }
 
+    /// Bytes that the current segment has left.
+    pub fn room_bytes(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.length_bytes - current.end)
+    }
+
     /// Bytes of all segments, the last one only as far as it is written.
     pub fn total_bytes(&self) -> u64 {
         let complete: u64 = self.complete.iter().map(|(_, bytes)| bytes).sum();

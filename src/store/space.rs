@@ -6,12 +6,16 @@
 //!
 //! Only one pass at a time, and no new one before as much was written as the last pass may have written again:
 //! so what is written again stays below what is newly written, however much of the log is live.
+//!
+//! On a full disk the log helps itself, if a third of it is not live: it vacates one segment at a time, whose
+//! live part fits into the segment of room that is left.
 
 use super::Disk;
 use super::segments::Segments;
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::Segment;
 use dunlin_core::message::MemoryGauge;
+use dunlin_core::shard::StoreState;
 use std::collections::BTreeSet;
 
 /// The log may be larger than twice what is live by so many segments.
@@ -63,22 +67,33 @@ impl Space {
     }
 
     /// Begins a pass if one is wanted: all `shards` are to say again what is before this segment.
-    pub fn wanted<D: Disk>(&mut self, segments: &Segments<D>, shards: u16) -> Option<Segment> {
-        if self.pass.is_some() || shards == 0 || self.written_bytes < self.owed_bytes {
+    pub fn wanted<D: Disk>(
+        &mut self,
+        segments: &Segments<D>,
+        shards: u16,
+        state: StoreState,
+    ) -> Option<Segment> {
+        if self.pass.is_some() || shards == 0 {
             return None;
         }
-        let live_bytes: u64 = self.gauges.iter().map(|gauge| gauge.stored_bytes() as u64).sum();
-        let total_bytes = segments.total_bytes();
-        if total_bytes <= 2 * live_bytes + SLACK_SEGMENTS * segments.segment_bytes() {
-            return None;
-        }
+        let live_bytes =
+            self.gauges.iter().map(|gauge| gauge.stored_bytes() as u64).fold(0, u64::saturating_add);
+        let (total_bytes, segment_bytes) = (segments.total_bytes(), segments.segment_bytes());
+        let take_bytes = if state == StoreState::Writing {
+            let is_paid = self.written_bytes >= self.owed_bytes;
+            let is_large = total_bytes.saturating_sub(SLACK_SEGMENTS * segment_bytes) / 2 > live_bytes;
+            (is_paid && is_large).then_some(total_bytes / 4)
+        } else {
+            let is_large = total_bytes.saturating_sub(segment_bytes) / 3 * 2 > live_bytes;
+            (is_large && segments.room_bytes() > segment_bytes / 2).then_some(1)
+        }?;
         let mut taken_bytes = 0;
-        let mut oldest = segments.complete().take_while(|(_, bytes)| {
-            let is_enough = taken_bytes >= total_bytes / 4;
+        let oldest = segments.complete().take_while(|(_, bytes)| {
+            let is_taken = taken_bytes < take_bytes;
             taken_bytes += bytes;
-            !is_enough
+            is_taken
         });
-        let before = oldest.by_ref().last().map(|(segment, _)| Segment(segment.0 + 1))?;
+        let before = oldest.last().map(|(segment, _)| Segment(segment.0 + 1))?;
         self.floor = before;
         self.pass = Some(Pass { before, waiting: (0..shards).collect(), written_bytes: 0 });
         Some(before)

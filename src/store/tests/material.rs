@@ -4,7 +4,7 @@ use crate::store::{Batch, StoreOptions};
 use dunlin_codec::QoS;
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
-use dunlin_core::image::{BodyImage, Image};
+use dunlin_core::image::{BodyImage, ContentImage, Image, ShardImage};
 use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::Identifiers;
@@ -72,8 +72,12 @@ pub fn batch(shard: ShardId, end: u64, segment: Segment, records: Vec<Record>) -
 
 /// Everything in an image, as text with a line for each thing; where it is recorded does not count.
 pub fn describe(image: Image) -> String {
+    describe_part(image.split(1).pop().unwrap())
+}
+
+/// The same of a part.
+pub fn describe_part(part: ShardImage) -> String {
     let mut text = String::new();
-    let [part] = <[_; 1]>::try_from(image.split(1)).unwrap();
     for (number, client, session) in part.sessions {
         let (user, expiry, away) = (session.user_name, session.expiry, session.away_since);
         writeln!(text, "{number:?} {client} {user:?} {expiry:?} {away:?}").unwrap();
@@ -82,7 +86,7 @@ pub fn describe(image: Image) -> String {
         for (order, delivery) in session.deliveries {
             let content = delivery
                 .content
-                .map(|content| (show(body(&content.body)), content.qos, content.retain, content.identifiers));
+                .map(|content| (show(&body(&content)), content.qos, content.retain, content.identifiers));
             let (identifier, ticket) = (delivery.packet_identifier, delivery.ticket);
             writeln!(text, "  {order} {content:?} {identifier:?} {ticket:?}").unwrap();
         }
@@ -98,10 +102,21 @@ pub fn describe(image: Image) -> String {
             }
         }
     }
+    for unrouted in part.unrouted {
+        writeln!(text, "unrouted {}", show(&unrouted.message)).unwrap();
+    }
     let mut retained: Vec<_> = part.retained.iter().map(|(message, _)| show(message)).collect();
     retained.sort();
     retained.iter().for_each(|message| writeln!(text, "retained {message}").unwrap());
     text
+}
+
+/// The message of a delivery, which is in memory here.
+pub fn body(content: &ContentImage) -> Arc<ApplicationMessage> {
+    match &content.body {
+        BodyImage::Here(message) => Arc::clone(message),
+        BodyImage::Stored { .. } => panic!("there is memory enough"),
+    }
 }
 
 /// A message as text.
@@ -117,12 +132,4 @@ pub fn show(message: &ApplicationMessage) -> String {
         message.forwarded(),
         String::from_utf8_lossy(message.payload()),
     )
-}
-
-/// The message, which is in memory: there is enough of it here.
-fn body(body: &BodyImage) -> &ApplicationMessage {
-    match body {
-        BodyImage::Here(message) => message,
-        BodyImage::Stored { .. } => panic!("the memory of tests suffices"),
-    }
 }

@@ -4,7 +4,17 @@
 //! `vacating.rs` and `failing.rs` what must hold when it does not. All but `thread.rs` drive the log without
 //! its thread and without time.
 
-mod log;
 mod material;
+mod random;
+mod simulated_disk;
+mod model;
+mod world;
+mod release;
+mod log;
+mod power_cut;
+mod damage;
+mod failing;
+mod vacating;
+mod rescue;
 mod records;
 mod thread;
