@@ -9,7 +9,8 @@ use super::access::AclAuthorizer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::store::{
-    self, LoaderHandle, Opened, RealDisk, Store, StoreError, StoreHandle, StoreHealth, loader,
+    self, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreError, StoreHandle, StoreHealth,
+    TornTail, loader,
 };
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::authenticate::NoMechanisms;
