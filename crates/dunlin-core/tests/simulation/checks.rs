@@ -221,7 +221,10 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, Stri
             continue;
         }
         if arrivals.is_empty() {
-            return Err(format!("message {number} ({:?}) never came to any member of {share}", publication.qos));
+            return Err(format!(
+                "message {number} ({:?}) never came to any member of {share}",
+                publication.qos
+            ));
         }
         obligations += 1;
     }

@@ -139,7 +139,8 @@ impl History {
     /// had not heard of it, while its own shard knows its Packet Identifier and only acknowledges it again.
     pub fn taken_in(&self, publication: &Publication) -> Option<u64> {
         let acknowledged = publication.acknowledged?;
-        let was_under_way = |crash: &u64| publication.began.is_some_and(|began| began < *crash) && *crash < acknowledged;
+        let was_under_way =
+            |crash: &u64| publication.began.is_some_and(|began| began < *crash) && *crash < acknowledged;
         let is_torn = publication.qos == QoS::ExactlyOnce && self.crashes.iter().any(was_under_way);
         (!is_torn).then_some(acknowledged)
     }

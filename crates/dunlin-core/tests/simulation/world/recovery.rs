@@ -141,8 +141,12 @@ impl World {
             let since = expectation.absent_since.filter(|_| is_current);
             let session = &self.history.sessions[known];
             // A later one, of which the client does not know, may have ended it and ended with its connection.
-            let has_successor =
-                self.history.sessions.iter().skip(known + 1).any(|later| later.client == client && later.number.is_none());
+            let has_successor = self
+                .history
+                .sessions
+                .iter()
+                .skip(known + 1)
+                .any(|later| later.client == client && later.number.is_none());
             let may_be_over = session.number.is_none()
                 || has_successor
                 || session.is_gone
@@ -168,7 +172,8 @@ impl World {
         if self.known_life(client).is_some_and(|known| known > life) {
             self.history.complain(format!("a Session of client {client} that had ended is back"));
         }
-        for earlier in self.history.sessions.iter_mut().take(life).filter(|earlier| earlier.client == client) {
+        for earlier in self.history.sessions.iter_mut().take(life).filter(|earlier| earlier.client == client)
+        {
             earlier.is_gone = true;
         }
         let is_current = expectation.session == Some(life);
@@ -178,6 +183,10 @@ impl World {
         }
         if image.away_since.is_some_and(|since| !self.history.sessions[life].absences.contains(&since)) {
             self.history.complain(format!("client {client} was not away since {:?}", image.away_since));
+        }
+        let is_settled = expectation.absent_event < self.settled_at && expectation.absent_since.is_some();
+        if is_current && is_settled && image.away_since != expectation.absent_since {
+            self.history.complain(format!("that client {client} is away is not recorded"));
         }
         if is_current && image.expiry != expectation.expiry {
             self.history.complain(format!("client {client} has the expiry {:?}", image.expiry));
@@ -200,7 +209,14 @@ impl World {
             // Nobody acknowledges a DISCONNECT, so nobody waited for the record that deleted the Will.
             self.history.publications[will].withdrawn = None;
         }
-        Expectation { session: Some(life), wire: None, expiry: image.expiry, absent_since: Some(since), will }
+        Expectation {
+            session: Some(life),
+            wire: None,
+            expiry: image.expiry,
+            absent_since: Some(since),
+            absent_event: self.history.event(),
+            will,
+        }
     }
 
     fn will_of(&self, message: &ApplicationMessage) -> Option<usize> {

@@ -1,9 +1,9 @@
 //! Network Connections: bytes from a client to its shard and back, and the life between CONNECT and the last
 //! byte.
 
-use super::recovery::has_passed;
 use super::World;
 use super::promises::Promise;
+use super::recovery::has_passed;
 use crate::history::Session;
 use dunlin_codec::{PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
 use dunlin_core::authenticate::NoMechanisms;
@@ -217,7 +217,9 @@ impl World {
         }
         (expectation.wire, expectation.expiry, expectation.absent_since) = (Some(wire), Some(expiry), None);
         (expectation.will, self.wires[wire].session) = (None, expectation.session);
-        self.trace(|| format!("client {client} connects on {wire}: {expiry:?}, new {is_new}, clean {clean_start}"));
+        self.trace(|| {
+            format!("client {client} connects on {wire}: {expiry:?}, new {is_new}, clean {clean_start}")
+        });
         self.wires[wire].place = Some((shard, key));
         self.wires[wire].session_present = !is_new;
         self.by_key.insert((shard, key), wire);
@@ -283,8 +285,10 @@ impl World {
         }
         let mut will = will.filter(|_| !is_deleted).map(|(will, delay_s)| (will, self.now.after_s(delay_s)));
         if let Some(expectation) = self.expectations.get_mut(&client).filter(|it| it.wire == Some(wire)) {
-            expectation.absent_since = Some(self.now);
-            if let (Some(SessionExpiryInterval::After(seconds)), Some((_, due_at))) = (expectation.expiry, &mut will) {
+            (expectation.absent_since, expectation.absent_event) = (Some(self.now), event);
+            if let (Some(SessionExpiryInterval::After(seconds)), Some((_, due_at))) =
+                (expectation.expiry, &mut will)
+            {
                 // It is sent at the latest when its Session ends.
                 *due_at = self.now.after_s(seconds).min(*due_at);
             }
