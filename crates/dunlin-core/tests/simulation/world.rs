@@ -179,6 +179,13 @@ impl World {
             records.push((node.staged, record));
         }
         assert_eq!(node.shard.staged_position(), Position(node.staged));
+        for (position, record) in &records {
+            self.trace(|| {
+                let number = record.message().map(|message| self.history.recognise(message.payload()));
+                format!("shard {shard} records {position}: message {number:?}, {record:?}")
+            });
+        }
+        let node = &mut self.nodes[shard];
         if !records.is_empty() {
             let (end, segment) = (node.staged, node.shard.journal_segment());
             let records = records.iter().map(|(_, record): &(u64, Record)| record.clone()).collect();
