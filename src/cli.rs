@@ -1,15 +1,17 @@
-//! The command line: `dunlin serve` and `dunlin check`; `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `dunlin check` and `dunlin store`; `dunlin` alone is `dunlin serve`.
 //!
-//! Flags are the last layer of the configuration, so both commands take the same ones and `check` judges
+//! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. Results go to standard output, problems to standard error. A wrong
 //! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::auth::{Acl, PasswordFile};
 use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
+use crate::store::{StoreOptions, commands};
 use crate::tls;
 
 /// The exit status for a configuration that cannot be used.
@@ -33,6 +35,48 @@ pub enum Command {
     Serve(ConfigArgs),
     /// Check the configuration and the files it names, without starting anything
     Check(ConfigArgs),
+    /// Look into a store, copy it, or take out what is whole of a damaged one
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+/// What shall be done with a store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Read all of a store and say what is there; exit status 1 if something is damaged
+    Check(StorePlace),
+    /// Say what occupies a store
+    Stats(StorePlace),
+    /// Take what is whole of a damaged store to a new one, and say what is lost
+    Salvage {
+        /// The data directory with the damaged store; nothing in it is changed
+        #[arg(value_name = "DIR")]
+        damaged: PathBuf,
+        /// The data directory for the new store
+        #[arg(value_name = "DEST")]
+        new: PathBuf,
+    },
+    /// Copy a store, whether its broker runs or not; the copy is a data directory to start on
+    #[command(override_usage = "dunlin store backup [--config FILE] [DIR] DEST")]
+    Backup {
+        /// The data directory, unless it is the configured one; then where the copy goes
+        #[arg(value_name = "DIR] [DEST", num_args = 1..=2, required = true)]
+        places: Vec<PathBuf>,
+        /// Configuration file (TOML) that names the data directory
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Where a store is.
+#[derive(Debug, Args)]
+pub struct StorePlace {
+    /// The data directory [default: the configured one]
+    #[arg(value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Configuration file (TOML) that names the data directory
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// The flags of the configuration.
@@ -40,7 +84,7 @@ pub enum Command {
 pub struct ConfigArgs {
     /// Configuration file (TOML); docs/configuration.md lists its options
     #[arg(long, value_name = "FILE")]
-    config: Option<std::path::PathBuf>,
+    config: Option<PathBuf>,
     /// Where clients connect: mqtt://, mqtts://, ws://, wss:// or unix://; repeat for several
     #[arg(long, value_name = "URL")]
     listen: Vec<String>,
@@ -63,12 +107,55 @@ impl ConfigArgs {
     /// Where the configuration comes from: these flags, the file they name and the environment of the
     /// process.
     pub fn sources(self) -> Sources {
-        let environment = std::env::vars_os()
-            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX))
-            .collect();
         let flags = Flags { listen: self.listen, data_dir: self.data_dir, http: self.http };
-        Sources { file: self.config, environment, flags, program: std::env::args().next() }
+        sources(self.config, flags)
+    }
+}
+
+fn sources(file: Option<PathBuf>, flags: Flags) -> Sources {
+    let environment = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX))
+        .collect();
+    Sources { file, environment, flags, program: std::env::args().next() }
+}
+
+impl StoreCommand {
+    /// Carries it out.
+    pub fn run(self) -> ExitCode {
+        match self {
+            Self::Check(place) => place.with(commands::check),
+            Self::Stats(place) => place.with(commands::stats),
+            Self::Salvage { damaged, new } => commands::take_out(&damaged, &new, StoreOptions::default()),
+            Self::Backup { mut places, config } => {
+                let Some(new) = places.pop() else {
+                    return ExitCode::FAILURE;
+                };
+                let place = StorePlace { data_dir: places.pop(), config };
+                place.with(|data_dir| commands::copy(data_dir, &new))
+            }
+        }
+    }
+}
+
+impl StorePlace {
+    /// Does something with the data directory.
+    fn with(self, action: impl FnOnce(&Path) -> ExitCode) -> ExitCode {
+        if let Some(data_dir) = self.data_dir {
+            return action(&data_dir);
+        }
+        match sources(self.config, Flags::default()).load() {
+            Ok(config) => match &config.store.path {
+                Some(data_dir) => action(data_dir),
+                None => {
+                    eprintln!(
+                        "dunlin: the configuration has no data directory (store.path), so there is no store"
+                    );
+                    ExitCode::FAILURE
+                }
+            },
+            Err(errors) => bad_configuration(&errors),
+        }
     }
 }
 
@@ -128,14 +215,27 @@ mod tests {
         let flags =
             ["--config", "a.toml", "--listen", "ws://[::1]", "--listen", "unix:///s", "--data-dir", "d"];
         for command in ["serve", "check"] {
-            let (Command::Serve(arguments) | Command::Check(arguments)) =
-                parse(&[&[command][..], &flags[..], &["--http", "127.0.0.1:0"][..]].concat());
+            let parsed = parse(&[&[command][..], &flags[..], &["--http", "127.0.0.1:0"][..]].concat());
+            let (Command::Serve(arguments) | Command::Check(arguments)) = parsed else {
+                panic!("{parsed:?}");
+            };
             let sources = arguments.sources();
             assert_eq!(sources.file, Some("a.toml".into()));
             assert_eq!(sources.flags.listen, ["ws://[::1]", "unix:///s"]);
             assert_eq!(sources.flags.data_dir.as_deref(), Some("d"));
             assert_eq!(sources.flags.http.as_deref(), Some("127.0.0.1:0"));
         }
+    }
+
+    #[test]
+    fn a_backup_is_of_the_configured_directory_unless_another_is_named() {
+        for (arguments, count) in [(&["to"][..], 1), (&["from", "to"][..], 2)] {
+            let parsed = parse(&[&["store", "backup"], arguments].concat());
+            let Command::Store(StoreCommand::Backup { places, .. }) = parsed else { panic!("{parsed:?}") };
+            assert_eq!(places.len(), count);
+        }
+        let three = ["dunlin", "store", "backup", "a", "b", "c"];
+        assert!(Cli::try_parse_from(three).is_err());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! there are at most `CONNECTIONS_MAX` of them.
 //!
 //! Readiness is one flag ([`Health`]): the broker raises it when all listeners are open and lowers it when it
-//! begins to stop, so that a load balancer looks elsewhere before connections end.
+//! begins to stop, so that a load balancer looks elsewhere before connections end. A store that cannot be
+//! written makes a broker not ready, too.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
 use crate::config::{Config, ConfigError, HostPort};
+use crate::store::StoreHealth;
 
 /// Connections to the operations port at once; further ones wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -37,9 +39,20 @@ const CONNECTION_LIFETIME: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Health {
     ready: AtomicBool,
+    store: Option<Arc<StoreHealth>>,
 }
 
 impl Health {
+    /// That of a broker that is not ready yet, and of its store if it has one.
+    pub fn new(store: Option<Arc<StoreHealth>>) -> Self {
+        Self { ready: AtomicBool::new(false), store }
+    }
+
+    /// Why the store does not take what would have to be stored, if so.
+    pub fn store_problem(&self) -> Option<String> {
+        self.store.as_ref().and_then(|store| store.reason())
+    }
+
     /// Says whether clients are served.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
@@ -87,17 +100,27 @@ pub async fn serve(
 
 fn router(health: Arc<Health>) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .layer(axum::middleware::map_response(close_connection))
         .with_state(health)
 }
 
-async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
-    if health.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or stopping\n")
+/// The process answers. What ails the store is said here, and is no reason to end it: that would end what
+/// still works.
+async fn healthz(State(health): State<Arc<Health>>) -> String {
+    match health.store_problem() {
+        None => "ok\n".to_owned(),
+        Some(problem) => format!("ok, but nothing can be stored: {problem}\n"),
+    }
+}
+
+async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, String) {
+    let unavailable = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"));
+    match health.store_problem() {
+        _ if !health.is_ready() => unavailable("starting or stopping"),
+        Some(problem) => unavailable(&problem),
+        None => (StatusCode::OK, "ready\n".to_owned()),
     }
 }
 

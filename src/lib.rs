@@ -10,6 +10,7 @@ pub mod transport;
 pub mod worker;
 pub mod broker;
 pub mod data_dir;
+pub mod store;
 pub mod http;
 pub mod log;
 pub mod cli;

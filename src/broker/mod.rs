@@ -16,6 +16,7 @@
 
 mod access;
 mod listen;
+mod workers;
 
 pub use listen::BoundListener;
 
@@ -23,21 +24,17 @@ use crate::auth::{Acl, AuthenticatorChain, PasswordFile};
 use crate::config::{Config, ConfigError, ConfigErrors, machine};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Health};
+use crate::store::StoreError;
 use crate::tls;
-use crate::worker::{self, Clock, Gate, ListenerContext, Mail, Mailboxes, Shared};
+use crate::worker::{Gate, ListenerContext};
 use access::AclAuthorizer;
-use dunlin_core::authenticate::NoMechanisms;
-use dunlin_core::message::MemoryGauge;
-use dunlin_core::shard::ShardConfig;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-
-/// The most workers there can be.
-const WORKERS_MAX: usize = 64;
+use tokio::sync::oneshot;
+use workers::{Workers, workers_count};
 
 /// How long requests under way at the operations port may delay a stop.
 const HTTP_STOP_DEADLINE: Duration = Duration::from_secs(1);
@@ -49,8 +46,7 @@ pub struct Broker {
     contexts: Vec<Arc<ListenerContext>>,
     authorizer: Arc<AclAuthorizer>,
     control: Option<Control>,
-    mailboxes: Mailboxes,
-    workers: Vec<JoinHandle<()>>,
+    workers: Workers,
     shutdown_deadline: Duration,
     gate: Arc<Gate>,
     /// What it runs with, apart from what reloads have changed.
@@ -70,6 +66,8 @@ pub enum StartError {
     Config(ConfigErrors),
     /// The data directory cannot be used.
     DataDir(DataDirError),
+    /// The store in it cannot be read.
+    Store(StoreError),
     /// A listener or a thread could not be started.
     System(String),
 }
@@ -79,6 +77,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(errors) => errors.fmt(f),
             Self::DataDir(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
             Self::System(problem) => f.write_str(problem),
         }
     }
@@ -152,12 +151,12 @@ impl Broker {
             .map_err(StartError::System)?;
         let gate = Arc::new(Gate::new(&config, connections_max(&config, workers_count(&config))));
         let authorizer = Arc::new(AclAuthorizer::new(auth.acl));
-        let (mailboxes, workers) = start_workers(&config, &gate, &authorizer)?;
+        let workers = Workers::start(&config, &gate, &authorizer, data_dir.as_ref())?;
         let bound = sockets.iter().map(|socket| socket.bound.clone()).collect();
         let doors = listen::Doors {
             sockets: sockets.into_iter().zip(contexts.iter().cloned()).collect(),
             gate: Arc::clone(&gate),
-            mailboxes: Arc::clone(&mailboxes),
+            mailboxes: workers.mailboxes(),
         };
         let mut broker = Self {
             listeners: bound,
@@ -165,7 +164,6 @@ impl Broker {
             contexts,
             authorizer,
             control: None,
-            mailboxes,
             workers,
             shutdown_deadline: config.server.shutdown_deadline,
             gate,
@@ -173,7 +171,8 @@ impl Broker {
             _data_dir: data_dir,
         };
         // From here on an error drops the broker, which stops the workers.
-        let (control, http_address) = start_control(config, doors)?;
+        let health = Health::new(broker.workers.store_health());
+        let (control, http_address) = start_control(config, doors, health)?;
         (broker.control, broker.http_address) = (Some(control), http_address);
         Ok(broker)
     }
@@ -241,43 +240,13 @@ impl Broker {
         }
         // Now, because a successor may already wait for the path.
         listen::remove_sockets(&self.listeners);
-        let (done, answers) = std_mpsc::channel();
-        for mailbox in &*self.mailboxes {
-            let (answer, stopped) = oneshot::channel();
-            if mailbox.send(Mail::Stop(answer)).is_ok() {
-                let done = done.clone();
-                let waiter = move || drop(stopped.blocking_recv().map(|()| done.send(())));
-                drop(std::thread::Builder::new().name("dunlin-stop".into()).spawn(waiter));
-            }
-        }
-        drop(done);
-        let deadline = std::time::Instant::now() + self.shutdown_deadline;
-        let mut running = self.workers.len();
-        while running > 0 {
-            let left = deadline.saturating_duration_since(std::time::Instant::now());
-            match answers.recv_timeout(left) {
-                Ok(()) => running -= 1,
-                Err(_) => break,
-            }
-        }
-        if running == 0 {
-            for worker in self.workers.drain(..) {
-                drop(worker.join());
-            }
-        } else if !self.workers.is_empty() {
-            tracing::warn!(
-                workers = running,
-                "server.shutdown_deadline has passed: the remaining connections are cut"
-            );
-            cut(&self.mailboxes);
-            self.workers.clear();
-        }
+        self.workers.stop(self.shutdown_deadline);
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        if self.control.is_some() || !self.workers.is_empty() {
+        if self.control.is_some() || self.workers.are_running() {
             self.shut_down();
         }
     }
@@ -297,70 +266,11 @@ fn connections_max(config: &Config, workers: usize) -> usize {
     possible.min(wanted)
 }
 
-fn workers_count(config: &Config) -> usize {
-    match config.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => usize::from(count),
-    }
-    .clamp(1, WORKERS_MAX)
-}
-
-fn start_workers(
-    config: &Config,
-    gate: &Arc<Gate>,
-    authorizer: &Arc<AclAuthorizer>,
-) -> Result<(Mailboxes, Vec<JoinHandle<()>>), StartError> {
-    let count = workers_count(config);
-    let mut settings = config.settings();
-    // Each shard counts its own messages and Sessions.
-    settings.memory_bytes_max /= count;
-    settings.sessions_max = settings.sessions_max.div_ceil(count);
-    let settings = Arc::new(settings);
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
-    let mailboxes: Mailboxes = senders.into();
-    let shared = Arc::new(Shared {
-        mailboxes: Arc::clone(&mailboxes),
-        gate: Arc::clone(gate),
-        clock: Clock::default(),
-    });
-    let boot_epoch = (shared.clock.now().as_micros() / 1_000_000) as u32;
-    let (report, started) = std_mpsc::channel();
-    let mut threads = Vec::new();
-    for (id, mailbox) in receivers.into_iter().enumerate() {
-        let shard = ShardConfig {
-            id: id as u16,
-            shards: count as u16,
-            settings: Arc::clone(&settings),
-            authorizer: Some(Arc::clone(authorizer) as _),
-            mechanisms: Arc::new(NoMechanisms),
-            seed: seed(),
-            boot_epoch,
-            gauge: MemoryGauge::default(),
-        };
-        let (shared, report) = (Arc::clone(&shared), report.clone());
-        let life = move || worker::run(shard, shared, mailbox, &report);
-        let thread = std::thread::Builder::new().name(format!("dunlin-worker-{id}")).spawn(life);
-        let begun = thread.and_then(|thread| {
-            threads.push(thread);
-            started.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()))
-        });
-        if let Err(error) = begun {
-            cut(&mailboxes);
-            return Err(StartError::System(format!("a worker could not start: {error}")));
-        }
-    }
-    Ok((mailboxes, threads))
-}
-
-/// Ends the workers at once.
-fn cut(mailboxes: &Mailboxes) {
-    for mailbox in &**mailboxes {
-        // A closed mailbox is that of a worker that has ended.
-        drop(mailbox.send(Mail::Cut));
-    }
-}
-
-fn start_control(config: Config, doors: listen::Doors) -> Result<(Control, Option<SocketAddr>), StartError> {
+fn start_control(
+    config: Config,
+    doors: listen::Doors,
+    health: Health,
+) -> Result<(Control, Option<SocketAddr>), StartError> {
     let (stop, stopped) = oneshot::channel();
     let (report, started) = std_mpsc::channel();
     let life = move || {
@@ -373,7 +283,7 @@ fn start_control(config: Config, doors: listen::Doors) -> Result<(Control, Optio
                     )))));
                 }
             };
-        runtime.block_on(control(config, doors, report, stopped));
+        runtime.block_on(control(config, doors, Arc::new(health), report, stopped));
     };
     let thread = std::thread::Builder::new()
         .name("dunlin-control".into())
@@ -390,10 +300,10 @@ fn start_control(config: Config, doors: listen::Doors) -> Result<(Control, Optio
 async fn control(
     config: Config,
     doors: listen::Doors,
+    health: Arc<Health>,
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let health = Arc::new(Health::default());
     let opened = match http::bind(&config).await {
         Ok(http) => doors.open().map(|doors| (http, doors)).map_err(StartError::System),
         Err(error) => Err(error.into()),
@@ -419,11 +329,4 @@ async fn control(
         // Somebody may keep a half-sent request open.
         drop(tokio::time::timeout(HTTP_STOP_DEADLINE, http).await);
     }
-}
-
-fn seed() -> u64 {
-    let mut bytes = [0; 8];
-    // Seeds protect hash tables against chosen keys; without the system's randomness that cannot be promised.
-    getrandom::fill(&mut bytes).expect("the system has randomness");
-    u64::from_ne_bytes(bytes)
 }

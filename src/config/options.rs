@@ -16,7 +16,7 @@ use super::declare::options;
 use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
-use super::value::{LogFilter, LogFormat};
+use super::value::{LogFilter, LogFormat, SyncMode};
 
 options! {
     /// The process: its threads and its end.
@@ -149,11 +149,29 @@ options! {
         slow_consumer_grace: Duration = Duration::from_millis(100), range 0..=10 * SECOND;
     }
 
-    /// Where data lives.
+    /// Where data lives, and when it is safe.
     ["store"] StoreOptions {
         /// The data directory (`--data-dir`). It is created when missing and locked, so that two brokers
-        /// never share one. "" means none.
+        /// never share one. "" means none: everything is lost when the broker stops.
         path: Option<PathBuf> = Some(PathBuf::from("dunlin-data"));
+        /// What comes before the acknowledgement of a message, a subscription or a Retained Message that is
+        /// kept. `always`: it is on the disk, and a power cut loses nothing that was acknowledged.
+        /// `interval`: it is with the operating system, and on the disk every `sync_interval`; a power cut
+        /// or a crash of the system loses at most what was acknowledged in that time. `never`: it is with the
+        /// operating system, which decides when to write it; a power cut can lose the last half minute or more.
+        /// A crash of the broker alone loses nothing in any of them.
+        sync: SyncMode = SyncMode::Always;
+        /// How often `sync = "interval"` syncs.
+        sync_interval: Duration = Duration::from_millis(100), range 1..=MINUTE;
+        /// How long a commit waits for more to commit. It makes commits fewer and larger, and every
+        /// acknowledgement this much later; under load they grow by themselves.
+        commit_delay: Duration = Duration::ZERO, range 0..=SECOND;
+        /// The size of the files of the log. Room comes back a file at a time, and up to two are kept for
+        /// later use; a disk with no room for one more counts as full.
+        segment_size: ByteSize = ByteSize(16 * MB), range MB..=GB;
+        /// Memory for the messages that the store has, in all. Beyond it, messages that wait in Sessions give up
+        /// theirs, all but 32 bytes each, and are read back when it is their turn.
+        memory: ByteSize = ByteSize(64 * MB), range 0..=16 * TB;
     }
 
     /// Logs, on standard error.

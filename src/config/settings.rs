@@ -1,10 +1,11 @@
-//! From the options of users to the settings of the core.
+//! From the options of users to the settings of the core and of the store.
 //!
 //! The core knows numbers, not files or machines: what an unset option or a 0 stands for is decided here.
 
 use dunlin_core::settings::Settings;
 
-use super::{Config, machine};
+use super::{Config, SyncMode, machine};
+use crate::store::{StoreOptions, SyncPolicy};
 
 impl Config {
     /// What the core is told.
@@ -32,10 +33,26 @@ impl Config {
             retained_messages_max: to_usize(limits.max_retained_messages.into()),
             retained_bytes_max: to_usize(limits.max_retained_bytes.0),
             memory_bytes_max: to_usize(self.memory_bytes_max()),
+            body_memory_bytes: to_usize(self.store.memory.0),
             outbox_bytes_max: to_usize(limits.max_outbox_bytes.0),
             slow_consumer_grace: limits.slow_consumer_grace,
             response_information: session.response_information.clone(),
             ..Settings::default()
+        }
+    }
+
+    /// How the log is written.
+    pub fn store_options(&self) -> StoreOptions {
+        let store = &self.store;
+        StoreOptions {
+            sync: match store.sync {
+                SyncMode::Always => SyncPolicy::Always,
+                SyncMode::Interval => SyncPolicy::Interval(store.sync_interval),
+                SyncMode::Never => SyncPolicy::Never,
+            },
+            commit_delay: store.commit_delay,
+            segment_bytes: store.segment_size.0,
+            memory_bytes: to_usize(store.memory.0),
         }
     }
 
@@ -55,6 +72,11 @@ fn to_usize(number: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_configuration_the_store_has_its_own_defaults() {
+        assert_eq!(Config::default().store_options(), StoreOptions::default());
+    }
 
     #[test]
     fn without_configuration_the_core_has_its_own_defaults_except_for_the_memory_of_this_machine() {

@@ -60,6 +60,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// When the log is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Before every acknowledgement.
+    Always,
+    /// Every so often.
+    Interval,
+    /// When the operating system decides.
+    Never,
+}
+
 /// Directives that say which log events are written; valid by construction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
@@ -129,6 +140,7 @@ macro_rules! words {
 }
 words! {
     OverflowPolicy { DropOldest = "drop-oldest", DropNewest = "drop-newest", Disconnect = "disconnect" }
+    SyncMode { Always = "always", Interval = "interval", Never = "never" }
     LogFormat { Text = "text", Json = "json" }
 }
 

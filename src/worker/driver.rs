@@ -2,11 +2,12 @@
 //!
 //! The driver is woken when inputs were fed, and runs after the tasks that were ready then: this is the
 //! deferred flush. It takes mail from other threads, does what is due, and gives each output to whom it
-//! concerns: batches to the other workers first (so that they start), then one write per connection, then
+//! concerns: records to the store and batches to the other workers first (so that they start), then one write per connection, then
 //! what is to be closed or resumed.
 
 use super::link::Link;
 use super::{Mail, Worker};
+use crate::store::Event;
 use dunlin_codec::ReasonCode;
 use dunlin_core::connection::Cause;
 use dunlin_core::shard::Output;
@@ -76,6 +77,18 @@ impl Driver {
                     }
                     shard.handle_peer_batch_end(from);
                 }
+                Mail::Store(event) => {
+                    let now = self.worker.now();
+                    let mut shard = self.worker.shard.borrow_mut();
+                    match event {
+                        Event::Durable { position, segment } => shard.handle_durable(now, position, segment),
+                        Event::Vacate { before } => shard.handle_vacate(before),
+                        Event::State(state) => shard.handle_store_state(state),
+                    }
+                }
+                Mail::Loaded(session, messages) => {
+                    self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), session, messages);
+                }
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
                     self.worker.is_stopping.set(true);
@@ -93,19 +106,10 @@ impl Driver {
         true
     }
 
-    fn send_to_peers(&self) {
-        let mut shard = self.worker.shard.borrow_mut();
-        for (peer, mailbox) in self.worker.shared.mailboxes.iter().enumerate() {
-            let peer = peer as u16;
-            if peer == self.worker.id {
-                continue;
-            }
-            let batch: Vec<_> = std::iter::from_fn(|| shard.poll_peer(peer)).collect();
-            if !batch.is_empty() {
-                // A worker whose mailbox is closed is stopping, and this one too.
-                drop(mailbox.send(Mail::Batch(self.worker.id, batch)));
-            }
-        }
+    /// First to the store, so that its disk has work while everything else happens.
+    fn hand_over(&self) {
+        self.worker.send_to_store();
+        self.worker.send_to_peers();
     }
 
     /// One write for each connection with bytes to write. What flushing itself lets go has its turn after the
@@ -136,6 +140,7 @@ impl Driver {
                     }
                 }
                 Output::Vacated { before } => self.worker.store_vacated(before),
+                Output::Load { session, places } => self.worker.load(session, places),
                 Output::Refused { connection, reason_code, topic } => {
                     if let Some(link) = self.worker.link(connection) {
                         link.description.refused(reason_code, &topic);
@@ -178,10 +183,10 @@ impl Driver {
         if self.is_due() {
             self.worker.shard.borrow_mut().handle_timeout(self.worker.now());
         }
-        self.send_to_peers();
+        self.hand_over();
         self.flush();
-        // What flushing let go may concern peers, too.
-        self.send_to_peers();
+        // What flushing let go may concern store and peers, too.
+        self.hand_over();
         let has_done = self.carry_out();
         // Last, because everything above may have set a deadline.
         let is_due = self.poll_timer(context);

@@ -20,11 +20,15 @@ mod reader;
 pub use admission::{Arrival, Gate, ListenerContext};
 pub use clock::Clock;
 
+use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::transport::Transport;
 use crate::worker::link::Link;
 use dunlin_core::handshake::ConnectRequest;
 use dunlin_core::identity::{ShardId, partition};
+use dunlin_core::image::ShardImage;
+use dunlin_core::journal::Segment;
 use dunlin_core::peer::PeerMessage;
+use dunlin_core::session::Place;
 use dunlin_core::shard::{Shard, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
@@ -47,6 +51,10 @@ pub enum Mail {
     Client(Box<Client>),
     /// What another shard says, in order.
     Batch(ShardId, Vec<PeerMessage>),
+    /// What the store says.
+    Store(Event),
+    /// Messages that the store has read for a Session.
+    Loaded(Key, Loaded),
     /// Disconnect everybody, then end; answer when nobody is left.
     Stop(oneshot::Sender<()>),
     /// End now, whoever is left.
@@ -73,6 +81,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// One clock for all shards.
     pub clock: Clock,
+    /// The ways to the store, if there is one: to its log, and to what is in it.
+    pub store: Option<(StoreHandle, LoaderHandle)>,
 }
 
 /// What runs on one thread.
@@ -102,8 +112,48 @@ impl Worker {
         }
     }
 
-    /// Everything that the store wants to forget is recorded again.
-    pub(crate) fn store_vacated(&self, _before: dunlin_core::journal::Segment) {}
+    /// Hands what was recorded to the store.
+    pub(crate) fn send_to_store(&self) {
+        let Some((store, _)) = &self.shared.store else {
+            return;
+        };
+        let mut shard = self.shard.borrow_mut();
+        let records: Vec<_> = std::iter::from_fn(|| shard.poll_record()).collect();
+        if !records.is_empty() {
+            let (end, segment) = (shard.staged_position(), shard.journal_segment());
+            store.append(Batch { shard: self.id, records, end, segment });
+        }
+    }
+
+    /// Everything that the store wants to forget has been recorded again, and handed over.
+    pub(crate) fn store_vacated(&self, before: Segment) {
+        if let Some((store, _)) = &self.shared.store {
+            store.vacated(self.id, before);
+        }
+    }
+
+    /// Messages are needed that are in the store alone.
+    pub(crate) fn load(&self, session: Key, places: Vec<Place>) {
+        if let Some((_, loader)) = &self.shared.store {
+            loader.load(self.id, session, places);
+        }
+    }
+
+    /// Gives the other workers what the shard has for them.
+    pub(crate) fn send_to_peers(&self) {
+        let mut shard = self.shard.borrow_mut();
+        for (peer, mailbox) in self.shared.mailboxes.iter().enumerate() {
+            let peer = peer as u16;
+            if peer == self.id {
+                continue;
+            }
+            let batch: Vec<_> = std::iter::from_fn(|| shard.poll_peer(peer)).collect();
+            if !batch.is_empty() {
+                // A worker whose mailbox is closed is stopping, and this one too.
+                drop(mailbox.send(Mail::Batch(self.id, batch)));
+            }
+        }
+    }
 
     pub(crate) fn link(&self, key: Key) -> Option<Rc<Link>> {
         let links = self.links.borrow();
@@ -153,29 +203,50 @@ impl Worker {
     }
 }
 
-/// Runs a worker until it is stopped. This is the whole life of its thread; `started` hears whether it began.
-pub fn run(
-    config: ShardConfig,
-    shared: Arc<Shared>,
-    mailbox: mpsc::UnboundedReceiver<Mail>,
-    started: &std_mpsc::Sender<io::Result<()>>,
-) {
+/// What a worker begins with.
+pub struct Start {
+    /// Its shard.
+    pub shard: ShardConfig,
+    /// What it shares with the others.
+    pub shared: Arc<Shared>,
+    /// What reaches it from other threads.
+    pub mailbox: mpsc::UnboundedReceiver<Mail>,
+    /// What the store kept of the shard, and when the connections ended that there were.
+    pub restored: (ShardImage, Timestamp),
+    /// Hears when everything is in its place and the other workers know what this one wants.
+    pub report: std_mpsc::Sender<io::Result<()>>,
+    /// Says that all have come so far. Without it the worker ends.
+    pub go: std_mpsc::Receiver<()>,
+}
+
+/// Runs a worker until it is stopped. This is the whole life of its thread.
+pub fn run(start: Start) {
+    let Start { shard: config, shared, mailbox, restored: (image, ended_at), report, go } = start;
     let runtime =
         match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build() {
             Ok(runtime) => runtime,
-            Err(error) => return drop(started.send(Err(error))),
+            Err(error) => return drop(report.send(Err(error))),
         };
-    // Whoever started it waits for this.
-    drop(started.send(Ok(())));
+    let id = config.id;
+    let mut shard = Shard::new(config);
+    shard.restore(shared.clock.now(), image, ended_at);
     let worker = Rc::new(Worker {
-        id: config.id,
-        shard: RefCell::new(Shard::new(config)),
+        id,
+        shard: RefCell::new(shard),
         links: RefCell::default(),
         shared,
         scratch: RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice()),
         driver: Cell::new(None),
         is_stopping: Cell::new(false),
     });
+    worker.send_to_store();
+    worker.send_to_peers();
+    // Whoever started it waits for this. What the others have sent is in the mailbox when it may go on, before
+    // any client.
+    drop(report.send(Ok(())));
+    if go.recv().is_err() {
+        return;
+    }
     let tasks = LocalSet::new();
     let life = async { driver::Driver::new(worker, mailbox).await };
     runtime.block_on(tasks.run_until(life));

@@ -7,6 +7,7 @@ use crate::transport::{Peer, Socket};
 use dunlin_codec::TopicFilter;
 use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::authorize::{Authorizer, Who};
+use dunlin_core::message::MemoryGauge;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -43,7 +44,8 @@ impl Rig {
         let context = Arc::new(ListenerContext::new(&config.listeners()[0], None, access));
         let (sender, mailbox) = mpsc::unbounded_channel();
         let gate = Arc::new(Gate::new(&config, 10));
-        let shared = Arc::new(Shared { mailboxes: vec![sender].into(), gate, clock: Clock::default() });
+        let shared =
+            Arc::new(Shared { mailboxes: vec![sender].into(), gate, clock: Clock::default(), store: None });
         let settings = Arc::new(config.settings());
         let shard = ShardConfig {
             id: 0,
@@ -53,10 +55,14 @@ impl Rig {
             mechanisms: Arc::new(NoMechanisms),
             seed: 0,
             boot_epoch: 0,
+            gauge: MemoryGauge::default(),
         };
         let (report, started) = std_mpsc::channel();
-        let for_worker = Arc::clone(&shared);
-        std::thread::spawn(move || run(shard, for_worker, mailbox, &report));
+        let (signal, go) = std_mpsc::channel();
+        signal.send(()).expect("the worker has not begun");
+        let restored = (ShardImage::default(), Timestamp::ZERO);
+        let start = Start { shard, shared: Arc::clone(&shared), mailbox, restored, report, go };
+        std::thread::spawn(move || run(start));
         started.recv().expect("the worker answers").expect("it starts");
         Self { listener: TcpListener::bind("127.0.0.1:0").expect("a free port"), context, shared }
     }

@@ -15,11 +15,13 @@ use dunlin_core::handshake::{Handshake, Next, refusal_bytes};
 use dunlin_core::identity::partition;
 use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Record, Segment};
+use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
+use dunlin_core::session::Place;
 use dunlin_core::settings::Settings;
 use dunlin_core::shard::{NextInput, Output, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::{Shard, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +60,9 @@ pub struct Memory {
     /// Those that are, if they will be needed.
     log: Vec<Record>,
     keeps_log: bool,
+    /// What is in the store, by location, if it will be read.
+    bodies: HashMap<u64, Arc<ApplicationMessage>>,
+    keeps_bodies: bool,
     is_store_held: bool,
     now: Timestamp,
     links: BTreeMap<String, Link>,
@@ -79,6 +84,8 @@ impl Memory {
             staged: (0..shards).map(|_| Vec::new()).collect(),
             log: Vec::new(),
             keeps_log: setup.has_crash,
+            bodies: HashMap::new(),
+            keeps_bodies: settings.body_memory_bytes == 0,
             is_store_held: false,
             now: Timestamp::from_micros(1_700_000_000_000_000),
             links: BTreeMap::new(),
@@ -230,6 +237,12 @@ impl Memory {
         for shard in 0..self.shards.len() {
             while let Some(output) = self.shards[shard].poll_output() {
                 was_busy = true;
+                if let Output::Load { session, places } = output {
+                    let read = |place: Place| (place.order, self.bodies.get(&place.location).map(copy));
+                    let messages = places.into_iter().map(read).collect();
+                    self.shards[shard].handle_loaded(self.now, session, messages);
+                    continue;
+                }
                 let (Output::Close { connection: key, .. } | Output::Resume { connection: key }) = output
                 else {
                     continue;
@@ -240,7 +253,8 @@ impl Memory {
                 );
                 match (output, link) {
                     (Output::Resume { .. }, Some(link)) => link.is_paused = false,
-                    (Output::Resume { .. } | Output::Refused { .. } | Output::Vacated { .. }, _) => {}
+                    (Output::Resume { .. } | Output::Refused { .. }, _) => {}
+                    (Output::Vacated { .. } | Output::Load { .. }, _) => {}
                     (Output::Close { .. }, link) => {
                         self.shards[shard].remove(key);
                         if let Some(link) = link {
@@ -261,13 +275,25 @@ impl Memory {
 
     fn make_durable(&mut self) -> bool {
         let mut was_busy = false;
-        for ((shard, durable), waiting) in self.shards.iter_mut().zip(&mut self.durable).zip(&mut self.staged) {
+        for ((shard, durable), waiting) in self.shards.iter_mut().zip(&mut self.durable).zip(&mut self.staged)
+        {
             waiting.extend(std::iter::from_fn(|| shard.poll_record()));
             let staged = shard.staged_position();
             if !self.is_store_held && staged > *durable {
                 *durable = staged;
+                for message in waiting.iter().filter_map(Record::message).filter(|it| it.location() == 0) {
+                    let location = u64::from(SEGMENT.0) << 32 | (self.bodies.len() as u64 + 1);
+                    message.set_location(location);
+                    if self.keeps_bodies {
+                        self.bodies.insert(location, copy(message));
+                    }
+                }
                 // A log in memory would count as memory for messages.
-                if self.keeps_log { self.log.append(waiting) } else { waiting.clear() }
+                if self.keeps_log {
+                    self.log.append(waiting)
+                } else {
+                    waiting.clear()
+                }
                 shard.handle_durable(self.now, staged, SEGMENT);
                 was_busy = true;
             }
@@ -276,15 +302,22 @@ impl Memory {
     }
 }
 
+/// The same message, as the store gives it back: it counts as memory elsewhere.
+fn copy(message: &Arc<ApplicationMessage>) -> Arc<ApplicationMessage> {
+    let elsewhere = MemoryGauge::default();
+    let ApplicationMessage { id, qos, retain, .. } = **message;
+    let mut publication = Publication::new(id, message.topic(), qos, retain, &elsewhere);
+    (publication.publisher, publication.expires_at) = (message.publisher, message.expires_at);
+    (publication.forwarded, publication.payload) = (message.forwarded(), message.payload());
+    let copy = publication.keep();
+    copy.set_location(message.location());
+    copy
+}
+
 /// There is one segment, and it is never left.
 const SEGMENT: Segment = Segment(1);
 
-fn shard(
-    id: u16,
-    shards: u16,
-    settings: &Arc<Settings>,
-    authorizer: Option<&Arc<dyn Authorizer>>,
-) -> Shard {
+fn shard(id: u16, shards: u16, settings: &Arc<Settings>, authorizer: Option<&Arc<dyn Authorizer>>) -> Shard {
     Shard::new(ShardConfig {
         id,
         shards,

@@ -60,9 +60,7 @@ pub enum Step {
     /// `broker stops`
     Stop,
     /// `broker crashes`, `broker crashes for 1h`
-    Crash {
-        downtime: Duration,
-    },
+    Crash { downtime: Duration },
     /// `store holds`, `store goes on`
     Store { is_held: bool },
 }
@@ -204,9 +202,7 @@ fn steps(words: &[Word], bare: &[&str], identifiers: &mut u64) -> Result<(Vec<St
         ["wait", time] => Ok((vec![Step::Wait(duration(time)?)], true)),
         ["broker", "stops"] => one(Step::Stop),
         ["broker", "crashes"] => Ok((vec![Step::Crash { downtime: Duration::ZERO }], true)),
-        ["broker", "crashes", "for", time] => {
-            Ok((vec![Step::Crash { downtime: duration(time)? }], true))
-        }
+        ["broker", "crashes", "for", time] => Ok((vec![Step::Crash { downtime: duration(time)? }], true)),
         ["store", "holds"] => Ok((vec![Step::Store { is_held: true }], true)),
         ["store", "goes", "on"] => Ok((vec![Step::Store { is_held: false }], true)),
         [client, "cut"] => one(Step::Cut { client: name(client)? }),

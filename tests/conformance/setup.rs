@@ -78,6 +78,7 @@ fn set(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "topic_levels_max" => settings.topic_levels_max = value.parse().ok()?,
         "retained_messages_max" => settings.retained_messages_max = value.parse().ok()?,
         "retained_bytes_max" => settings.retained_bytes_max = value.parse().ok()?,
+        "body_memory_bytes" => settings.body_memory_bytes = value.parse().ok()?,
         "memory_bytes_max" => settings.memory_bytes_max = value.parse().ok()?,
         "outbox_bytes_max" => settings.outbox_bytes_max = value.parse().ok()?,
         "response_information" => settings.response_information = Some(value.to_owned()),

@@ -4,18 +4,11 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::ANNA;
 use crate::support::certificates;
-use crate::support::dunlin::{Dunlin, QUIET, command, directory, write};
-use crate::support::process::Process;
+use crate::support::dunlin::{Dunlin, QUIET, directory, write};
+use crate::{ANNA, run};
 
 const TLS: &str = "listener = [{ url = 'mqtts://127.0.0.1:0' }]\n";
-
-/// Runs a command of the program to its end; its status and what it wrote.
-fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let ended = Process::start(&mut command(directory, arguments), "cargo builds it for the tests").finish();
-    (ended.status, ended.output, ended.error)
-}
 
 /// `dunlin check` and `dunlin serve` must both refuse a configuration in these words.
 fn is_refused(directory: &Path, config: &str, sentences: &[&str]) {

@@ -10,12 +10,22 @@ mod configuration;
 mod life;
 mod log;
 mod reload;
+mod store;
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use dunlin_codec::{Connect, ReasonCode};
 
 use support::client::{Client, hello, tcp};
+use support::dunlin::command;
+use support::process::Process;
+
+/// Runs a command of the program to its end; its status and what it wrote.
+fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let ended = Process::start(&mut command(directory, arguments), "cargo builds it for the tests").finish();
+    (ended.status, ended.output, ended.error)
+}
 
 /// The hash of [`ANNA_PASSWORD`], made by mosquitto_passwd.
 const ANNA: &str = "anna:$7$101$xQMSy+BHTqHz+9+W$WuHfjO4WdySQ7RGbO53Kydw+mg0kPorwiGtd8l38aypNFsatHbJ0TEmoRrpPTOlq+XnY3Zs9+XJjgQrdgZbLuA==\n";

@@ -10,7 +10,8 @@ use std::net::{SocketAddr, TcpStream};
 use dunlin_codec::{
     Acknowledgement, Connect, ConnectProperties, Disconnect, Packet, PacketIdentifier, ProtocolVersion,
     Publish, QoS, ReasonCode, RetainHandling, Split, Subscribe, SubscribeFilters, SubscriptionFilter,
-    SubscriptionOptions, decode, encode_subscribe_filters, split,
+    SubscriptionOptions, Unsubscribe, UnsubscribeFilters, decode, encode_subscribe_filters,
+    encode_unsubscribe_filters, split,
 };
 
 use super::process::DEADLINE;
@@ -59,6 +60,13 @@ pub fn hello(client_identifier: &str) -> Connect<'_> {
     }
 }
 
+/// A CONNECT that goes on with the Session, if there is one, and keeps it for ever.
+pub fn persistent(client_identifier: &str) -> Connect<'_> {
+    let properties =
+        ConnectProperties { session_expiry_interval_s: Some(u32::MAX), ..ConnectProperties::default() };
+    Connect { clean_start: false, properties, ..hello(client_identifier) }
+}
+
 /// The bytes of a packet.
 pub fn bytes_of(packet: &Packet<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -93,6 +101,23 @@ pub fn subscribe(filter: &str) -> Vec<u8> {
     }))
 }
 
+/// The bytes of an UNSUBSCRIBE.
+pub fn unsubscribe(filter: &str) -> Vec<u8> {
+    let filters = encode_unsubscribe_filters(&[SubscriptionFilter::parse(filter).expect("a filter")]);
+    bytes_of(&Packet::Unsubscribe(Unsubscribe {
+        packet_identifier: PacketIdentifier::new(1).expect("1 is one"),
+        user_properties: Default::default(),
+        filters: UnsubscribeFilters::from_encoded(&filters),
+    }))
+}
+
+/// An acknowledgement without a complaint.
+pub fn success(packet_identifier: u16) -> Acknowledgement<'static> {
+    let packet_identifier =
+        PacketIdentifier::new(packet_identifier).expect("a message of QoS 1 or 2 has one");
+    Acknowledgement::new(packet_identifier, ReasonCode::Success)
+}
+
 /// Whether an error of a read or write means that the other side has closed.
 fn is_closed(error: &io::Error) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
@@ -117,6 +142,17 @@ impl Client {
     pub fn connect(&mut self, connect: &Connect<'_>) -> ReasonCode {
         self.send(&bytes_of(&Packet::Connect(*connect)));
         self.connack()
+    }
+
+    /// Sends a CONNECT that is accepted, and returns Session Present.
+    pub fn resume(&mut self, connect: &Connect<'_>) -> bool {
+        self.send(&bytes_of(&Packet::Connect(*connect)));
+        self.next(|packet| match packet {
+            Some(Packet::ConnAck(connack)) if connack.reason_code == ReasonCode::Success => {
+                connack.session_present
+            }
+            other => panic!("{other:?} instead of a CONNACK that accepts"),
+        })
     }
 
     /// Reads CONNACK.
@@ -186,6 +222,12 @@ impl Client {
         });
     }
 
+    /// Reads exactly this packet.
+    #[track_caller]
+    pub fn expect(&mut self, packet: &Packet<'_>) {
+        self.next(|next| assert_eq!(next, Some(*packet)));
+    }
+
     /// Reads a PUBLISH.
     pub fn message(&mut self) -> Message {
         self.next(|packet| match packet {
@@ -201,8 +243,7 @@ impl Client {
 
     /// Acknowledges a message of QoS 1.
     pub fn acknowledge(&mut self, packet_identifier: u16) {
-        let packet_identifier = PacketIdentifier::new(packet_identifier).expect("a message of QoS 1 has one");
-        self.send(&bytes_of(&Packet::PubAck(Acknowledgement::new(packet_identifier, ReasonCode::Success))));
+        self.send(&bytes_of(&Packet::PubAck(success(packet_identifier))));
     }
 
     /// Shows that the connection works: a PINGRESP comes for a PINGREQ, and nothing before it.

@@ -88,6 +88,12 @@ impl Dunlin {
         self.process.finish()
     }
 
+    /// Kills it (`kill -9`), waits until it is gone, and returns what it said.
+    pub fn kill(self) -> Ended {
+        self.process.signal(Signal::KILL);
+        self.process.finish()
+    }
+
     /// Waits until it ends by itself.
     pub fn finish(self) -> Ended {
         self.process.finish()

@@ -13,12 +13,17 @@ use dunlin_codec::{ProtocolVersion, QoS};
 
 use crate::Error;
 use crate::broker::{self, Spec};
+use crate::commits::{Preparation, RawLoop};
 use crate::compare::{self, Plan};
+use crate::disk::Disk;
 use crate::handshake::Target;
 use crate::process::Process;
 use crate::relay::Relay;
-use crate::report::{self, Document, Machine};
+use crate::report::{self, Document, Machine, Section};
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
+
+/// Where brokers keep their data unless the command line says otherwise: on the disk that holds the build.
+const DATA_DIR: &str = "target/bench-data";
 
 /// The arguments of the load generator.
 #[derive(Debug, Args)]
@@ -36,6 +41,8 @@ enum BenchCommand {
     Compare(CompareArgs),
     /// Relay messages without being a broker: what is left of the cost when nothing is decided
     Relay(RelayArgs),
+    /// Append and commit groups of records: what the disk gives a log that has nothing else to do
+    Commits(CommitsArgs),
     /// List the scenarios
     List,
 }
@@ -66,12 +73,35 @@ struct RelayArgs {
 }
 
 #[derive(Debug, Args)]
+struct CommitsArgs {
+    /// A directory on the disk; what is written there is removed
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    data_dir: PathBuf,
+    /// Records in each commit; repeat it for several
+    #[arg(long, value_name = "RECORDS", default_values_t = [1, 1000], value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Vec<u32>,
+    /// The size of each record
+    #[arg(long, default_value_t = 232, value_parser = clap::value_parser!(u32).range(1..))]
+    record_bytes: u32,
+    /// What is done to the file before
+    #[arg(long, value_enum, default_value_t = Preparation::Written)]
+    file: Preparation,
+    /// Seconds that are measured for each
+    #[arg(long, value_parser = parse_seconds, default_value = "3")]
+    duration_s: Duration,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct CompareArgs {
     /// mosquitto, mosquitto=PATH, dunlin=PATH or NAME=HOST:PORT[,PID]; repeat it; ratios are those of the
     /// first to the others
     #[arg(long, value_name = "BROKER", required = true)]
     broker: Vec<Spec>,
-    /// A scenario to run; repeat it for several [default: qos0-10-10, fan-out-1-1000, qos1-10-10, idle]
+    /// A scenario to run; repeat it for several; durable and store name several [default: qos0-10-10,
+    /// fan-out-1-1000, qos1-10-10, idle]
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
     /// How often everything is run; the brokers take turns within each round
@@ -79,6 +109,9 @@ struct CompareArgs {
     rounds: u32,
     #[command(flatten)]
     changes: ChangeArgs,
+    /// Where brokers get their data directories, for scenarios of the store: on the disk to be measured
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    data_dir: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -123,6 +156,10 @@ struct ChangeArgs {
     /// Idle connections
     #[arg(long)]
     connections: Option<u32>,
+    /// Messages that wait in the scenarios queue and recovery; recovery has a tenth as many Sessions and
+    /// Retained Messages
+    #[arg(long)]
+    messages: Option<u32>,
 }
 
 /// Does what the command line says and prints the results.
@@ -138,9 +175,10 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
             eprintln!("relaying on {}, process {}", relay.address()?, std::process::id());
             relay.run(&AtomicBool::new(false))
         }
+        BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
             for Scenario { name, summary, .. } in BUILT_IN {
-                println!("{name:<16} {summary}");
+                println!("{name:<21} {summary}");
             }
             Ok(())
         }
@@ -159,24 +197,49 @@ fn run_scenario(args: &RunArgs) -> Result<(), Error> {
     Ok(())
 }
 
+fn commits(args: &CommitsArgs) -> Result<(), Error> {
+    let disk = Disk::open(&args.data_dir)?;
+    let mut all = Vec::new();
+    for &batch in &args.batch {
+        let figures = RawLoop {
+            directory: disk.path().to_owned(),
+            record_bytes: args.record_bytes,
+            batch,
+            duration: args.duration_s,
+            preparation: args.file,
+        };
+        all.push(figures.run()?);
+    }
+    if args.json {
+        println!("{}", report::to_json(&all));
+        return Ok(());
+    }
+    for figures in &all {
+        println!("{} in each commit: {}", figures.batch, report::commits_in_a_line(figures));
+    }
+    Ok(())
+}
+
 fn compare(args: CompareArgs) -> Result<(), Error> {
     let overrides = args.changes.overrides();
     let names = match args.scenario.is_empty() {
         true => DEFAULT_NAMES.map(str::to_owned).to_vec(),
         false => args.scenario,
     };
-    let scenarios: Result<_, Error> =
-        names.iter().map(|name| scenario::by_name(name)?.with(&overrides)).collect();
-    let plan = Plan {
-        brokers: args.broker,
-        scenarios: scenarios?,
-        rounds: args.rounds,
-        version: args.changes.protocol,
-    };
-    let document = args.markdown.map(Document::open).transpose()?;
+    let mut scenarios = Vec::new();
+    for name in &names {
+        for scenario in scenario::named(name)? {
+            scenarios.push(scenario.with(&overrides)?);
+        }
+    }
+    let sections: Vec<_> = scenarios.iter().map(Section::of).collect();
+    let disk = sections.contains(&Section::Store).then(|| Disk::open(&args.data_dir)).transpose()?;
+    let plan =
+        Plan { brokers: args.broker, scenarios, rounds: args.rounds, version: args.changes.protocol, disk };
+    let document = args.markdown.map(|path| Document::open(path, &sections)).transpose()?;
     let machine = Machine::this();
     let comparison = compare::run(&plan, |scenario, round, broker, figures| {
-        eprintln!("{} round {round} {}: {}", scenario.name, broker.name, report::one_line(figures));
+        eprintln!("{} round {round} {broker}: {}", scenario.name, report::one_line(figures));
     })?;
     if comparison.cores.is_none() {
         eprintln!(
@@ -184,7 +247,11 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
         );
     }
     if let Some(document) = document {
-        document.write(&report::markdown(&comparison, &machine))?;
+        for section in [Section::Brokers, Section::Store] {
+            if let Some(results) = report::markdown(&comparison, &machine, section) {
+                document.write(section, &results)?;
+            }
+        }
     }
     match args.json {
         true => println!("{}", report::json(&comparison, &machine)),
@@ -206,6 +273,7 @@ impl ChangeArgs {
             warm_up_messages: self.warm_up_messages,
             duration_ms: self.duration_s.map(|duration| duration.as_millis() as u64),
             connections: self.connections,
+            messages: self.messages,
         }
     }
 }

@@ -2,17 +2,28 @@
 //!
 //! The brokers take turns within a round, so that whatever else the machine does falls on all of them, and
 //! each run gets a broker that was just started, so that none inherits another scenario's memory.
+//!
+//! Where a store is measured, a broker has more contenders than itself: the same broker in memory, and the raw
+//! loop on the same disk. They take their turns like any other.
+
+use std::time::Duration;
 
 use dunlin_codec::ProtocolVersion;
 use serde::Serialize;
 
 use crate::Error;
-use crate::broker::Spec;
+use crate::beside::{self, BesideFigures};
+use crate::broker::{Running, Spec};
+use crate::commits::{CommitFigures, Preparation, RawLoop};
 use crate::cores::Cores;
+use crate::disk::{Disk, DiskFigures};
 use crate::handshake::Target;
 use crate::idle::{self, IdleFigures};
 use crate::process::Process;
-use crate::scenario::{Load, Scenario};
+use crate::queue::{self, QueueFigures};
+use crate::recovery::{self, RecoveryFigures};
+use crate::retained::{self, RetainedFigures};
+use crate::scenario::{Baseline, Load, Scenario};
 use crate::statistics::Spread;
 use crate::traffic::{self, TrafficFigures};
 
@@ -24,10 +35,33 @@ pub enum Figures {
     Traffic(TrafficFigures),
     /// Of idle connections.
     Idle(IdleFigures),
+    /// Of the raw loop.
+    Commits(CommitFigures),
+    /// Of messages beside others that are stored.
+    Beside(Box<BesideFigures>),
+    /// Of a queue.
+    Queue(QueueFigures),
+    /// Of Retained Messages.
+    Retained(RetainedFigures),
+    /// Of a crash.
+    Recovery(RecoveryFigures),
+}
+
+/// What a record of the raw loop has besides the payload: topic, lengths, checksum, the numbers of message and
+/// Session.
+const RECORD_OVERHEAD_BYTES: u32 = 32;
+/// What the report calls the raw loop.
+const RAW_LOOP: &str = "raw loop";
+
+/// Who takes a turn in each round.
+#[derive(Debug)]
+enum Contender {
+    Broker(Spec),
+    RawLoop(RawLoop),
 }
 
 /// What is compared, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Plan {
     /// The brokers; ratios are those of the first to each other.
     pub brokers: Vec<Spec>,
@@ -37,12 +71,14 @@ pub struct Plan {
     pub rounds: u32,
     /// The protocol that the clients speak.
     pub version: ProtocolVersion,
+    /// Where brokers have their data directories; needed by scenarios of the store.
+    pub disk: Option<Disk>,
 }
 
 /// What a comparison has shown.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// The brokers in the order of the plan.
+    /// Whoever took part, in the order of the first turns.
     pub brokers: Vec<ComparedBroker>,
     /// One for each scenario.
     pub scenarios: Vec<ComparedScenario>,
@@ -52,6 +88,8 @@ pub struct Comparison {
     pub cores: Option<(usize, usize)>,
     /// The number of rounds.
     pub rounds: u32,
+    /// The disk, when a store was measured.
+    pub disk: Option<DiskFigures>,
 }
 
 /// A broker of a comparison.
@@ -70,9 +108,11 @@ pub struct ComparedBroker {
 pub struct ComparedScenario {
     /// What was run.
     pub scenario: Scenario,
-    /// For each broker, the figures of each round.
+    /// The names of those who took turns.
+    pub contenders: Vec<String>,
+    /// For each of them, the figures of each round.
     pub figures: Vec<Vec<Figures>>,
-    /// For each broker but the first: the first one's cost divided by its cost, within each round.
+    /// For each of them but the first: the first one's cost divided by its cost, within each round.
     pub ratios: Vec<Option<Spread>>,
 }
 
@@ -84,6 +124,10 @@ impl Figures {
         match self {
             Self::Traffic(figures) => figures.broker_cpu_us_per_message,
             Self::Idle(figures) => Some(figures.resident_bytes_per_connection),
+            // What a store does has several figures: see `report::measures`.
+            Self::Commits(_) | Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => {
+                None
+            }
         }
     }
 
@@ -92,7 +136,7 @@ impl Figures {
     pub fn traffic(&self) -> Option<&TrafficFigures> {
         match self {
             Self::Traffic(figures) => Some(figures),
-            Self::Idle(_) => None,
+            _ => None,
         }
     }
 }
@@ -100,65 +144,144 @@ impl Figures {
 /// Runs one scenario against a broker that is there.
 ///
 /// # Errors
-/// When the run fails, or the scenario needs the broker's process and it is not known.
+/// When the run fails, or the scenario needs the broker's process and it is not known, or a broker that the
+/// generator has started with a data directory.
 pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -> Result<Figures, Error> {
     match (&scenario.load, process) {
-        (Load::Traffic(traffic), process) => traffic::run(target, traffic, process).map(Figures::Traffic),
-        (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
-        (Load::Idle(_), None) => {
-            Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name)))
+        (load, _) if load.baselines().is_some() => {
+            Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
         }
+        (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
+        (Load::Traffic(traffic), process) => traffic::run(target, traffic, process).map(Figures::Traffic),
+        _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
     }
 }
 
-/// Runs a whole comparison. `observe` is told of each run as it ends: scenario, round from 1, broker and
-/// figures.
+/// Runs a whole comparison. `observe` is told of each run as it ends: scenario, round from 1, the name of who
+/// had the turn, and figures.
 ///
 /// # Errors
 /// The first run that fails ends the comparison.
 pub fn run(
     plan: &Plan,
-    mut observe: impl FnMut(&Scenario, u32, &Spec, &Figures),
+    mut observe: impl FnMut(&Scenario, u32, &str, &Figures),
 ) -> Result<Comparison, Error> {
+    // Whoever cannot take part is known before minutes of measuring.
+    let turns: Vec<_> =
+        plan.scenarios.iter().map(|scenario| contenders(plan, scenario)).collect::<Result<_, _>>()?;
     let cores = Cores::choose();
-    let mut scenarios = Vec::new();
-    for scenario in &plan.scenarios {
-        let mut figures = vec![Vec::new(); plan.brokers.len()];
+    let disk = plan.disk.as_ref().map(Disk::measure).transpose()?;
+    let mut scenarios: Vec<ComparedScenario> = Vec::new();
+    let mut brokers: Vec<ComparedBroker> = Vec::new();
+    for (scenario, contenders) in plan.scenarios.iter().zip(&turns) {
+        let mut figures = vec![Vec::new(); contenders.len()];
         for round in 1..=plan.rounds {
-            for (broker, of_broker) in plan.brokers.iter().zip(&mut figures) {
-                let found = run_started(plan, broker, scenario, cores)?;
-                observe(scenario, round, broker, &found);
-                of_broker.push(found);
+            for (contender, of_contender) in contenders.iter().zip(&mut figures) {
+                let found = contender.run(plan, scenario, cores)?;
+                observe(scenario, round, contender.name(), &found);
+                of_contender.push(found);
             }
         }
-        scenarios.push(ComparedScenario { ratios: ratios(&figures), scenario: scenario.clone(), figures });
+        let named = contenders.iter().map(|contender| contender.name().to_owned()).collect();
+        let ratios = ratios(&figures);
+        scenarios.push(ComparedScenario { scenario: scenario.clone(), contenders: named, figures, ratios });
+        for contender in contenders {
+            if brokers.iter().all(|broker| broker.name != contender.name()) {
+                brokers.push(contender.describe());
+            }
+        }
     }
-    let compared = |spec: &Spec| ComparedBroker {
-        name: spec.name.clone(),
-        version: spec.version(),
-        settings: spec.settings(),
-    };
     Ok(Comparison {
-        brokers: plan.brokers.iter().map(compared).collect(),
+        brokers,
         scenarios,
         protocol: plan.version.to_string(),
         cores: cores.map(|cores| (cores.broker, cores.generator)),
         rounds: plan.rounds,
+        disk,
     })
 }
 
-fn run_started(
-    plan: &Plan,
-    broker: &Spec,
-    scenario: &Scenario,
-    cores: Option<Cores>,
-) -> Result<Figures, Error> {
-    let mut running = broker.start(cores, plan.version)?;
+fn contenders(plan: &Plan, scenario: &Scenario) -> Result<Vec<Contender>, Error> {
+    let Some(baselines) = scenario.load.baselines() else {
+        return Ok(plan.brokers.iter().cloned().map(Contender::Broker).collect());
+    };
+    let Some(disk) = &plan.disk else {
+        return Err(Error::Usage(format!("{} needs a data directory", scenario.name)));
+    };
+    let mut contenders = Vec::new();
+    for broker in &plan.brokers {
+        contenders.push(Contender::Broker(broker.with_store(disk.path())?));
+        if baselines.contains(&Baseline::InMemory) {
+            contenders.push(Contender::Broker(broker.in_memory()?));
+        }
+    }
+    if let (Load::Traffic(traffic), true) = (&scenario.load, baselines.contains(&Baseline::RawLoop)) {
+        contenders.push(Contender::RawLoop(RawLoop {
+            directory: disk.path().to_owned(),
+            record_bytes: traffic.payload_bytes + RECORD_OVERHEAD_BYTES,
+            batch: traffic.outstanding(),
+            duration: Duration::from_millis(traffic.duration_ms),
+            preparation: Preparation::Written,
+        }));
+    }
+    Ok(contenders)
+}
+
+impl Contender {
+    fn name(&self) -> &str {
+        match self {
+            Self::Broker(spec) => &spec.name,
+            Self::RawLoop(_) => RAW_LOOP,
+        }
+    }
+
+    fn describe(&self) -> ComparedBroker {
+        match self {
+            Self::Broker(spec) => {
+                ComparedBroker { name: spec.name.clone(), version: spec.version(), settings: spec.settings() }
+            }
+            Self::RawLoop(raw_loop) => ComparedBroker {
+                name: RAW_LOOP.to_owned(),
+                version: None,
+                settings: format!(
+                    "records of {} bytes, as many in each commit as messages are outstanding, into a file \
+                     written before",
+                    raw_loop.record_bytes
+                ),
+            },
+        }
+    }
+
+    fn run(&self, plan: &Plan, scenario: &Scenario, cores: Option<Cores>) -> Result<Figures, Error> {
+        match self {
+            Self::RawLoop(raw_loop) => raw_loop.run().map(Figures::Commits),
+            Self::Broker(spec) => {
+                let mut running = spec.start(cores, plan.version)?;
+                run_started(plan, scenario, &mut running).map_err(|error| {
+                    let end = running.post_mortem().map(|end| format!("; {end}")).unwrap_or_default();
+                    Error::Broker(format!("{} in {}: {error}{end}", spec.name, scenario.name))
+                })
+            }
+        }
+    }
+}
+
+/// Runs a scenario against a broker that was just started for it.
+fn run_started(plan: &Plan, scenario: &Scenario, running: &mut Running) -> Result<Figures, Error> {
     let target = Target { address: running.address, version: plan.version };
-    run_one(&target, scenario, running.process).map_err(|error| match running.post_mortem() {
-        Some(end) => Error::Broker(format!("{} in {}: {error}; {end}", broker.name, scenario.name)),
-        None => Error::Broker(format!("{} in {}: {error}", broker.name, scenario.name)),
-    })
+    let process = running.process;
+    let known =
+        || process.ok_or_else(|| Error::Usage(format!("{} needs the broker's process", scenario.name)));
+    match &scenario.load {
+        Load::Traffic(traffic) => traffic::run(&target, traffic, process).map(Figures::Traffic),
+        Load::Idle(idle) => idle::run(&target, idle, known()?).map(Figures::Idle),
+        Load::Beside(beside) => {
+            beside::run(&target, beside, process).map(|figures| Figures::Beside(Box::new(figures)))
+        }
+        Load::Queue(queue) => queue::run(&target, queue, known()?).map(Figures::Queue),
+        Load::Retained(retained) => retained::run(&target, retained, known()?).map(Figures::Retained),
+        Load::Recovery(recovery) => recovery::run(&target, recovery, running).map(Figures::Recovery),
+    }
 }
 
 fn ratios(figures: &[Vec<Figures>]) -> Vec<Option<Spread>> {

@@ -9,12 +9,15 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use dunlin_codec::{
-    Connect, ConnectProperties, Packet, PacketIdentifier, ProtocolVersion, QoS, Split, Subscribe,
+    Connect, ConnectProperties, Packet, PacketIdentifier, PacketType, ProtocolVersion, QoS, Split, Subscribe,
     SubscribeFilters, SubscriptionFilter, SubscriptionOptions, UserProperties, VARIABLE_BYTE_INTEGER_MAX,
     decode, encode_subscribe_filters, split,
 };
 
 use crate::Error;
+
+/// A Session Expiry Interval that never ends.
+const NEVER_S: u32 = u32::MAX;
 
 /// How long the broker may take for each answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,10 +35,21 @@ pub struct Target {
     pub version: ProtocolVersion,
 }
 
+/// What a CONNECT says about its Session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// It is new, and ends with the connection.
+    Clean,
+    /// It goes on if there is one, and outlives the connection.
+    Persistent,
+}
+
 /// A connection on which the broker has accepted CONNECT.
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) stream: TcpStream,
+    /// Whether the broker had a Session of this client.
+    pub(crate) session_present: bool,
     /// The broker's Receive Maximum; 65,535 unless it said otherwise.
     pub(crate) receive_maximum: u16,
     /// Bytes that came with the last answer and belong to what follows.
@@ -44,19 +58,30 @@ pub(crate) struct Connected {
 }
 
 impl Target {
-    /// Connects with a clean Session.
-    pub(crate) fn connect(&self, client_identifier: &str) -> Result<Connected, Error> {
+    /// Connects and waits until the broker has accepted.
+    pub(crate) fn connect(&self, client_identifier: &str, session: Session) -> Result<Connected, Error> {
+        let mut connected = self.begin(client_identifier, session)?;
+        connected.finish(client_identifier)?;
+        Ok(connected)
+    }
+
+    /// Sends CONNECT; [`Connected::finish`] waits for the answer.
+    pub(crate) fn begin(&self, client_identifier: &str, session: Session) -> Result<Connected, Error> {
         let failed = || Error::io(format!("connect {client_identifier} to {}", self.address));
         let stream = TcpStream::connect_timeout(&self.address, ANSWER_TIMEOUT).map_err(failed())?;
         stream.set_nodelay(true).map_err(failed())?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed())?;
-        let mut connected =
-            Connected { stream, receive_maximum: u16::MAX, unread: Vec::new(), version: self.version };
         let connect = Connect {
             version: self.version,
-            clean_start: true,
+            clean_start: session == Session::Clean,
             keep_alive_s: KEEP_ALIVE_S,
-            properties: ConnectProperties::default(),
+            properties: ConnectProperties {
+                session_expiry_interval_s: match (self.version, session) {
+                    (ProtocolVersion::V5, Session::Persistent) => Some(NEVER_S),
+                    _ => None,
+                },
+                ..ConnectProperties::default()
+            },
             client_identifier,
             will: None,
             user_name: None,
@@ -64,23 +89,42 @@ impl Target {
         };
         let mut packet = Vec::new();
         connect.encode(self.version, &mut packet);
-        let receive_maximum = connected.exchange(&packet, |answer| match answer {
+        let mut connected = Connected {
+            stream,
+            session_present: false,
+            receive_maximum: u16::MAX,
+            unread: Vec::new(),
+            version: self.version,
+        };
+        connected.send(&packet)?;
+        Ok(connected)
+    }
+}
+
+impl Connected {
+    /// Waits until the broker has accepted the CONNECT of [`Target::begin`].
+    pub(crate) fn finish(&mut self, client_identifier: &str) -> Result<(), Error> {
+        let (session_present, receive_maximum) = self.answer(|answer| match answer {
             Packet::ConnAck(connack) if !connack.reason_code.is_error() => {
-                Ok(connack.properties.receive_maximum.unwrap_or(u16::MAX))
+                Ok((connack.session_present, connack.properties.receive_maximum.unwrap_or(u16::MAX)))
             }
             Packet::ConnAck(connack) => {
                 Err(Error::Peer(format!("the broker refused {client_identifier}: {}", connack.reason_code)))
             }
             other => Err(Error::Peer(format!("the broker answered CONNECT with {other:?}"))),
         })?;
-        connected.receive_maximum = receive_maximum;
-        Ok(connected)
+        (self.session_present, self.receive_maximum) = (session_present, receive_maximum);
+        Ok(())
     }
-}
 
-impl Connected {
     /// Subscribes to one Topic Filter and waits until the broker has granted the QoS.
     pub(crate) fn subscribe(&mut self, topic_filter: &str, qos: QoS) -> Result<(), Error> {
+        self.begin_subscribe(topic_filter, qos)?;
+        self.finish_subscribe(topic_filter, qos)
+    }
+
+    /// Sends SUBSCRIBE; [`Connected::finish_subscribe`] waits for the answer.
+    pub(crate) fn begin_subscribe(&mut self, topic_filter: &str, qos: QoS) -> Result<(), Error> {
         let filter = SubscriptionFilter::parse(topic_filter)
             .map_err(|error| Error::Usage(format!("cannot subscribe to \"{topic_filter}\": {error}")))?;
         let filters = encode_subscribe_filters(&[(filter, SubscriptionOptions::with_qos(qos))]);
@@ -92,7 +136,12 @@ impl Connected {
         };
         let mut packet = Vec::new();
         subscribe.encode(self.version, &mut packet);
-        self.exchange(&packet, |answer| match answer {
+        self.send(&packet)
+    }
+
+    /// Waits until the broker has granted the QoS.
+    pub(crate) fn finish_subscribe(&mut self, topic_filter: &str, qos: QoS) -> Result<(), Error> {
+        self.answer(|answer| match answer {
             Packet::SubAck(suback) if suback.reason_codes == [qos.bits()] => Ok(()),
             Packet::SubAck(suback) => Err(Error::Peer(format!(
                 "the broker answered a Subscription to \"{topic_filter}\" at QoS {} with reason codes {:?}",
@@ -103,12 +152,56 @@ impl Connected {
         })
     }
 
-    fn exchange<T>(
-        &mut self,
-        packet: &[u8],
-        judge: impl FnOnce(Packet<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.stream.write_all(packet).map_err(Error::io("send to the broker"))?;
+    /// Says good-bye; [`Connected::finish_disconnect`] waits until the broker has closed.
+    pub(crate) fn begin_disconnect(&mut self) -> Result<(), Error> {
+        // Without a reason code it is a normal one in every version.
+        self.send(&[PacketType::Disconnect.first_byte(), 0])
+    }
+
+    /// Waits until the broker has closed the connection. Because the broker closes first, it is not this side
+    /// that keeps the port for a while, and a hundred thousand clients need no more ports than a few.
+    pub(crate) fn finish_disconnect(mut self) -> Result<(), Error> {
+        let mut rest = [0; 4096];
+        while self.read(&mut rest)? > 0 {}
+        Ok(())
+    }
+
+    /// Sends packets.
+    pub(crate) fn send(&mut self, packets: &[u8]) -> Result<(), Error> {
+        self.stream.write_all(packets).map_err(Error::io("send to the broker"))
+    }
+
+    /// Reads once more to the end of what is unread; the result says whether anything came in `longest`.
+    pub(crate) fn read_more(&mut self, chunk: &mut [u8], longest: Duration) -> Result<bool, Error> {
+        self.stream.set_read_timeout(Some(longest)).map_err(Error::io("set a timeout"))?;
+        match self.stream.read(chunk) {
+            Ok(0) => Err(Error::Peer("the broker closed the connection".to_owned())),
+            Ok(count) => {
+                self.unread.extend_from_slice(&chunk[..count]);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Ok(false)
+            }
+            Err(source) => Err(Error::Io { doing: "read from the broker".to_owned(), source }),
+        }
+    }
+
+    /// Reads once; 0 when the broker has closed.
+    fn read(&mut self, chunk: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            match self.stream.read(chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(count) => return Ok(count),
+                Err(source) => {
+                    return Err(Error::Io { doing: "read the broker's answer".to_owned(), source });
+                }
+            }
+        }
+    }
+
+    fn answer<T>(&mut self, judge: impl FnOnce(Packet<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let mut chunk = [0; 4096];
         loop {
             if let Split::Packet { frame, length } = split(&self.unread, VARIABLE_BYTE_INTEGER_MAX)? {
@@ -116,17 +209,13 @@ impl Connected {
                 self.unread.drain(..length);
                 return Ok(judged);
             }
-            match self.stream.read(&mut chunk) {
-                Ok(0) => {
+            match self.read(&mut chunk)? {
+                0 => {
                     return Err(Error::Peer(
                         "the broker closed the connection instead of answering".to_owned(),
                     ));
                 }
-                Ok(count) => self.unread.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(Error::Io { doing: "read the broker's answer".to_owned(), source });
-                }
+                count => self.unread.extend_from_slice(&chunk[..count]),
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::Error;
-use crate::handshake::{Connected, Target};
+use crate::handshake::{Connected, Session, Target};
 use crate::process::{Memory, Process};
 use crate::scenario::Idle;
 
@@ -64,12 +64,13 @@ pub fn run(target: &Target, idle: &Idle, process: Process) -> Result<IdleFigures
 }
 
 fn connect(target: &Target, index: usize) -> Result<Connected, Error> {
-    let mut connected = target.connect(&format!("bench-idle-{index}"))?;
+    let mut connected = target.connect(&format!("bench-idle-{index}"), Session::Clean)?;
     connected.subscribe(&format!("dunlin-bench/idle/{index}"), dunlin_codec::QoS::AtMostOnce)?;
     Ok(connected)
 }
 
-fn settled_memory(process: Process) -> Result<Memory, Error> {
+/// The memory of a process once it has stopped moving.
+pub(crate) fn settled_memory(process: Process) -> Result<Memory, Error> {
     let deadline = Instant::now() + SETTLING_MAX;
     let mut memory = process.memory()?;
     loop {

@@ -3,9 +3,10 @@
 //!
 //! A [`scenario::Scenario`] is data: how many publishers and subscribers, which QoS, how large a window.
 //! [`traffic`] runs the ones that move messages and [`idle`] the ones that hold connections; both talk to any
-//! broker by its address and read its process from `/proc`. [`compare`] starts brokers itself, each on a core
-//! of its own, and [`report`] prints what came out. [`cli`] is the command line of all that, for the program
-//! `dunlin-bench` and for whoever ships it inside another.
+//! broker by its address and read its process from `/proc`. [`beside`], [`queue`], [`retained`] and [`recovery`]
+//! run what concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`]
+//! starts brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command
+//! line of all that, for the program `dunlin-bench` and for whoever ships it inside another.
 //!
 //! What must stay true:
 //! * the generator is one thread, and one core of it saturates one core of broker: on the path of a message
@@ -22,6 +23,7 @@ pub mod scenario;
 pub mod traffic;
 
 mod connection;
+mod generator;
 mod handshake;
 mod publisher;
 mod stamp;
@@ -29,6 +31,18 @@ mod subscriber;
 
 pub mod idle;
 pub mod relay;
+
+pub mod beside;
+pub mod queue;
+pub mod recovery;
+pub mod retained;
+
+mod collector;
+mod crowd;
+
+pub mod commits;
+pub mod disk;
+pub mod latency;
 
 pub mod broker;
 pub mod compare;

@@ -1,4 +1,5 @@
-//! What a process has used, as `/proc` says (Linux): CPU time of all its threads and resident memory.
+//! What a process has used, as `/proc` says (Linux): CPU time of all its threads, resident memory and written
+//! bytes.
 //!
 //! CPU time comes from the scheduler's own count in nanoseconds (`schedstat`); a kernel without it gives the
 //! count in ticks of 10 ms, which is fine over seconds of a busy process. Time that the kernel spends on a
@@ -47,6 +48,15 @@ pub struct Memory {
     pub private_dirty_bytes: u64,
 }
 
+/// What a process has written, from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// What it caused to go to a disk, in whole pages (`write_bytes`).
+    pub disk_bytes: u64,
+    /// What it passed to system calls that write, to sockets too (`wchar`).
+    pub passed_bytes: u64,
+}
+
 impl Process {
     /// The process with this identifier.
     #[must_use]
@@ -74,8 +84,16 @@ impl Process {
             return Ok(CpuTime { by_thread });
         }
         let time = parse_stat(&self.read("stat")?).ok_or_else(|| self.unreadable("stat"))?;
-        let used = Used { ran: time, waited: Duration::ZERO };
+        let used = Used { ran: time.user + time.system, waited: Duration::ZERO };
         Ok(CpuTime { by_thread: BTreeMap::from([(self.pid, used)]) })
+    }
+
+    /// The part of its CPU time that was not spent in the system, to the tick of 10 ms.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn user_cpu_time(&self) -> Result<Duration, Error> {
+        parse_stat(&self.read("stat")?).map(|time| time.user).ok_or_else(|| self.unreadable("stat"))
     }
 
     /// The memory it holds now.
@@ -84,6 +102,22 @@ impl Process {
     /// When the process is gone or belongs to somebody else.
     pub fn memory(&self) -> Result<Memory, Error> {
         parse_smaps_rollup(&self.read("smaps_rollup")?).ok_or_else(|| self.unreadable("smaps_rollup"))
+    }
+
+    /// The most that was ever resident (`VmHWM`), in bytes.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn peak_resident_bytes(&self) -> Result<u64, Error> {
+        parse_kib(&self.read("status")?, "VmHWM").ok_or_else(|| self.unreadable("status"))
+    }
+
+    /// What it has written so far.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn written(&self) -> Result<Written, Error> {
+        parse_io(&self.read("io")?).ok_or_else(|| self.unreadable("io"))
     }
 
     fn threads(&self) -> Result<Vec<u32>, Error> {
@@ -102,7 +136,24 @@ impl Process {
     }
 }
 
+impl Written {
+    /// What was written since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            disk_bytes: self.disk_bytes - earlier.disk_bytes,
+            passed_bytes: self.passed_bytes - earlier.passed_bytes,
+        }
+    }
+}
+
 impl CpuTime {
+    /// What was used since the process began.
+    #[must_use]
+    pub fn total(&self) -> Used {
+        self.since(&Self::default())
+    }
+
     /// What was used since `earlier`. A thread that ended in between takes its time with it.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Used {
@@ -122,20 +173,39 @@ fn parse_schedstat(text: &str) -> Option<Used> {
     Some(Used { ran: times.next()?.ok()?, waited: times.next()?.ok()? })
 }
 
+/// The CPU time of a process as `stat` has it.
+#[derive(Debug, PartialEq, Eq)]
+struct StatTime {
+    user: Duration,
+    system: Duration,
+}
+
 /// Fields 14 and 15 are user and system time. Field 2 is the program's name, which may hold spaces and
 /// parentheses.
-fn parse_stat(text: &str) -> Option<Duration> {
+fn parse_stat(text: &str) -> Option<StatTime> {
     let (_, after_name) = text.rsplit_once(')')?;
     let mut times = after_name.split_ascii_whitespace().skip(11).map(str::parse::<u32>);
-    Some(TICK * times.next()?.ok()?.checked_add(times.next()?.ok()?)?)
+    Some(StatTime { user: TICK * times.next()?.ok()?, system: TICK * times.next()?.ok()? })
 }
 
 fn parse_smaps_rollup(text: &str) -> Option<Memory> {
-    let bytes = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
-    };
+    let bytes = |name| parse_kib(text, name);
     Some(Memory { resident_bytes: bytes("Rss")?, private_dirty_bytes: bytes("Private_Dirty")? })
+}
+
+/// The line `name: 17 kB`, in bytes.
+fn parse_kib(text: &str, name: &str) -> Option<u64> {
+    value_of(text, name)?.strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+fn parse_io(text: &str) -> Option<Written> {
+    let number = |name| value_of(text, name)?.parse().ok();
+    Some(Written { disk_bytes: number("write_bytes")?, passed_bytes: number("wchar")? })
+}
+
+/// What stands behind `name:`.
+fn value_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 #[cfg(test)]
@@ -147,7 +217,8 @@ mod tests {
         let used = Used { ran: Duration::from_micros(1500), waited: Duration::from_micros(2) };
         assert_eq!(parse_schedstat("1500000 2000 3\n"), Some(used));
         let stat = "12 (a) b (c)) S 1 12 12 0 -1 4194560 1 2 3 4 70 30 0 0 20 0 1 0 9 1 2";
-        assert_eq!(parse_stat(stat), Some(Duration::from_secs(1)));
+        let time = StatTime { user: Duration::from_millis(700), system: Duration::from_millis(300) };
+        assert_eq!(parse_stat(stat), Some(time));
         assert_eq!(parse_stat("12 (a"), None);
     }
 
@@ -169,6 +240,14 @@ mod tests {
         let memory = Memory { resident_bytes: 102_400, private_dirty_bytes: 40_960 };
         assert_eq!(parse_smaps_rollup(text), Some(memory));
         assert_eq!(parse_smaps_rollup("Rss: 100 kB\n"), None);
+        assert_eq!(parse_kib("VmPeak:\t 9 kB\nVmHWM:\t  2 kB\n", "VmHWM"), Some(2048));
+    }
+
+    #[test]
+    fn written_bytes_are_those_of_the_disk_and_those_of_system_calls() {
+        let text =
+            "rchar: 1\nwchar: 22\nsyscr: 3\nread_bytes: 4\nwrite_bytes: 4096\ncancelled_write_bytes: 5\n";
+        assert_eq!(parse_io(text), Some(Written { disk_bytes: 4096, passed_bytes: 22 }));
     }
 
     #[test]
@@ -181,5 +260,6 @@ mod tests {
         }
         let memory = process.memory().unwrap();
         assert!(memory.resident_bytes >= memory.private_dirty_bytes && memory.private_dirty_bytes > 0);
+        assert!(process.peak_resident_bytes().unwrap() > 0 && process.written().is_ok());
     }
 }

@@ -4,15 +4,52 @@
 //! identifier, written over. Identifiers come from a stack of as many as the window has, so one is never in
 //! use twice, in whatever order the broker acknowledges.
 
+use std::time::Instant;
+
 use dunlin_codec::{Frame, PacketType, ProtocolVersion, PublishParts, QoS};
 
 use crate::Error;
 use crate::connection::{Connection, acknowledge, next_frame, packet_identifier};
-use crate::scenario::Traffic;
+use crate::latency::Latencies;
 use crate::stamp::Stamp;
+
+/// The digits of a numbered topic.
+const TOPIC_DIGITS: usize = 8;
 
 /// A turn appends messages until the outbox has about this many bytes.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// What a publisher sends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    /// The Topic Name; with `numbered_topics`, what it begins with.
+    pub(crate) topic: &'a str,
+    /// Not 0: message `n` goes to a topic that ends with `n` modulo this, as eight digits. Needs QoS 1 or 2.
+    pub(crate) numbered_topics: u32,
+    pub(crate) retain: bool,
+    pub(crate) qos: QoS,
+    pub(crate) payload_bytes: u32,
+}
+
+/// How far a publisher goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Messages of QoS 1 and 2 that may be unacknowledged.
+    pub(crate) window: u16,
+    /// How many subscribers receive each message.
+    pub(crate) receivers: u32,
+    /// Messages it may be ahead of them; without receivers, no limit.
+    pub(crate) ahead_max: u32,
+    /// Messages in all.
+    pub(crate) messages_max: u64,
+}
+
+impl Limits {
+    /// So many messages, for nobody who is there.
+    pub(crate) fn of_absent(window: u16, messages: u32) -> Self {
+        Self { window, receivers: 0, ahead_max: u32::MAX, messages_max: u64::from(messages) }
+    }
+}
 
 /// A publishing connection.
 #[derive(Debug)]
@@ -21,52 +58,74 @@ pub(crate) struct Publisher {
     index: u32,
     packet: Vec<u8>,
     identifier_at: Option<usize>,
+    numbered_topics: u32,
     free_identifiers: Vec<u16>,
     window: usize,
     sent: u64,
+    messages_max: u64,
     receivers: u64,
     ahead_max: u64,
     /// All messages before this one count as received: they were given up.
     given_up: u64,
+    clock: Option<Clock>,
+}
+
+/// How long acknowledgements take. The time is asked for once for each batch that is sent or received.
+#[derive(Debug)]
+struct Clock {
+    /// When the message was sent that has this identifier, by identifier.
+    sent_at: Vec<Instant>,
+    waits: Latencies,
 }
 
 impl Publisher {
-    /// Publisher `index` of a scenario, which may have `window` messages unacknowledged.
+    /// Publisher `index` of a scenario.
     pub(crate) fn new(
         connection: Connection,
         index: u32,
-        traffic: &Traffic,
-        window: u16,
+        outgoing: Outgoing<'_>,
+        limits: Limits,
         version: ProtocolVersion,
     ) -> Self {
-        let topic = traffic.topic(index);
-        let parts = PublishParts {
-            qos: traffic.qos,
-            topic: &topic,
-            payload_length: traffic.payload_bytes as usize,
-            ..PublishParts::default()
-        };
-        let mut packet = Vec::new();
-        let identifier_at = parts.encode_head(version, &mut packet);
-        packet.resize(packet.len() + traffic.payload_bytes as usize, b'x');
-        let identifiers = if traffic.qos == QoS::AtMostOnce { 0 } else { window };
+        let (packet, identifier_at) = outgoing.encode(version);
+        let identifiers = if outgoing.qos == QoS::AtMostOnce { 0 } else { limits.window };
         Self {
             connection,
             index,
             packet,
             identifier_at,
+            numbered_topics: outgoing.numbered_topics,
             free_identifiers: (1..=identifiers).rev().collect(),
             window: usize::from(identifiers),
             sent: 0,
-            receivers: u64::from(traffic.receivers(index)),
-            ahead_max: u64::from(traffic.ahead_max),
+            messages_max: limits.messages_max,
+            receivers: u64::from(limits.receivers),
+            ahead_max: u64::from(limits.ahead_max),
             given_up: 0,
+            clock: None,
         }
+    }
+
+    /// The same, and it records how long acknowledgements take.
+    pub(crate) fn timed(mut self) -> Self {
+        let sent_at = vec![Instant::now(); self.window + 1];
+        self.clock = Some(Clock { sent_at, waits: Latencies::new() });
+        self
+    }
+
+    /// How long acknowledgements took, if that is recorded.
+    pub(crate) fn waits(&mut self) -> Option<&mut Latencies> {
+        self.clock.as_mut().map(|clock| &mut clock.waits)
     }
 
     /// How many messages were sent.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// How many of them the broker has acknowledged for good; with QoS 0, all.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.sent - (self.window - self.free_identifiers.len()) as u64
     }
 
     /// How many deliveries these should make.
@@ -94,8 +153,10 @@ impl Publisher {
     pub(crate) fn send(&mut self, progress: u64) -> Result<(), Error> {
         let batch = (BATCH_BYTES / self.packet.len()).max(1) as u64;
         if !self.connection.is_blocked() {
-            for _ in 0..batch.min(self.allowance(progress)) {
-                self.append_message();
+            let count = batch.min(self.allowance(progress));
+            let now = (count > 0 && self.clock.is_some()).then(Instant::now);
+            for _ in 0..count {
+                self.append_message(now);
             }
         }
         self.connection.flush()
@@ -104,9 +165,10 @@ impl Publisher {
     /// Reads once and judges the acknowledgements. The result says whether the socket has no more for now.
     pub(crate) fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Error> {
         let received = self.connection.receive(buffer)?;
+        let now = self.clock.is_some().then(Instant::now);
         let mut rest = &buffer[..received.length];
         while let Some(frame) = next_frame(&mut rest)? {
-            self.handle(frame)?;
+            self.handle(frame, now)?;
         }
         self.connection.keep(rest);
         Ok(received.emptied)
@@ -115,7 +177,7 @@ impl Publisher {
     fn allowance(&self, progress: u64) -> u64 {
         let passed = progress.checked_div(self.receivers).unwrap_or(self.sent).max(self.given_up);
         let ahead = self.sent.saturating_sub(passed);
-        let allowed = self.ahead_max.saturating_sub(ahead);
+        let allowed = self.ahead_max.saturating_sub(ahead).min(self.messages_max - self.sent);
         if self.identifier_at.is_some() {
             return allowed.min(self.free_identifiers.len() as u64);
         }
@@ -125,10 +187,18 @@ impl Publisher {
     }
 
     #[inline]
-    fn append_message(&mut self) {
+    fn append_message(&mut self, now: Option<Instant>) {
         if let Some(at) = self.identifier_at {
             let Some(identifier) = self.free_identifiers.pop() else { return };
             self.packet[at..at + 2].copy_from_slice(&identifier.to_be_bytes());
+            if let Some((clock, now)) = self.clock.as_mut().zip(now) {
+                clock.sent_at[usize::from(identifier)] = now;
+            }
+            if self.numbered_topics > 0 {
+                let number = self.sent % u64::from(self.numbered_topics);
+                // The topic stands right before the identifier.
+                write_digits(&mut self.packet[at - TOPIC_DIGITS..at], number);
+            }
         }
         Stamp { publisher: self.index, sequence: self.sent }.write(&mut self.packet);
         self.connection.outbox().extend_from_slice(&self.packet);
@@ -136,10 +206,10 @@ impl Publisher {
     }
 
     #[inline]
-    fn handle(&mut self, frame: Frame<'_>) -> Result<(), Error> {
+    fn handle(&mut self, frame: Frame<'_>, now: Option<Instant>) -> Result<(), Error> {
         let packet_type = frame.packet_type()?;
         match packet_type {
-            PacketType::PubAck | PacketType::PubComp => self.release(packet_identifier(frame.body, 0)?),
+            PacketType::PubAck | PacketType::PubComp => self.release(packet_identifier(frame.body, 0)?, now),
             PacketType::PubRec => {
                 let identifier = packet_identifier(frame.body, 0)?;
                 acknowledge(self.connection.outbox(), PacketType::PubRel, identifier);
@@ -156,14 +226,73 @@ impl Publisher {
     }
 
     #[inline]
-    fn release(&mut self, identifier: u16) -> Result<(), Error> {
+    fn release(&mut self, identifier: u16, now: Option<Instant>) -> Result<(), Error> {
         let in_window = identifier != 0 && usize::from(identifier) <= self.window;
         if !in_window || self.free_identifiers.len() == self.window {
             return Err(Error::Peer(format!(
                 "the broker acknowledged packet identifier {identifier}, not in use"
             )));
         }
+        if let Some((clock, now)) = self.clock.as_mut().zip(now) {
+            clock.waits.record(now.duration_since(clock.sent_at[usize::from(identifier)]));
+        }
         self.free_identifiers.push(identifier);
         Ok(())
+    }
+}
+
+impl Outgoing<'_> {
+    /// A packet with room for the stamp, and where its identifier is.
+    fn encode(&self, version: ProtocolVersion) -> (Vec<u8>, Option<usize>) {
+        let topic = match self.numbered_topics {
+            0 => self.topic.to_owned(),
+            _ => numbered_topic(self.topic, 0),
+        };
+        let parts = PublishParts {
+            qos: self.qos,
+            retain: self.retain,
+            topic: &topic,
+            payload_length: self.payload_bytes as usize,
+            ..PublishParts::default()
+        };
+        let mut packet = Vec::new();
+        let identifier_at = parts.encode_head(version, &mut packet);
+        packet.resize(packet.len() + self.payload_bytes as usize, b'x');
+        (packet, identifier_at)
+    }
+}
+
+/// The topic of that number, as a publisher with numbered topics writes it.
+pub(crate) fn numbered_topic(beginning: &str, number: u32) -> String {
+    format!("{beginning}{number:0TOPIC_DIGITS$}")
+}
+
+#[inline]
+fn write_digits(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_numbered_topic_ends_right_before_the_identifier() {
+        for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+            let outgoing = Outgoing {
+                topic: "a/",
+                numbered_topics: 3,
+                retain: true,
+                qos: QoS::AtLeastOnce,
+                payload_bytes: 200,
+            };
+            let (mut packet, at) = outgoing.encode(version);
+            let at = at.unwrap();
+            write_digits(&mut packet[at - TOPIC_DIGITS..at], 1_234);
+            assert!(packet[..at].ends_with(numbered_topic("a/", 1_234).as_bytes()), "{version}");
+        }
     }
 }

@@ -34,6 +34,12 @@ impl Spread {
         let rounds = a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?)));
         Self::of(rounds.filter(|&(_, b)| b > 0.0).map(|(a, b)| a / b))
     }
+
+    /// The spread of `a - b` of each round in which both have a figure.
+    #[must_use]
+    pub fn of_differences(a: &[Option<f64>], b: &[Option<f64>]) -> Option<Self> {
+        Self::of(a.iter().zip(b).filter_map(|(a, b)| Some((*a)? - (*b)?)))
+    }
 }
 
 #[cfg(test)]

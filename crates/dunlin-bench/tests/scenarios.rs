@@ -64,7 +64,7 @@ fn run(address: SocketAddr, version: ProtocolVersion, overrides: Overrides) -> R
     let target = Target { address, version };
     match run_one(&target, &scenario, Some(Process::this()))? {
         Figures::Traffic(figures) => Ok(figures),
-        Figures::Idle(_) => panic!("a scenario of messages gave figures of idle connections"),
+        other => panic!("a scenario of messages gave other figures: {other:?}"),
     }
 }
 

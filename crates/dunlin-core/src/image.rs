@@ -11,7 +11,7 @@
 use crate::group::Waiting;
 use crate::identity::{ClientIdentifier, ShardId, partition};
 use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
-use crate::message::ApplicationMessage;
+use crate::message::{ApplicationMessage, MessageId};
 use crate::router::Subscription;
 use crate::session::{Identifiers, Inbound, Will};
 use crate::settings::SessionExpiryInterval;
@@ -58,13 +58,27 @@ pub struct DeliveryImage {
 #[derive(Debug)]
 pub struct ContentImage {
     /// The message.
-    pub message: Arc<ApplicationMessage>,
+    pub body: BodyImage,
     /// At which QoS.
     pub qos: QoS,
     /// With which RETAIN flag.
     pub retain: bool,
     /// With which Subscription Identifiers.
     pub identifiers: Identifiers,
+}
+
+/// The body of a message, or where it is.
+#[derive(Clone, Debug)]
+pub enum BodyImage {
+    /// In memory.
+    Here(Arc<ApplicationMessage>),
+    /// In the store alone, because there is no memory for it.
+    Stored {
+        /// Where ([`ApplicationMessage::location`]).
+        location: u64,
+        /// Bytes of its topic, forwarded properties and payload.
+        content_bytes: u32,
+    },
 }
 
 /// A durable shared group.
@@ -76,12 +90,42 @@ pub struct GroupImage {
     pub messages: BTreeMap<u64, (Arc<ApplicationMessage>, Segment)>,
 }
 
+/// A shard of some life of the process: its number, and how many there were. What it was home of can be told
+/// by [`partition`] for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Home {
+    /// Its number.
+    pub shard: ShardId,
+    /// How many there were.
+    pub shards: u16,
+}
+
+impl Home {
+    /// Whether the shard was home of what this text names: a Session, a group, or a topic's Retained Message.
+    pub fn has(self, text: &str) -> bool {
+        partition(text, self.shards) == self.shard
+    }
+}
+
+/// A publication that not all shards may have recorded their part of.
+#[derive(Debug)]
+pub struct Unrouted {
+    /// The message.
+    pub message: Arc<ApplicationMessage>,
+    /// Those that have.
+    pub done: Vec<Home>,
+    /// Its topic has it as its Retained Message, or has had a later one.
+    pub is_outdated: bool,
+}
+
 /// See the top of the file.
 #[derive(Debug, Default)]
 pub struct Image {
     sessions: HashMap<SessionNumber, SessionImage>,
     groups: HashMap<GroupNumber, GroupImage>,
     retained: HashMap<Box<str>, (Arc<ApplicationMessage>, Segment)>,
+    /// Publications whose Routing came and whose Routed has not.
+    unrouted: HashMap<MessageId, Unrouted>,
     /// Where the log began.
     first_segment: Option<Segment>,
     number_max: u64,
@@ -101,6 +145,8 @@ pub struct ShardImage {
     pub retained: Arc<Vec<(Arc<ApplicationMessage>, Segment)>>,
     /// The log has nothing before this.
     pub first_segment: Segment,
+    /// Publications that are to be routed again.
+    pub unrouted: Arc<Vec<Unrouted>>,
     /// Numbers up to here may have been used.
     pub number_max: u64,
     /// No later message was taken in.
@@ -152,10 +198,9 @@ impl Image {
                 self.session(session).subscriptions.remove(&filter);
             }
             Record::Queued { session, order, message, qos, retain, identifiers, ticket } => {
-                let delivery = self.session(session).deliveries.entry(order).or_default();
-                // Said again, it does not take the Packet Identifier back.
-                delivery.content = Some(ContentImage { message, qos, retain, identifiers });
-                (delivery.ticket, delivery.recorded_in) = (ticket, recorded_in);
+                let id = message.id;
+                let content = ContentImage { body: BodyImage::Here(message), qos, retain, identifiers };
+                self.apply_queued(session, order, content, ticket, recorded_in, id);
             }
             Record::Sent { session, order, packet_identifier } => {
                 if let Some(delivery) = self.session(session).deliveries.get_mut(&order) {
@@ -174,12 +219,17 @@ impl Image {
             Record::Completed { session, packet_identifier } => {
                 self.session(session).inbound.remove(packet_identifier);
             }
-            Record::Retained { message } if message.payload().is_empty() => {
-                self.retained.remove(message.topic());
+            Record::Routing { message, from } => {
+                let unrouted = Unrouted { message, done: vec![from], is_outdated: false };
+                self.unrouted.insert(unrouted.message.id, unrouted);
             }
-            Record::Retained { message } => {
-                self.retained.insert(message.topic().into(), (message, recorded_in));
+            Record::RoutedTo { id, home } => {
+                if let Some(unrouted) = self.unrouted.get_mut(&id) {
+                    unrouted.done.push(home);
+                }
             }
+            Record::Routed { id } => drop(self.unrouted.remove(&id)),
+            Record::Retained { message } => self.apply_retained(message, recorded_in),
             Record::WillSet { session, message, expiry_s, delay_s } => {
                 self.session(session).will = Some(Box::new(Will { message, expiry_s, delay_s }));
             }
@@ -191,6 +241,67 @@ impl Image {
             Record::GroupTaken { group, sequence } => drop(self.group(group).messages.remove(&sequence)),
             Record::GroupEnded { group } => drop(self.groups.remove(&group)),
         }
+    }
+
+    /// Applies [`Record::Queued`], whose message need not be in memory. The log has both in this
+    /// segment or later.
+    pub fn apply_queued(
+        &mut self,
+        session: SessionNumber,
+        order: u64,
+        content: ContentImage,
+        ticket: Option<(GroupNumber, u64)>,
+        recorded_in: Segment,
+        id: MessageId,
+    ) {
+        self.first_segment.get_or_insert(recorded_in);
+        self.newest_message_at = self.newest_message_at.max(id.received_at);
+        let delivery = self.session(session).deliveries.entry(order).or_default();
+        // Said again, it does not take the Packet Identifier back.
+        delivery.content = Some(content);
+        (delivery.ticket, delivery.recorded_in) = (ticket, recorded_in);
+    }
+
+    fn apply_retained(&mut self, message: Arc<ApplicationMessage>, recorded_in: Segment) {
+        for unrouted in self.unrouted.values_mut() {
+            if unrouted.message.id <= message.id && unrouted.message.topic() == message.topic() {
+                unrouted.is_outdated = true;
+            }
+        }
+        if message.payload().is_empty() {
+            self.retained.remove(message.topic());
+        } else {
+            self.retained.insert(message.topic().into(), (message, recorded_in));
+        }
+    }
+
+    /// Reads the bodies of the messages that were in flight, which must be in memory. Those that cannot be read
+    /// are dropped, and counted.
+    pub fn load_in_flight(
+        &mut self,
+        mut read: impl FnMut(u64, u32) -> Option<Arc<ApplicationMessage>>,
+    ) -> usize {
+        let mut unreadable = 0;
+        for session in self.sessions.values_mut() {
+            session.deliveries.retain(|_, delivery| {
+                let Some(content) =
+                    delivery.content.as_mut().filter(|_| delivery.packet_identifier.is_some())
+                else {
+                    return true;
+                };
+                if let BodyImage::Stored { location, content_bytes } = content.body {
+                    match read(location, content_bytes) {
+                        Some(message) => content.body = BodyImage::Here(message),
+                        None => {
+                            unreadable += 1;
+                            return false;
+                        }
+                    }
+                }
+                true
+            });
+        }
+        unreadable
     }
 
     fn session(&mut self, session: SessionNumber) -> &mut SessionImage {
@@ -241,6 +352,12 @@ impl Image {
                 ..ShardImage::default()
             })
             .collect();
+        let mut unrouted: Vec<Unrouted> = std::mem::take(&mut self.unrouted).into_values().collect();
+        unrouted.sort_by_key(|unrouted| unrouted.message.id);
+        let unrouted = Arc::new(unrouted);
+        for part in &mut parts {
+            part.unrouted = Arc::clone(&unrouted);
+        }
         self.restore_groups(&mut parts);
         for (number, mut session) in self.sessions {
             if let Some(client) = session.client.take()

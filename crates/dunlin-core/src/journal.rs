@@ -18,10 +18,12 @@
 //! With `Settings::durable` off nothing is staged and every position is durable at once.
 
 use crate::identity::ClientIdentifier;
-use crate::message::ApplicationMessage;
+use crate::image::Home;
+use crate::message::{ApplicationMessage, MessageId};
 use crate::router::Subscription;
 use crate::session::Identifiers;
 use crate::settings::SessionExpiryInterval;
+use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, QoS};
 use std::collections::VecDeque;
@@ -140,6 +142,26 @@ pub enum Record {
         /// Which.
         packet_identifier: PacketIdentifier,
     },
+    /// A QoS 2 publication was taken in and is about to be routed to several shards. Comes before everything
+    /// else about it.
+    Routing {
+        /// The message.
+        message: Arc<ApplicationMessage>,
+        /// The shard that has taken it in, and whose own part is durable together with this.
+        from: Home,
+    },
+    /// A shard has recorded its part of it.
+    RoutedTo {
+        /// Which message.
+        id: MessageId,
+        /// The shard.
+        home: Home,
+    },
+    /// All shards have recorded their part of it.
+    Routed {
+        /// Which message.
+        id: MessageId,
+    },
     /// PUBREL came for it.
     Completed {
         /// From whom.
@@ -204,6 +226,7 @@ impl Record {
         match self {
             Self::Queued { message, .. }
             | Self::Retained { message }
+            | Self::Routing { message, .. }
             | Self::WillSet { message, .. }
             | Self::GroupQueued { message, .. } => Some(message),
             _ => None,
@@ -221,7 +244,19 @@ pub struct Journal {
     segment: Segment,
     /// The end when the input began that is being handled.
     input_began: Position,
+    /// About how many bytes are staged and not durable.
+    ahead_bytes: usize,
+    /// Publishers that wait until the store has caught up.
+    pub(crate) slowed: Vec<Key>,
+    /// Nobody writes records any more.
+    has_failed: bool,
 }
+
+/// Bytes that are staged and not durable, above which publishers are slowed.
+const AHEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a record counts beyond the body of its message.
+const RECORD_BYTES: usize = 64;
 
 impl Journal {
     /// A journal; when not `enabled` it swallows records and everything is durable.
@@ -238,7 +273,11 @@ impl Journal {
     #[inline]
     pub fn stage(&mut self, record: impl FnOnce() -> Record) {
         if self.enabled {
-            self.staged.push_back(record());
+            let record = record();
+            self.ahead_bytes += RECORD_BYTES + record.message().map_or(0, |message| message.content_bytes());
+            if !self.has_failed {
+                self.staged.push_back(record);
+            }
             self.end.0 += 1;
         }
     }
@@ -281,7 +320,35 @@ impl Journal {
 
     /// The store has made everything before `position` durable.
     pub fn set_durable(&mut self, position: Position) {
-        self.durable = self.durable.max(position.min(self.end));
+        let position = position.min(self.end);
+        if position > self.durable {
+            // Records differ in size, but which of them are left is not worth remembering.
+            let (left, all) = (self.end.0 - position.0, self.end.0 - self.durable.0);
+            self.ahead_bytes = (self.ahead_bytes as u128 * u128::from(left) / u128::from(all)) as usize;
+            self.durable = position;
+        }
+    }
+
+    /// The store has given up: nothing that is not durable will ever be, and nobody waits for it to catch up.
+    pub fn fail(&mut self) {
+        self.has_failed = true;
+        self.staged.clear();
+    }
+
+    /// Whether it has.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Whether publishers run too far ahead of the store.
+    #[inline]
+    pub fn is_behind(&self) -> bool {
+        !self.has_failed && self.ahead_bytes > AHEAD_BYTES_MAX
+    }
+
+    /// Whether it has caught up so far that slowed publishers may go on.
+    pub fn has_caught_up(&self) -> bool {
+        self.has_failed || self.ahead_bytes <= AHEAD_BYTES_MAX / 2
     }
 
     /// Takes the next record for the store.

@@ -44,9 +44,15 @@ impl MemoryGauge {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Topics, properties and payloads of the messages among them that the store has.
+    /// Topics, properties and payloads of the messages that the store has, in memory or not.
     pub fn stored_bytes(&self) -> usize {
         self.0.stored_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The content of messages that the store alone has was so much, and is so much now.
+    pub(crate) fn note_stored(&self, before: usize, after: usize) {
+        // Wraps around when it has become less, as it should.
+        self.0.stored_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     }
 }
 

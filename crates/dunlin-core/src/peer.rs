@@ -24,6 +24,10 @@ use std::sync::Arc;
 pub enum PeerMessage {
     /// A message that the receiver's subscribers, groups or retained tree want; the receiver expands it.
     Publish(Arc<ApplicationMessage>),
+    /// The same for a message that nobody would send again: the receiver records that it has done its part.
+    PublishExactly(Arc<ApplicationMessage>),
+    /// The receiver must have done its part of what recovery found under way.
+    RouteRecovered,
     /// The sender has its first subscriber for this filter, or has lost its last.
     Interest {
         /// The filter.
@@ -149,7 +153,10 @@ impl Link {
         if !matches!(message, PeerMessage::Applied(_)) {
             self.sent += 1;
         }
-        if let PeerMessage::Publish(message) | PeerMessage::GroupDeliver { message, .. } = &message {
+        if let PeerMessage::Publish(message)
+        | PeerMessage::PublishExactly(message)
+        | PeerMessage::GroupDeliver { message, .. } = &message
+        {
             let size = message.size_bytes() + AHEAD_OVERHEAD_BYTES;
             self.ahead.push_back((self.sent, size));
             self.ahead_bytes += size;
@@ -269,6 +276,11 @@ impl Peers {
     /// Whether any peer's messages could be applied now.
     pub(crate) fn have_work(&self) -> bool {
         self.links.iter().any(Link::has_work)
+    }
+
+    /// Whether a peer has applied so many of our messages.
+    pub(crate) fn has_applied(&self, shard: ShardId, sequence: u64) -> bool {
+        self.links.get(usize::from(shard)).is_none_or(|link| link.has_applied(sequence))
     }
 
     /// The link to a peer.

@@ -84,6 +84,8 @@ pub struct Settings {
     /// Bytes of message bodies held for anybody; above it, publications that must be stored are refused with
     /// 0x97.
     pub memory_bytes_max: usize,
+    /// Bytes of message bodies held for anybody, above which messages that wait in the store give up theirs.
+    pub body_memory_bytes: usize,
     /// Encoded bytes that may wait for a client that reads slowly. QoS 0 above it is dropped, QoS 1 and 2
     /// stay queued.
     pub outbox_bytes_max: usize,
@@ -117,6 +119,7 @@ impl Default for Settings {
             retained_messages_max: 1_000_000,
             retained_bytes_max: 1024 * 1024 * 1024,
             memory_bytes_max: usize::MAX,
+            body_memory_bytes: 64 * 1024 * 1024,
             outbox_bytes_max: 1024 * 1024,
             slow_consumer_grace: Duration::from_millis(100),
             response_information: None,

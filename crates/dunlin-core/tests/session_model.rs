@@ -11,7 +11,7 @@ use dunlin_core::group::{GroupId, Ticket};
 use dunlin_core::journal::{GroupNumber, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::{
-    Acknowledged, Delivery, Enqueued, Finished, Held, Identifiers, Inbound, Outbound, Resend, Restored,
+    self, Acknowledged, Delivery, Enqueued, Finished, Identifiers, Inbound, Outbound, Resend, Restored,
 };
 use dunlin_core::settings::{OverflowPolicy, Settings};
 use dunlin_core::time::Timestamp;
@@ -303,7 +303,7 @@ impl Pair {
             Enqueued::Refused(dropped) => ("refused", dropped),
             Enqueued::Overflow(dropped) => ("overflow", dropped),
         };
-        assert_eq!((outcome, dropped.iter().map(number_of).collect()), expected);
+        assert_eq!((outcome, dropped.iter().map(|finished| finished.order).collect()), expected);
     }
 
     fn pump(&mut self, packets: usize) {
@@ -361,13 +361,18 @@ impl Pair {
     fn restart(&mut self) {
         self.disconnect();
         let mut restarted = Outbound::default();
-        for held in self.outbound.held(0) {
-            restarted.restore(match held {
-                Held::Delivery(None, delivery) => Restored::Waiting(delivery.clone()),
-                Held::Delivery(Some(identifier), delivery) => Restored::Begun(identifier, delivery.clone()),
-                Held::Released(identifier, finished) => Restored::Released(identifier, finished.clone()),
+        for exchange in self.outbound.exchanges_mut() {
+            restarted.restore(match exchange {
+                session::Exchange::Begun(identifier, delivery) => {
+                    Restored::Begun(identifier, delivery.clone())
+                }
+                session::Exchange::Released(identifier, finished) => {
+                    Restored::Released(identifier, finished.clone())
+                }
             });
         }
+        let waiting = self.outbound.queue_mut().record_again(0, Segment(2), Segment(1), usize::MAX);
+        waiting.into_iter().for_each(|delivery| restarted.restore(Restored::Waiting(delivery)));
         assert!(restarted.take_order() <= self.next_number + 1, "orders go on behind the last");
         self.outbound = restarted;
         self.model.next_sequence = self.model.exchanges.last().map_or(0, |last| last.sequence + 1);

@@ -6,11 +6,13 @@
 
 mod inbound;
 mod outbound;
+mod queue;
 
 pub use inbound::Inbound;
 pub use outbound::{
-    Acknowledged, Delivery, Enqueued, Finished, Held, Identifiers, Outbound, Resend, Restored,
+    Acknowledged, Delivery, Enqueued, Exchange, Finished, Identifiers, Outbound, Resend, Restored,
 };
+pub use queue::{Place, Queue, StoredDelivery};
 
 use crate::identity::{ClientIdentifier, Identity, ShardId};
 use crate::journal::{Record, Segment, SessionNumber};

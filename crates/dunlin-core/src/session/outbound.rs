@@ -14,6 +14,7 @@
 //! Each Network Connection begins with a full quota and resends from the front ([MQTT-4.4.0-1]); nothing is
 //! resent at any other time.
 
+use super::{Queue, StoredDelivery};
 use crate::group::Ticket;
 use crate::journal::Segment;
 use crate::message::ApplicationMessage;
@@ -149,12 +150,12 @@ pub enum Enqueued {
     /// It waits.
     Accepted,
     /// It waits, and these went to make room.
-    Displaced(Vec<Delivery>),
+    Displaced(Vec<Finished>),
     /// There is no room, and the policy says to drop the new one: the last of these. Before it, what had
     /// expired.
-    Refused(Vec<Delivery>),
+    Refused(Vec<Finished>),
     /// There is no room, and the policy says to disconnect a connected client. The same are dropped.
-    Overflow(Vec<Delivery>),
+    Overflow(Vec<Finished>),
 }
 
 /// What the store kept of a message.
@@ -162,29 +163,21 @@ pub enum Enqueued {
 pub enum Restored {
     /// It waits.
     Waiting(Delivery),
+    /// It waits, and its body is in the store alone.
+    Stored(StoredDelivery),
     /// Its PUBLISH is unacknowledged.
     Begun(PacketIdentifier, Delivery),
     /// Its PUBREL is.
     Released(PacketIdentifier, Finished),
 }
 
-/// A message that the Session holds, as [`Outbound::held`] shows it.
+/// An exchange that is not over, as [`Outbound::exchanges_mut`] shows it.
 #[derive(Debug)]
-pub enum Held<'a> {
-    /// A message, and its Packet Identifier if it has one.
-    Delivery(Option<PacketIdentifier>, &'a mut Delivery),
-    /// What is left of one that the client has received.
+pub enum Exchange<'a> {
+    /// Its PUBLISH is unacknowledged.
+    Begun(PacketIdentifier, &'a mut Delivery),
+    /// Its PUBREL is.
     Released(PacketIdentifier, &'a mut Finished),
-}
-
-impl Held<'_> {
-    /// Its place among all messages of the Session.
-    pub fn order(&self) -> u64 {
-        match self {
-            Self::Delivery(_, delivery) => delivery.order,
-            Self::Released(_, finished) => finished.order,
-        }
-    }
 }
 
 /// See the top of the file.
@@ -199,8 +192,7 @@ pub struct Outbound {
     unacknowledged: u32,
     /// What `unacknowledged` may reach; 0 without a connection.
     quota: u32,
-    queue: VecDeque<Delivery>,
-    queued_bytes: usize,
+    queue: Queue,
     next_order: u64,
 }
 
@@ -236,13 +228,7 @@ impl Outbound {
             }
         }
         self.drop_holes();
-        if self.queue.iter().any(|delivery| delivery.ticket.is_some()) {
-            let (shared, own): (VecDeque<_>, VecDeque<_>) =
-                std::mem::take(&mut self.queue).into_iter().partition(|delivery| delivery.ticket.is_some());
-            self.queue = own;
-            self.queued_bytes -= shared.iter().map(|delivery| delivery.size_bytes()).sum::<usize>();
-            returned.extend(shared);
-        }
+        returned.extend(self.queue.take_shared());
         returned
     }
 
@@ -278,30 +264,25 @@ impl Outbound {
         let could_fit = size <= settings.queued_bytes_max && settings.queued_messages_max > 0;
         while could_fit
             && self.is_full_for(size, settings)
-            && let Some(front) = self.queue.pop_front()
+            && (settings.overflow == OverflowPolicy::DropOldest || self.queue.front_is_expired(now))
+            && let Some(front) = self.queue.drop_front()
         {
-            if !front.message.is_expired(now) && settings.overflow != OverflowPolicy::DropOldest {
-                self.queue.push_front(front);
-                break;
-            }
-            self.queued_bytes -= front.size_bytes();
             displaced.push(front);
         }
         if self.is_full_for(size, settings) {
-            displaced.push(delivery);
+            displaced.push(delivery.into());
             return match settings.overflow {
                 OverflowPolicy::Disconnect => Enqueued::Overflow(displaced),
                 OverflowPolicy::DropOldest | OverflowPolicy::DropNewest => Enqueued::Refused(displaced),
             };
         }
-        self.queued_bytes += size;
         self.queue.push_back(delivery);
         if displaced.is_empty() { Enqueued::Accepted } else { Enqueued::Displaced(displaced) }
     }
 
     fn is_full_for(&self, size_bytes: usize, settings: &Settings) -> bool {
         self.queue.len() >= settings.queued_messages_max
-            || self.queued_bytes + size_bytes > settings.queued_bytes_max
+            || self.queue.bytes() + size_bytes > settings.queued_bytes_max
     }
 
     /// Begins the exchange of a message for which there is room ([`Self::has_room`], or [`Self::next_queued`]
@@ -322,9 +303,17 @@ impl Outbound {
         if !self.may_begin() {
             return None;
         }
-        let delivery = self.queue.pop_front()?;
-        self.queued_bytes -= delivery.size_bytes();
-        Some(delivery)
+        self.queue.pop_front()
+    }
+
+    /// The messages that wait.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The messages that wait.
+    pub fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
     }
 
     /// Gives up what [`Self::begin`] began: the frame is larger than the client takes.
@@ -430,8 +419,11 @@ impl Outbound {
         match restored {
             Restored::Waiting(delivery) => {
                 self.next_order = self.next_order.max(delivery.order);
-                self.queued_bytes += delivery.size_bytes();
                 self.queue.push_back(delivery);
+            }
+            Restored::Stored(stored) => {
+                self.next_order = self.next_order.max(stored.place.order);
+                self.queue.push_back_stored(&stored);
             }
             Restored::Begun(packet_identifier, delivery) => {
                 self.next_order = self.next_order.max(delivery.order);
@@ -456,21 +448,17 @@ impl Outbound {
         self.resend_from = self.first;
     }
 
-    /// The exchanges and messages whose place is `from` or later, a few at a time, with their Packet
-    /// Identifiers. What was begun comes before what waits.
-    pub fn held(&mut self, from: u64) -> impl Iterator<Item = Held<'_>> {
+    /// The exchanges that are not over, with their Packet Identifiers.
+    pub fn exchanges_mut(&mut self) -> impl Iterator<Item = Exchange<'_>> {
         let first = self.first;
-        let exchanges = self.in_flight.iter_mut().enumerate().filter_map(move |(offset, entry)| {
+        self.in_flight.iter_mut().enumerate().filter_map(move |(offset, entry)| {
             let packet_identifier = identifier_of(first + offset as u64);
             match &mut entry.stage {
                 Stage::Done => None,
-                Stage::Publish(delivery) => Some(Held::Delivery(Some(packet_identifier), delivery)),
-                Stage::PubRel(finished) => Some(Held::Released(packet_identifier, finished)),
+                Stage::Publish(delivery) => Some(Exchange::Begun(packet_identifier, delivery)),
+                Stage::PubRel(finished) => Some(Exchange::Released(packet_identifier, finished)),
             }
-        });
-        let start = self.queue.partition_point(|delivery| delivery.order < from);
-        let waiting = self.queue.range_mut(start..).map(|delivery| Held::Delivery(None, delivery));
-        exchanges.filter(move |held| held.order() >= from).chain(waiting)
+        })
     }
 
     /// The messages of shared groups whose exchange is not over.
@@ -489,7 +477,7 @@ impl Outbound {
 
     /// Bytes that wait.
     pub fn queued_bytes(&self) -> usize {
-        self.queued_bytes
+        self.queue.bytes()
     }
 
     /// Exchanges that are not over.

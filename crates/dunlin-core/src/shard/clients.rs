@@ -36,6 +36,10 @@ pub(crate) struct Clients {
     pub journal: Journal,
     /// Connections whose acknowledgements wait for the store, by position.
     pub waiting_durable: VecDeque<(Position, Key)>,
+    /// Messages that give up their bodies when they are durable: Session and place, by position.
+    pub giving_up: VecDeque<(Position, Key, u64)>,
+    /// Connections that are closed when the store has what their DISCONNECT changed.
+    pub waiting_close: VecDeque<(Position, Key, Cause)>,
     pub outputs: VecDeque<Output>,
     /// What the shard does before it returns to its caller.
     pub follow_ups: VecDeque<FollowUp>,
@@ -88,6 +92,8 @@ impl Clients {
             connections: Slots::default(),
             timers: Timers::default(),
             waiting_durable: VecDeque::new(),
+            giving_up: VecDeque::new(),
+            waiting_close: VecDeque::new(),
             outputs: VecDeque::new(),
             follow_ups: VecDeque::new(),
             wire: Wire::default(),
@@ -184,8 +190,8 @@ impl Clients {
         self.write(key, |outbox| outbox.encode(|bytes| acknowledgement.encode(packet_type, version, bytes)));
     }
 
-    /// Tells the client why, where the version has words for it, and asks the runtime to close after the last
-    /// byte. What becomes of the Session is decided by the caller.
+    /// Tells the client why, where the version has words for it. What becomes of the Session is decided by the
+    /// caller, before [`Self::finish_close`].
     // spec(v5): [MQTT-3.14.0-1] [MQTT-3.14.2-2] [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-4.13.2-1]
     // spec(v3.1.1): [MQTT-4.8.0-1]
     pub fn begin_close(&mut self, key: Key, cause: Cause) {
@@ -207,7 +213,29 @@ impl Clients {
         {
             connection.outbox = None;
         }
-        self.outputs.push_back(Output::Close { connection: key, cause });
+    }
+
+    /// Closes the connections whose turn has come.
+    pub fn close_waiting(&mut self) {
+        while let Some((position, connection, cause)) = self.waiting_close.front().copied() {
+            if !self.journal.is_durable(position) && !self.journal.has_failed() {
+                return;
+            }
+            self.waiting_close.pop_front();
+            self.outputs.push_back(Output::Close { connection, cause });
+        }
+    }
+
+    /// Asks the runtime to close a connection after its last byte.
+    pub fn finish_close(&mut self, key: Key, cause: Cause) {
+        // A client that has said goodbye takes the end of the connection for the answer.
+        let position = self.journal.position_of_input();
+        let is_answer = matches!(cause, Cause::ClientDisconnected(_)) && !self.journal.is_durable(position);
+        if is_answer && !self.journal.has_failed() {
+            self.waiting_close.push_back((position, key, cause));
+        } else {
+            self.outputs.push_back(Output::Close { connection: key, cause });
+        }
     }
 }
 

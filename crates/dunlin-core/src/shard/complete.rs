@@ -80,6 +80,9 @@ impl Shard {
             self.clients.waiting_durable.pop_front();
             self.release(now, key);
         }
+        self.resume_slowed_by_store();
+        self.clients.close_waiting();
+        self.clients.give_up_bodies();
         while let Some((position, peer, received)) = self.waiting_applied.front().copied() {
             if !self.clients.journal.is_durable(position) {
                 break;
@@ -88,6 +91,15 @@ impl Shard {
             self.tell_applied(peer, received);
         }
         self.run_follow_ups(now);
+    }
+
+    /// Lets go whoever waited for the store, if it has caught up.
+    pub(super) fn resume_slowed_by_store(&mut self) {
+        if self.clients.journal.has_caught_up() {
+            for publisher in std::mem::take(&mut self.clients.journal.slowed) {
+                self.resume_publisher(publisher);
+            }
+        }
     }
 
     /// Sends the connection's acknowledgements whose turn has come.

@@ -1,9 +1,9 @@
 //! CONNECT on the Session's shard: takeover, Session, CONNACK, resumption.
 
-use super::Shard;
+use super::{Shard, StoreState};
 use crate::connection::{Cause, Connection, Extras, Owed, ServerAliases};
-use crate::handshake::{ConnectRequest, WillMessage, connack};
-use crate::journal::{Record, SessionNumber};
+use crate::handshake::{ConnectRequest, WillMessage, connack, refusal_bytes};
+use crate::journal::{Position, Record, SessionNumber};
 use crate::message::Publication;
 use crate::peer::PeerMessage;
 use crate::session::{Session, Will};
@@ -11,6 +11,7 @@ use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
+use dunlin_codec::ReasonCode;
 use std::sync::Arc;
 
 impl Shard {
@@ -30,7 +31,13 @@ impl Shard {
     // spec(v5): [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-3.1.3-2]
     // spec(v3.1.1): [MQTT-3.1.4-4] [MQTT-3.2.0-1] [MQTT-3.1.3-2]
     pub fn handle_connect(&mut self, now: Timestamp, mut request: ConnectRequest) -> Key {
+        self.route_recovered(now);
         self.clients.journal.begin_input();
+        if self.store_state == StoreState::Failed
+            && request.granted_expiry(&self.clients.settings) != SessionExpiryInterval::WITH_CONNECTION
+        {
+            return self.refuse_durable(now, &request);
+        }
         if let Some(existing) = self.clients.by_identifier.get(&request.client_identifier).copied() {
             // spec(v5): [MQTT-3.1.4-3]
             // spec(v3.1.1): [MQTT-3.1.4-2]
@@ -67,9 +74,27 @@ impl Shard {
         if self.clients.sessions.get(session).is_some_and(Session::is_durable) {
             // What it resumes with must be durable, whenever that was staged.
             barrier.position = self.clients.journal.position();
+        } else if self.store_state == StoreState::Failed {
+            // That an earlier Session ended will never be durable. Its client need not wait for that.
+            barrier.position = Position::default();
         }
         self.owe(now, key, barrier, Owed::ConnAck(connack));
         self.run_follow_ups(now);
+        key
+    }
+
+    /// Nothing about this Session could be stored any more, and its CONNACK would wait for ever.
+    // spec(v5): [MQTT-3.2.2-7]
+    fn refuse_durable(&mut self, now: Timestamp, request: &ConnectRequest) -> Key {
+        let detail = "nothing can be stored at present";
+        let reason_code = ReasonCode::QuotaExceeded;
+        let told = request.request_problem_information.then_some(detail);
+        let bytes = refusal_bytes(request.version, reason_code, told, request.maximum_packet_size_bytes);
+        // It belongs to no Session: the key means none.
+        let nobody = Key { index: u32::MAX, generation: 0 };
+        let key = self.open_connection(now, nobody, request);
+        self.clients.write(key, |outbox| outbox.push(&bytes));
+        self.end_connection(now, key, Cause::Server { reason_code, detail });
         key
     }
 

@@ -19,6 +19,8 @@ pub enum DropReason {
     NoMember,
     /// The publication was refused: quota, topic, payload format.
     Refused,
+    /// The store could not read it any more.
+    Unreadable,
 }
 
 /// What happened so far, for metrics.
@@ -29,7 +31,7 @@ pub struct Counters {
     /// PUBLISH packets to clients.
     pub messages_sent: u64,
     /// Messages that did not reach somebody, by [`DropReason`].
-    pub dropped: [u64; 8],
+    pub dropped: [u64; 9],
 }
 
 impl Counters {

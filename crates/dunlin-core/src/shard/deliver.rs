@@ -10,7 +10,7 @@ use crate::connection::Cause;
 use crate::group::Ticket;
 use crate::journal::{Record, SessionNumber};
 use crate::message::Publication;
-use crate::session::{Delivery, Enqueued, Identifiers};
+use crate::session::{Delivery, Enqueued, Finished, Identifiers};
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{QoS, ReasonCode};
@@ -113,7 +113,11 @@ impl Clients {
             return;
         };
         self.wire.turn_bytes += QUEUEING_BYTES;
-        let dropped = match value.outbound.enqueue(delivery, &self.settings, now) {
+        let (order, is_recorded) = (delivery.order, delivery.recorded_in.is_some());
+        let stored_before = value.outbound.queue().stored_bytes();
+        let result = value.outbound.enqueue(delivery, &self.settings, now);
+        self.gauge.note_stored(stored_before, value.outbound.queue().stored_bytes());
+        let dropped = match result {
             Enqueued::Accepted => Vec::new(),
             Enqueued::Displaced(dropped) | Enqueued::Refused(dropped) => dropped,
             Enqueued::Overflow(dropped) => {
@@ -127,8 +131,11 @@ impl Clients {
                 dropped
             }
         };
-        for delivery in dropped {
-            self.note_dropped(session, &delivery, DropReason::QueueFull);
+        if is_recorded {
+            self.note_queued(session, order);
+        }
+        for finished in dropped {
+            self.note_dropped(session, finished, DropReason::QueueFull);
         }
         let Some(value) = self.sessions.get(session) else {
             return;
@@ -142,15 +149,9 @@ impl Clients {
         }
     }
 
-    pub fn note_dropped(&mut self, session: Key, delivery: &Delivery, reason: DropReason) {
+    pub fn note_dropped(&mut self, session: Key, finished: Finished, reason: DropReason) {
         self.counters.drop(reason);
-        if let Some(ticket) = &delivery.ticket {
-            self.follow_ups.push_back(FollowUp::TicketDone { session, ticket: **ticket });
-        }
-        if delivery.recorded_in.is_some() {
-            let order = delivery.order;
-            self.record(session, |session, _| Record::Removed { session, order });
-        }
+        self.exchange_over(session, finished);
     }
 }
 

@@ -95,6 +95,7 @@ impl Shard {
         self.clients.begin_close(key, cause);
         self.caught_up(key);
         self.leave(now, session, key);
+        self.clients.finish_close(key, cause);
     }
 
     /// The Session loses its connection.
@@ -186,6 +187,7 @@ impl Shard {
         let Some(will) = value.will.take() else {
             return;
         };
+        let is_durable = value.is_durable();
         let id = self.next_message_id(now);
         let gauge = self.clients.gauge.clone();
         let message = &will.message;
@@ -194,7 +196,7 @@ impl Shard {
         publication.expires_at = will.expiry_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = message.forwarded();
         publication.payload = message.payload();
-        self.publish_own(now, &mut publication);
+        self.publish_own(now, &mut publication, is_durable);
         self.clients.record(session, |session, _| Record::WillRemoved { session });
     }
 
@@ -213,6 +215,7 @@ impl Shard {
         }
         if let Some(value) = self.clients.sessions.remove(session) {
             self.clients.by_identifier.remove(&value.client_identifier);
+            self.clients.gauge.note_stored(value.outbound.queue().stored_bytes(), 0);
             if value.absence_timer_at.is_some() {
                 self.clients.timers.forget();
             }

@@ -6,6 +6,7 @@ use crate::connection::Cause;
 use crate::identity::ShardId;
 use crate::journal::Segment;
 use crate::message::MemoryGauge;
+use crate::session::Place;
 use crate::settings::Settings;
 use crate::slots::Key;
 use dunlin_codec::ReasonCode;
@@ -98,6 +99,14 @@ pub enum Output {
     Resume {
         /// Which.
         connection: Key,
+    },
+    /// Read the bodies of messages that wait for a Session, then call
+    /// [`Shard::handle_loaded`](crate::Shard::handle_loaded).
+    Load {
+        /// For which.
+        session: Key,
+        /// Where they are.
+        places: Vec<Place>,
     },
     /// Everything recorded before this segment is recorded again, or needed no longer.
     Vacated {

@@ -35,6 +35,8 @@ mod publish;
 mod acknowledge;
 mod subscribe;
 mod retain;
+mod load;
+mod forward;
 mod vacate;
 mod restore;
 mod shared;
@@ -60,13 +62,14 @@ use crate::slots::{Key, Slots};
 use crate::time::Timestamp;
 use clients::Clients;
 use complete::Answer;
-use retain::Kept;
-use vacate::Vacating;
 use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
 use foldhash::fast::FixedState;
+use forward::Forwards;
 use hashbrown::HashMap;
+use retain::Kept;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use vacate::Vacating;
 
 /// Topics whose routes are remembered.
 const MATCH_CACHE_TOPICS: usize = 16 * 1024;
@@ -109,6 +112,7 @@ pub struct Shard {
     /// What is left of the store's wish that its oldest segments be vacated.
     vacating: Option<Vacating>,
     store_state: StoreState,
+    forwards: Forwards,
     peers: Peers,
     mechanisms: Arc<dyn Mechanisms>,
     boot_epoch: u32,
@@ -146,6 +150,7 @@ impl Shard {
             last_number: 0,
             vacating: None,
             store_state: StoreState::default(),
+            forwards: Forwards::default(),
             peers: Peers::new(config.id, config.shards),
             mechanisms: config.mechanisms,
             boot_epoch: config.boot_epoch,
@@ -295,7 +300,7 @@ impl Shard {
             return;
         }
         if let Some((session, value)) = self.clients.session_of(connection)
-            && (value.outbound.queued_messages() > 0
+            && (!value.outbound.queue().is_empty()
                 || value.outbound.owes_resend()
                 || value.is_busy
                 || !value.retained.is_empty())
@@ -368,6 +373,11 @@ impl Shard {
     /// What the store can do at present.
     pub fn handle_store_state(&mut self, state: StoreState) {
         self.store_state = state;
+        if state == StoreState::Failed {
+            self.clients.journal.fail();
+            self.resume_slowed_by_store();
+            self.clients.close_waiting();
+        }
     }
 
     /// Forgets a connection whose last byte is written, or cannot be.

@@ -2,6 +2,7 @@
 
 use super::Shard;
 use super::complete::Answer;
+use super::forward::Reach;
 use super::shared::{Joining, ROUTE_ONLY};
 use crate::connection::{Barrier, Slowed};
 use crate::group::MemberId;
@@ -89,15 +90,23 @@ impl Shard {
     }
 
     fn apply(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
+        if matches!(message, PeerMessage::Publish(_) | PeerMessage::PublishExactly(_)) {
+            self.route_recovered(now);
+        }
         let member = |session| MemberId { shard: from, session };
         match message {
             PeerMessage::Publish(message) => {
                 // Whatever is published here after this message was acknowledged is newer than it, whatever
                 // the clocks say.
                 self.last_message_at = self.last_message_at.max(message.id.received_at);
-                self.route(now, &mut Publication::of(&message), Some(from));
+                self.route(now, &mut Publication::of(&message), Reach::Here);
                 self.hold_up(now, from);
             }
+            PeerMessage::PublishExactly(message) => {
+                self.route_exactly(now, &message, Reach::Here);
+                self.hold_up(now, from);
+            }
+            PeerMessage::RouteRecovered => self.route_recovered(now),
             PeerMessage::Interest { filter, is_added: true } => {
                 self.router.insert(&filter, Target::Peer(from), ROUTE_ONLY);
             }
@@ -165,6 +174,7 @@ impl Shard {
             self.release(now, key);
         }
         self.send_answers(now);
+        self.record_routed();
     }
 
     /// Answers a shard about a group it joined, when the barrier opens.

@@ -4,11 +4,12 @@
 //! durable or applied elsewhere; then the acknowledgement is owed behind exactly that.
 
 use super::deliver::Wanted;
+use super::forward::Reach;
 use super::{DropReason, Output, Shard, StoreState, Violation, protocol_error};
 use crate::connection::{Barrier, Owed, Slowed};
 use crate::group::Group;
 use crate::identity::ShardId;
-use crate::journal::Record;
+use crate::journal::{Position, Record};
 use crate::message::{MessageId, Publication};
 use crate::peer::PeerMessage;
 use crate::router::Target;
@@ -54,13 +55,15 @@ impl Shard {
             // spec(v3.1.1): [MQTT-4.3.3-2]
             let mut barrier = self.barrier_of_all();
             if is_durable {
-                barrier.position = self.clients.journal.position_of_input();
+                barrier.position = self.clients.journal.position();
             }
             self.owe(now, key, barrier, Owed::PubRec(packet_identifier, ReasonCode::Success));
             return Ok(());
         }
         self.count_outstanding(key, publish.qos)?;
-        if let Some(refusal) = self.judge(session, topic, &publish).or_else(|| self.judge_store(topic, &publish)) {
+        if let Some(refusal) =
+            self.judge(session, topic, &publish).or_else(|| self.judge_store(topic, &publish))
+        {
             self.note_refusal(key, refusal, topic);
             return self.refuse(now, key, &publish, refusal);
         }
@@ -79,7 +82,12 @@ impl Shard {
             publish.properties.message_expiry_interval_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = &forwarded;
         publication.payload = publish.payload;
-        let routed = self.route(now, &mut publication, None);
+        let is_exact = is_durable && publish.qos == QoS::ExactlyOnce;
+        let is_recorded = is_exact && self.record_routing(&mut publication);
+        let routed = self.route(now, &mut publication, Reach::Everywhere { exactly: is_recorded });
+        if is_recorded {
+            self.await_forwarded(id);
+        }
         self.pause_publisher(now, key, &routed.barrier);
         if let Some(packet_identifier) = publish.packet_identifier {
             self.acknowledge_publish(now, key, publish.qos, packet_identifier, routed);
@@ -261,19 +269,18 @@ impl Shard {
         } else {
             Owed::PubAck(packet_identifier, reason_code)
         };
-        barrier.position = self.clients.journal.position();
+        barrier.position = self.clients.journal.position_of_input();
         self.owe(now, key, barrier, owed);
     }
 
-    /// Sends a publication to everybody it concerns on this shard and, if it did not come from one, on the
-    /// others.
+    /// Sends a publication to everybody it concerns on this shard and, if it was published here, on the others.
     // spec(v5): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
     // spec(v3.1.1): [MQTT-3.3.2-3] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.7.3-4]
     pub(super) fn route(
         &mut self,
         now: Timestamp,
         publication: &mut Publication<'_>,
-        from: Option<ShardId>,
+        reach: Reach<'_>,
     ) -> Routed {
         let mut routed = Routed::default();
         let mut groups = SmallVec::<[u32; 4]>::new();
@@ -286,6 +293,10 @@ impl Shard {
                     let Some((session, hash)) = self.clients.session_at(index) else {
                         continue;
                     };
+                    let client = || self.clients.sessions.at(index).map(|it| it.client_identifier.as_str());
+                    if !reach.includes(client) {
+                        continue;
+                    }
                     // spec(v5): [MQTT-3.8.3-3]
                     let delivery = if hash == publication.publisher {
                         match found.delivery_to_publisher() {
@@ -312,12 +323,16 @@ impl Shard {
         }
         routed.has_subscribers |= !groups.is_empty();
         for index in groups {
+            if !reach.includes(|| self.groups.at(index).map(|group| &*group.name)) {
+                continue;
+            }
             self.route_to_group(now, index, publication, &mut routed.barrier);
         }
-        if publication.retain {
+        let is_outdated = matches!(reach, Reach::HereBut(known) if known.is_outdated);
+        if publication.retain && !is_outdated {
             self.retain(now, publication);
         }
-        if from.is_none() {
+        if let Reach::Everywhere { exactly } = reach {
             routed.has_subscribers |= !peers.is_empty();
             if publication.retain {
                 // Every shard keeps every Retained Message.
@@ -326,7 +341,11 @@ impl Shard {
             for peer in peers {
                 let message = publication.keep();
                 if let Some(link) = self.peers.link(peer) {
-                    let sequence = link.stage(PeerMessage::Publish(message));
+                    let message = match exactly {
+                        true => PeerMessage::PublishExactly(message),
+                        false => PeerMessage::Publish(message),
+                    };
+                    let sequence = link.stage(message);
                     routed.barrier.peers.push((peer, sequence));
                 }
             }
@@ -334,7 +353,8 @@ impl Shard {
         routed
     }
 
-    /// Lets a publisher wait for the slow consumer, or the slow peer, that its message has run into.
+    /// Lets a publisher wait for the slow consumer, the slow peer or the slow store that its message has run
+    /// into.
     fn pause_publisher(&mut self, now: Timestamp, publisher: Key, barrier: &Barrier) {
         // A client that does not read what it sends itself could not be relieved by waiting.
         if let Some(consumer) = self.clients.slow_consumer.take().filter(|consumer| *consumer != publisher)
@@ -342,6 +362,14 @@ impl Shard {
             && let Some(connection) = self.clients.connections.get_mut(publisher)
         {
             connection.is_paused = true;
+        }
+        let is_stored = self.clients.journal.position_of_input() > Position::default();
+        if is_stored
+            && self.clients.journal.is_behind()
+            && let Some(connection) = self.clients.connections.get_mut(publisher)
+        {
+            connection.is_paused = true;
+            self.clients.journal.slowed.push(publisher);
         }
         for (peer, _) in &barrier.peers {
             if let Some(link) = self.peers.link(*peer)

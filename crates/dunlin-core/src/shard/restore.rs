@@ -13,10 +13,10 @@ use super::retain::Kept;
 use super::shared::ROUTE_ONLY;
 use crate::group::{Group, GroupId, Ticket};
 use crate::identity::{ClientIdentifier, Identity, ShardId};
-use crate::image::{ContentImage, DeliveryImage, RestoredGroup, SessionImage, ShardImage};
+use crate::image::{BodyImage, ContentImage, DeliveryImage, RestoredGroup, SessionImage, ShardImage};
 use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
 use crate::router::{Subscription, Target};
-use crate::session::{Delivery, Finished, Restored, Session};
+use crate::session::{Delivery, Finished, Place, Restored, Session, StoredDelivery};
 use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -28,12 +28,15 @@ impl Shard {
     /// there were.
     pub fn restore(&mut self, now: Timestamp, image: ShardImage, ended_at: Timestamp) {
         let ShardImage { sessions, groups, group_owners, retained, first_segment, .. } = image;
-        let ShardImage { number_max, newest_message_at, .. } = image;
+        let ShardImage { number_max, newest_message_at, unrouted, .. } = image;
         self.last_number = number_max / u64::from(self.peers.count()) + 1;
         self.last_message_at = self.last_message_at.max(newest_message_at);
         for (message, recorded_in) in retained.iter() {
             if !message.is_expired(now) {
-                self.keep_retained(message.topic(), Kept { message: message.clone(), recorded_in: *recorded_in });
+                self.keep_retained(
+                    message.topic(),
+                    Kept { message: message.clone(), recorded_in: *recorded_in },
+                );
             }
         }
         for group in groups {
@@ -45,6 +48,7 @@ impl Shard {
             self.restore_subscriptions(now, key, filters);
         }
         self.arm_retained_expiry();
+        self.restore_forwards(unrouted);
     }
 
     fn restore_group(&mut self, restored: RestoredGroup, first_segment: Segment) {
@@ -81,7 +85,8 @@ impl Shard {
         group_owners: &HashMap<GroupNumber, ShardId>,
         ended_at: Timestamp,
     ) -> (Key, BTreeMap<Box<str>, Subscription>) {
-        let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } = image;
+        let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } =
+            image;
         let mut session = Session::new(client.clone());
         session.identity = Arc::new(Identity { user_name });
         session.expiry = expiry.unwrap_or(SessionExpiryInterval::Never);
@@ -92,6 +97,7 @@ impl Shard {
                 session.outbound.restore(restored);
             }
         }
+        self.clients.gauge.note_stored(0, session.outbound.queue().stored_bytes());
         let since = away_since.unwrap_or(ended_at);
         session.away_since = Some(since);
         session.expires_at = match session.expiry {
@@ -136,6 +142,7 @@ fn restored(
     group_owners: &HashMap<GroupNumber, ShardId>,
 ) -> Option<Restored> {
     let DeliveryImage { content, packet_identifier, ticket, recorded_in } = delivery;
+    let delivery_segment = recorded_in;
     let recorded_in = Some(recorded_in);
     // A message of a group that has ended is the member's own.
     let ticket = ticket.and_then(|(number, sequence)| {
@@ -143,12 +150,31 @@ fn restored(
         Some(Box::new(Ticket { group: GroupId { owner, number }, sequence }))
     });
     match (content, packet_identifier) {
-        (Some(ContentImage { message, qos, retain, identifiers }), packet_identifier) => {
+        (Some(ContentImage { body: BodyImage::Here(message), qos, retain, identifiers }), begun) => {
             let delivery = Delivery { message, qos, retain, identifiers, ticket, order, recorded_in };
-            Some(match packet_identifier {
+            Some(match begun {
                 Some(packet_identifier) => Restored::Begun(packet_identifier, delivery),
                 None => Restored::Waiting(delivery),
             })
+        }
+        (
+            Some(ContentImage {
+                body: BodyImage::Stored { location, content_bytes },
+                qos,
+                retain,
+                identifiers,
+            }),
+            _,
+        ) => {
+            let identifier = identifiers.as_slice().first().copied().unwrap_or(0);
+            let place = Place { order, location, content_bytes: content_bytes as usize };
+            Some(Restored::Stored(StoredDelivery {
+                place,
+                qos,
+                retain,
+                identifier,
+                recorded_in: delivery_segment,
+            }))
         }
         (None, Some(packet_identifier)) => {
             Some(Restored::Released(packet_identifier, Finished { order, recorded_in, ticket }))

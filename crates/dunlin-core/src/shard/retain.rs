@@ -10,7 +10,7 @@
 
 use super::Shard;
 use super::deliver::Wanted;
-use crate::connection::Barrier;
+use super::forward::Reach;
 use crate::identity::partition;
 use crate::journal::{Record, Segment};
 use crate::message::{ApplicationMessage, MessageId, Publication};
@@ -67,7 +67,8 @@ impl Shard {
     // [MQTT-3.1.2-7]
     pub(super) fn retain(&mut self, now: Timestamp, publication: &mut Publication<'_>) {
         let topic = publication.topic;
-        let newest = self.retained.get(topic).map(|kept| kept.message.id).max(self.cleared.get(topic).copied());
+        let newest =
+            self.retained.get(topic).map(|kept| kept.message.id).max(self.cleared.get(topic).copied());
         if newest.is_some_and(|newest| newest > publication.id) {
             return;
         }
@@ -229,13 +230,23 @@ impl Shard {
         }
     }
 
-    /// Publishes a Will, or anything else that no connection waits for.
-    pub(super) fn publish_own(&mut self, now: Timestamp, publication: &mut Publication<'_>) -> Barrier {
+    /// Publishes a Will. One that the store knows must not be lost between shards.
+    pub(super) fn publish_own(
+        &mut self,
+        now: Timestamp,
+        publication: &mut Publication<'_>,
+        is_durable: bool,
+    ) {
         let content_bytes = publication.topic.len() + publication.forwarded.len() + publication.payload.len();
         let clears = publication.payload.is_empty();
         if publication.retain && !clears && !self.may_retain(publication.topic, content_bytes) {
             publication.retain = false;
         }
-        self.route(now, publication, None).barrier
+        let is_kept = publication.qos > QoS::AtMostOnce || publication.retain;
+        let is_recorded = is_durable && is_kept && self.record_routing(publication);
+        self.route(now, publication, Reach::Everywhere { exactly: is_recorded });
+        if is_recorded {
+            self.await_forwarded(publication.id);
+        }
     }
 }

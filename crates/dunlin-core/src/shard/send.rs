@@ -127,7 +127,7 @@ impl Clients {
         }
     }
 
-    /// An exchange is over: whoever lent the message hears of it, unless it has already.
+    /// A message is done with: whoever lent the message hears of it, unless it has already.
     pub fn exchange_over(&mut self, session: Key, finished: Finished) {
         let Finished { order, recorded_in, ticket } = finished;
         if let Some(ticket) = ticket {
@@ -152,13 +152,14 @@ impl Clients {
                 break;
             };
             if delivery.message.is_expired(now) {
-                self.note_dropped(session, &delivery, DropReason::Expired);
+                self.note_dropped(session, delivery.into(), DropReason::Expired);
                 continue;
             }
             let message = delivery.message.clone();
             self.frames.reset();
             self.send_new(now, session, connection, delivery, &mut Publication::of(&message));
         }
+        self.load_front(session);
     }
 
     fn resend_one(&mut self, now: Timestamp, session: Key, connection: Key) -> bool {

@@ -10,8 +10,10 @@ use crate::timers::Timer;
 impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let goes_on =
-            !self.retained_continues.is_empty() || self.peers.have_work() || self.vacating.is_some();
+        let goes_on = !self.retained_continues.is_empty()
+            || self.peers.have_work()
+            || self.can_vacate()
+            || self.forwards.have_unrouted();
         if goes_on { Some(Timestamp::ZERO) } else { self.clients.timers.next_deadline() }
     }
 
@@ -27,6 +29,7 @@ impl Shard {
         }
         self.continue_peers(now);
         self.continue_vacating();
+        self.route_recovered(now);
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),

@@ -12,10 +12,11 @@
 use super::clients::Clients;
 use super::deliver::queued;
 use super::{Output, Shard};
+use crate::group::Ticket;
 use crate::identity::partition;
 use crate::journal::{Record, Segment, SessionNumber};
 use crate::router::Target;
-use crate::session::{Held, Session};
+use crate::session::{Exchange, Session};
 use crate::slots::Key;
 
 /// Things looked at in one turn.
@@ -32,10 +33,14 @@ pub(crate) struct Vacating {
     order: u64,
     /// Whether the rest of that Session is done.
     is_described: bool,
+    /// Messages of that Session are being read.
+    is_waiting: bool,
     /// Where the walk over the Retained Messages is.
     retained: String,
     /// The slot of the group that comes next.
     group: u32,
+    /// The walk is over. What waits is that publications that began before it are everywhere.
+    is_over: bool,
 }
 
 impl Shard {
@@ -45,20 +50,51 @@ impl Shard {
         // refers to would be left in a segment that goes.
         self.clients.journal.set_segment(before);
         let retained = String::new();
-        self.vacating =
-            Some(Vacating { before, session: 0, order: 0, is_described: false, retained, group: 0 });
+        let start = Vacating {
+            before,
+            session: 0,
+            order: 0,
+            is_described: false,
+            is_waiting: false,
+            retained,
+            group: 0,
+            is_over: false,
+        };
+        self.vacating = Some(start);
+    }
+
+    /// Whether the walk has something to do now. It does not run further ahead of the store than publishers.
+    pub(super) fn can_vacate(&self) -> bool {
+        let is_free = |vacating: &Vacating| {
+            !vacating.is_waiting && (!vacating.is_over || !self.forwards.began_before(vacating.before))
+        };
+        self.vacating.as_ref().is_some_and(is_free) && !self.clients.journal.is_behind()
+    }
+
+    /// Messages of a Session have been read, from this place on. If the walk has waited for them, it goes on
+    /// there.
+    pub(super) fn vacating_goes_on(&mut self, session: Key, from: u64) {
+        if let Some(vacating) = self.vacating.as_mut().filter(|vacating| vacating.session == session.index)
+            && std::mem::take(&mut vacating.is_waiting)
+        {
+            vacating.order = from;
+        }
     }
 
     /// One slice of the walk.
     pub(super) fn continue_vacating(&mut self) {
+        if !self.can_vacate() {
+            return;
+        }
         let Some(mut vacating) = self.vacating.take() else {
             return;
         };
         let mut budget = SLICE;
-        let is_over = self.vacate_sessions(&mut vacating, &mut budget)
-            && self.vacate_retained(&mut vacating, &mut budget)
-            && self.vacate_groups(&mut vacating, &mut budget);
-        if is_over {
+        vacating.is_over = vacating.is_over
+            || self.vacate_sessions(&mut vacating, &mut budget)
+                && self.vacate_retained(&mut vacating, &mut budget)
+                && self.vacate_groups(&mut vacating, &mut budget);
+        if vacating.is_over && !self.forwards.began_before(vacating.before) {
             self.clients.outputs.push_back(Output::Vacated { before: vacating.before });
         } else {
             self.vacating = Some(vacating);
@@ -76,16 +112,20 @@ impl Shard {
             {
                 if !std::mem::replace(&mut vacating.is_described, true) {
                     self.describe_session(key, number, vacating.before);
+                    self.clients.say_exchanges_again(key, number, vacating.before);
                 }
-                match self.clients.say_again(key, number, vacating.order, vacating.before, budget) {
-                    Some(order) => {
-                        vacating.order = order;
-                        return false;
-                    }
-                    None => vacating.order = 0,
+                if let Some(order) =
+                    self.clients.say_queue_again(key, number, vacating.order, vacating.before, budget)
+                {
+                    vacating.order = order;
+                    return false;
+                }
+                if self.clients.load_before(key, vacating.before) {
+                    vacating.is_waiting = true;
+                    return false;
                 }
             }
-            vacating.is_described = false;
+            (vacating.order, vacating.is_described) = (0, false);
             vacating.session += 1;
         }
         true
@@ -94,7 +134,8 @@ impl Shard {
     /// Says everything about a Session but its messages again.
     fn describe_session(&mut self, key: Key, number: SessionNumber, before: Segment) {
         let segment = self.clients.journal.segment();
-        let Some(value) = self.clients.sessions.get_mut(key).filter(|value| value.recorded_in < before) else {
+        let Some(value) = self.clients.sessions.get_mut(key).filter(|value| value.recorded_in < before)
+        else {
             return;
         };
         value.recorded_in = segment;
@@ -167,9 +208,34 @@ impl Shard {
 }
 
 impl Clients {
-    /// Says a Session's messages from a place on again, as far as the budget goes; where to go on, if it did
-    /// not suffice.
-    fn say_again(
+    /// Says the exchanges of a Session again. There are not more of them than Packet Identifiers.
+    fn say_exchanges_again(&mut self, key: Key, session: SessionNumber, before: Segment) {
+        let segment = self.journal.segment();
+        let is_old = |recorded_in: Option<Segment>| recorded_in.is_some_and(|place| place < before);
+        let Some(value) = self.sessions.get_mut(key) else {
+            return;
+        };
+        for exchange in value.outbound.exchanges_mut() {
+            match exchange {
+                Exchange::Begun(packet_identifier, delivery) if is_old(delivery.recorded_in) => {
+                    delivery.recorded_in = Some(segment);
+                    self.journal.stage(|| queued(session, delivery));
+                    let order = delivery.order;
+                    self.journal.stage(|| Record::Sent { session, order, packet_identifier });
+                }
+                Exchange::Released(packet_identifier, finished) if is_old(finished.recorded_in) => {
+                    finished.recorded_in = Some(segment);
+                    let (order, ticket) = (finished.order, finished.ticket.as_deref().map(Ticket::place));
+                    self.journal.stage(|| Record::Released { session, order, packet_identifier, ticket });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Says the messages that wait again, from a place on and as far as the budget goes; where to go on, if it
+    /// did not suffice.
+    fn say_queue_again(
         &mut self,
         key: Key,
         session: SessionNumber,
@@ -179,29 +245,30 @@ impl Clients {
     ) -> Option<u64> {
         let segment = self.journal.segment();
         let value = self.sessions.get_mut(key)?;
-        for held in value.outbound.held(from) {
-            if *budget == 0 {
-                return Some(held.order());
-            }
-            *budget -= 1;
-            let is_old = |recorded_in: Option<Segment>| recorded_in.is_some_and(|place| place < before);
-            match held {
-                Held::Delivery(packet_identifier, delivery) if is_old(delivery.recorded_in) => {
-                    delivery.recorded_in = Some(segment);
-                    self.journal.stage(|| queued(session, delivery));
-                    let order = delivery.order;
-                    if let Some(packet_identifier) = packet_identifier {
-                        self.journal.stage(|| Record::Sent { session, order, packet_identifier });
-                    }
-                }
-                Held::Released(packet_identifier, finished) if is_old(finished.recorded_in) => {
-                    finished.recorded_in = Some(segment);
-                    let (order, ticket) = (finished.order, finished.ticket.as_deref().map(|it| it.place()));
-                    self.journal.stage(|| Record::Released { session, order, packet_identifier, ticket });
-                }
-                _ => {}
-            }
+        let again = value.outbound.queue_mut().record_again(from, before, segment, *budget);
+        *budget -= again.len();
+        let last = again.last()?.order;
+        for delivery in again {
+            self.journal.stage(|| queued(session, &delivery));
         }
-        None
+        self.note_queued(key, last);
+        (*budget == 0).then_some(last + 1)
+    }
+
+    /// Has messages read that are in the store alone and must be said again. False if there are none.
+    fn load_before(&mut self, session: Key, before: Segment) -> bool {
+        let Some(value) = self.sessions.get_mut(session) else {
+            return false;
+        };
+        let queue = value.outbound.queue_mut();
+        if queue.is_loading() {
+            return true;
+        }
+        let places = queue.begin_loading_before(before);
+        let is_wanted = !places.is_empty();
+        if is_wanted {
+            self.outputs.push_back(Output::Load { session, places });
+        }
+        is_wanted
     }
 }

@@ -126,6 +126,8 @@ impl Scenario {
             outbox_bytes_max: random.pick(&[300, 2048, 1024 * 1024]),
             queued_messages_max: if is_lossy { 4 } else { 100_000 },
             overflow: random.pick(&policies),
+            // Without memory for bodies, messages that wait give up theirs.
+            body_memory_bytes: random.pick(&[0, usize::MAX]),
             durable: random.chance(60) || fault.is_some_and(Fault::is_of_store),
             ..Settings::default()
         };
@@ -219,6 +221,7 @@ impl Scenario {
             83 => {
                 let shard = world.random.below(shards);
                 world.do_due(shard);
+                world.read_bodies(shard);
             }
             _ => self.act(),
         }

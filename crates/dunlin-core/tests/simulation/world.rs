@@ -22,6 +22,7 @@ use dunlin_core::identity::partition;
 use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
 use dunlin_core::message::{MemoryGauge, MessageId};
 use dunlin_core::peer::PeerMessage;
+use dunlin_core::session::Place;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
 use dunlin_core::shard::{Output, ShardConfig};
 use dunlin_core::slots::Key;
@@ -69,6 +70,10 @@ pub struct World {
     /// On which other shards, and at which position, a message is kept.
     applied: HashMap<MessageId, Vec<(usize, u64)>>,
     log: Log,
+    /// Messages that shards have asked the log for: shard, Session, and which.
+    loads: VecDeque<(usize, Key, Vec<Place>)>,
+    /// What the shards of this life take in counts there.
+    gauge: MemoryGauge,
     /// How often its oldest segments were vacated and deleted.
     pub vacated: usize,
     /// How often the log goes on in a new segment, in batches of a hundred.
@@ -115,6 +120,8 @@ impl World {
             expectations: HashMap::new(),
             applied: HashMap::new(),
             log: Log::new(),
+            loads: VecDeque::new(),
+            gauge: MemoryGauge::default(),
             vacated: 0,
             rolls_percent: 0,
             numbers: HashMap::new(),
@@ -214,6 +221,7 @@ impl World {
                 }
                 Output::Close { connection, cause } => self.close(shard, connection, cause),
                 Output::Vacated { before } => self.log.vacated(shard, before),
+                Output::Load { session, places } => self.loads.push_back((shard, session, places)),
                 Output::Refused { reason_code, topic, .. } => {
                     self.history.complain(format!("a correct client was refused {topic}: {reason_code}"));
                 }
@@ -228,11 +236,13 @@ impl World {
         let count = count.min(self.mail[place].len());
         for message in self.mail[place].drain(..count).collect::<Vec<_>>() {
             let published = match &message {
-                PeerMessage::Publish(message) => Some(message.clone()),
+                PeerMessage::Publish(message) | PeerMessage::PublishExactly(message) => Some(message.clone()),
                 _ => None,
             };
             self.trace(|| match &message {
-                PeerMessage::Publish(message) | PeerMessage::GroupDeliver { message, .. } => {
+                PeerMessage::Publish(message)
+                | PeerMessage::PublishExactly(message)
+                | PeerMessage::GroupDeliver { message, .. } => {
                     format!(
                         "shard {from} -> {to}: message {:?} {:?}",
                         self.history.recognise(message.payload()),
@@ -316,6 +326,20 @@ impl World {
         }
     }
 
+    /// The log answers the oldest question of a shard.
+    pub fn read_bodies(&mut self, shard: usize) -> bool {
+        let Some(place) = self.loads.iter().position(|(asking, ..)| *asking == shard) else { return false };
+        let Some((_, session, places)) = self.loads.remove(place) else { return false };
+        let read = |place: Place| (place.order, self.log.read(place.location, &self.gauge));
+        let messages: Vec<_> = places.into_iter().map(read).collect();
+        if messages.iter().any(|(_, message)| message.is_none()) {
+            self.history.complain("a body that was given up is gone from the log".into());
+        }
+        self.nodes[shard].shard.handle_loaded(self.now, session, messages);
+        self.collect(shard);
+        true
+    }
+
     /// One shard does what is due.
     pub fn do_due(&mut self, shard: usize) -> bool {
         let node = &mut self.nodes[shard];
@@ -339,6 +363,7 @@ impl World {
         has_moved |= self.write_log(usize::MAX);
         for shard in 0..self.nodes.len() {
             has_moved |= self.do_due(shard);
+            has_moved |= self.read_bodies(shard);
             has_moved |= self.tell(shard);
             for from in 0..self.nodes.len() {
                 has_moved |= self.deliver_mail(from, shard, usize::MAX);

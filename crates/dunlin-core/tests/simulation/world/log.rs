@@ -8,7 +8,7 @@
 //! later segment than where the body lies. What is on the disk is a copy: nothing of the broker's memory
 //! outlives a crash here.
 
-use dunlin_core::image::Image;
+use dunlin_core::image::{BodyImage, ContentImage, Image};
 use dunlin_core::journal::{Record, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -127,6 +127,14 @@ impl Log {
         Entry { record: with_message(record, written), body: Some(location) }
     }
 
+    /// Reads a body for a shard that has given it up.
+    pub fn read(&self, location: u64, gauge: &MemoryGauge) -> Option<Arc<ApplicationMessage>> {
+        let body = self.bodies.get(&location)?;
+        let copy = copy(body, body.id, gauge);
+        copy.set_location(location);
+        Some(copy)
+    }
+
     /// Wants the segments before this one to be vacated by so many shards.
     pub fn begin_pass(&mut self, before: Segment, shards: usize) {
         self.pass = Some(Pass { before, walking: (0..shards).collect(), until: None });
@@ -173,7 +181,8 @@ impl Log {
     }
 
     /// What the log adds up to. Bodies are new objects, counted by `gauge`.
-    pub fn recover(&self, gauge: &MemoryGauge) -> Image {
+    /// With `leaves_bodies`, messages that only wait are left in the log.
+    pub fn recover(&self, gauge: &MemoryGauge, leaves_bodies: bool) -> Image {
         let mut image = Image::default();
         let mut bodies: HashMap<u64, Arc<ApplicationMessage>> = HashMap::new();
         for segment in &self.segments {
@@ -190,9 +199,21 @@ impl Log {
                     });
                     record = with_message(record, body.clone());
                 }
-                image.apply(record, segment.number);
+                match record {
+                    Record::Queued { session, order, message, qos, retain, identifiers, ticket: None }
+                        if leaves_bodies && identifiers.as_slice().len() <= 1 && !is_gone(&message) =>
+                    {
+                        let content_bytes = message.content_bytes() as u32;
+                        let body = BodyImage::Stored { location: message.location(), content_bytes };
+                        let content = ContentImage { body, qos, retain, identifiers };
+                        let recorded_in = segment.number.min(message.segment());
+                        image.apply_queued(session, order, content, None, recorded_in, message.id);
+                    }
+                    record => image.apply(record, segment.number),
+                }
             }
         }
+        image.load_in_flight(|location, _| self.read(location, gauge));
         image
     }
 }
@@ -213,6 +234,7 @@ fn with_message(mut record: Record, body: Arc<ApplicationMessage>) -> Record {
     match &mut record {
         Record::Queued { message, .. }
         | Record::Retained { message }
+        | Record::Routing { message, .. }
         | Record::WillSet { message, .. }
         | Record::GroupQueued { message, .. } => *message = body,
         _ => {}

@@ -6,8 +6,9 @@
 //! it its Will; one that a CONNACK has ended is not; and absence counts from when it began, or from the crash.
 
 use super::log::is_gone;
+use super::wires::Wire;
 use super::{Expectation, World};
-use dunlin_core::image::{SessionImage, ShardImage};
+use dunlin_core::image::{BodyImage, SessionImage, ShardImage};
 use dunlin_core::journal::SessionNumber;
 use dunlin_core::message::{ApplicationMessage, MemoryGauge};
 use dunlin_core::settings::SessionExpiryInterval;
@@ -35,7 +36,7 @@ impl World {
         let ended_at = self.now;
         self.now = self.now + downtime;
         let gauge = MemoryGauge::default();
-        let parts = self.log.recover(&gauge).split(shards);
+        let parts = self.log.recover(&gauge, self.settings.body_memory_bytes == 0).split(shards);
         self.trace(|| {
             format!("crash; {shards} shards after {downtime:?}; log from {:?}", self.log.first_segment())
         });
@@ -63,6 +64,8 @@ impl World {
     /// any client comes.
     fn start(&mut self, parts: Vec<ShardImage>, ended_at: Timestamp, gauge: MemoryGauge) {
         let shards = parts.len();
+        self.loads.clear();
+        self.gauge = gauge.clone();
         self.renew(shards as u16, gauge);
         for (shard, part) in parts.into_iter().enumerate() {
             self.nodes[shard].shard.restore(self.now, part, ended_at);
@@ -80,9 +83,16 @@ impl World {
     fn judge_bodies(&mut self, parts: &[ShardImage]) {
         let deliveries = |session: &SessionImage| {
             let mut contents = session.deliveries.values().filter_map(|delivery| delivery.content.as_ref());
-            contents.any(|content| is_gone(&content.message))
+            contents.any(|content| match &content.body {
+                BodyImage::Here(message) => is_gone(message),
+                BodyImage::Stored { location, .. } => {
+                    self.log.read(*location, &MemoryGauge::default()).is_none()
+                }
+            })
         };
         let will = |session: &SessionImage| session.will.as_ref().is_some_and(|will| is_gone(&will.message));
+        // One that has expired is nobody's any more.
+        let is_lost = |message: &ApplicationMessage| is_gone(message) && !message.is_expired(self.now);
         for part in parts {
             let sessions = || part.sessions.iter().map(|(.., session)| session);
             let kept = part.groups.iter().flat_map(|group| group.waiting.iter().chain(&group.lent));
@@ -90,7 +100,7 @@ impl World {
                 ("message of a Session", sessions().any(deliveries)),
                 ("Will", sessions().any(will)),
                 ("message of a group", kept.into_iter().any(|waiting| is_gone(&waiting.message))),
-                ("Retained Message", part.retained.iter().any(|(message, _)| is_gone(message))),
+                ("Retained Message", part.retained.iter().any(|(message, _)| is_lost(message))),
             ];
             for (what, _) in found.iter().filter(|(_, is_gone)| *is_gone) {
                 self.history.complain(format!("a {what} was vacated without its body"));
@@ -226,7 +236,9 @@ impl World {
     /// A Will that waits, or whose client is connected and knows it, is not lost.
     fn judge_will(&mut self, client: usize, expectation: &Expectation, found: Option<usize>) {
         let wire = expectation.wire.map(|wire| &self.wires[wire]);
-        if wire.is_some_and(|wire| !wire.is_known) {
+        // A client whose DISCONNECT has come and whose connection has not ended may have its Will or not.
+        let is_leaving = |wire: &Wire| wire.left_at.is_some() && wire.closed.is_none();
+        if wire.is_some_and(|wire| !wire.is_known || is_leaving(wire)) {
             return;
         }
         let expected = match wire.filter(|_| expectation.absent_since.is_none()) {

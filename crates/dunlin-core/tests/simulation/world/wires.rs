@@ -5,7 +5,7 @@ use super::World;
 use super::promises::Promise;
 use super::recovery::has_passed;
 use crate::history::Session;
-use dunlin_codec::{PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
+use dunlin_codec::{Packet, PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
 use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next};
@@ -14,6 +14,7 @@ use dunlin_core::journal::Record;
 use dunlin_core::settings::SessionExpiryInterval;
 use dunlin_core::shard::NextInput;
 use dunlin_core::slots::Key;
+use dunlin_core::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 
 /// A Network Connection.
@@ -34,6 +35,8 @@ pub struct Wire {
     pub client_is_there: bool,
     /// The broker has not closed.
     pub broker_is_there: bool,
+    /// When the broker heard that the client leaves.
+    pub(super) left_at: Option<Timestamp>,
     /// When the broker gave the connection up.
     pub closed: Option<u64>,
     /// The Will that the CONNECT brought, and its delay in seconds.
@@ -64,6 +67,7 @@ impl World {
             is_closing: false,
             client_is_there: true,
             broker_is_there: true,
+            left_at: None,
             closed: None,
             will,
             session: None,
@@ -249,6 +253,12 @@ impl World {
         let newest =
             self.on_their_way().map(|message| message.id).filter(|id| usize::from(id.origin) == shard).max();
         let progress = self.nodes[shard].shard.handle_input(self.now, key, &input[..first]);
+        if let Ok(Split::Packet { frame, .. }) = split(input, u32::MAX)
+            && let Ok(Packet::Disconnect(disconnect)) = decode(frame, version)
+            && progress.next == NextInput::Close
+        {
+            self.note_absence(wire, disconnect.reason_code == ReasonCode::Success);
+        }
         match progress.next {
             NextInput::Pause => self.wires[wire].is_paused = true,
             NextInput::Yield | NextInput::Read { .. } | NextInput::Close => {}
@@ -269,32 +279,43 @@ impl World {
     pub(super) fn close(&mut self, shard: usize, connection: Key, cause: Cause) {
         let wire = self.by_key[&(shard, connection)];
         self.trace(|| format!("shard {shard} closes {wire}: {}", cause.detail()));
-        let event = self.history.event();
-        let value = &mut self.wires[wire];
-        (value.is_closing, value.closed) = (true, Some(event));
-        let (client, will) = (value.client, value.will);
         if let Cause::Violation { detail, .. } = cause {
             self.history.complain(format!("a correct client was refused: {detail}"));
         }
-        if let Some(session) = self.wires[wire].session.map(|life| &mut self.history.sessions[life]) {
-            session.absences.push(self.now);
+        let event = self.history.event();
+        let value = &mut self.wires[wire];
+        (value.is_closing, value.closed) = (true, Some(event));
+        self.note_absence(wire, cause == Cause::ClientDisconnected(ReasonCode::Success));
+    }
+
+    /// The client is away from now on, unless it has been for a while: after a DISCONNECT the connection ends when
+    /// the store has what that changed.
+    fn note_absence(&mut self, wire: usize, will_is_deleted: bool) {
+        let now = self.now;
+        let value = &mut self.wires[wire];
+        if value.left_at.replace(now).is_some() {
+            return;
         }
-        let is_deleted = cause == Cause::ClientDisconnected(ReasonCode::Success);
-        if let Some((will, _)) = will.filter(|_| is_deleted) {
+        let event = self.history.event();
+        let (client, will, session) = (value.client, value.will, value.session);
+        if let Some(session) = session.map(|life| &mut self.history.sessions[life]) {
+            session.absences.push(now);
+        }
+        if let Some((will, _)) = will.filter(|_| will_is_deleted) {
             self.history.publications[will].withdrawn = Some(event);
         }
-        let mut will = will.filter(|_| !is_deleted).map(|(will, delay_s)| (will, self.now.after_s(delay_s)));
+        let mut will = will.filter(|_| !will_is_deleted).map(|(will, delay_s)| (will, now.after_s(delay_s)));
         if let Some(expectation) = self.expectations.get_mut(&client).filter(|it| it.wire == Some(wire)) {
-            (expectation.absent_since, expectation.absent_event) = (Some(self.now), event);
+            (expectation.absent_since, expectation.absent_event) = (Some(now), event);
             if let (Some(SessionExpiryInterval::After(seconds)), Some((_, due_at))) =
                 (expectation.expiry, &mut will)
             {
                 // It is sent at the latest when its Session ends.
-                *due_at = self.now.after_s(seconds).min(*due_at);
+                *due_at = now.after_s(seconds).min(*due_at);
             }
             expectation.will = will;
         }
-        if let Some((will, _)) = will.filter(|(_, due_at)| *due_at <= self.now) {
+        if let Some((will, _)) = will.filter(|(_, due_at)| *due_at <= now) {
             // It is published now, and nobody waits for an acknowledgement.
             let will = &mut self.history.publications[will];
             (will.began, will.acknowledged) = (Some(event), Some(event));

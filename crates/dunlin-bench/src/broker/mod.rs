@@ -2,28 +2,23 @@
 //!
 //! A broker that is started gets a free port of 127.0.0.1, the broker's core, and settings that make it do
 //! the same work as the others: no persistence, no delay in TCP, 20 messages in flight to a client, queues
-//! long enough that a burst is delivered and not dropped. The settings are part of the report
-//! ([`Spec::settings`]). What was started is killed when the value is dropped.
+//! long enough that a burst is delivered and not dropped. Where its store is measured, Dunlin has as many in
+//! flight as its own default says, and its data directory is named or empty. The settings are part of the
+//! report ([`Spec::settings`]). How a broker lives and ends is in `running.rs`.
 
-use std::fs;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::str::FromStr;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use dunlin_codec::ProtocolVersion;
-use tempfile::{NamedTempFile, TempDir};
 
 use crate::Error;
 use crate::cores::Cores;
-use crate::handshake::Target;
-use crate::process::Process;
 
-/// How long a broker may take until it accepts a client.
-const READY_MAX: Duration = Duration::from_secs(10);
+mod running;
+
+pub use running::{Running, StartedAgain};
 
 /// Messages in flight to one client in every broker that is started.
 const INFLIGHT: &str = "20";
@@ -46,6 +41,13 @@ const DUNLIN_SETTINGS: [(&str, &str); 4] = [
     ("DUNLIN__SESSION__MAX_QUEUED_MESSAGES", "1000000"),
     ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "1GB"),
 ];
+/// What it is told where its store is measured: queues hold what any scenario puts there.
+const DUNLIN_STORE_SETTINGS: [(&str, &str); 4] = [
+    ("DUNLIN__SERVER__WORKERS", "1"),
+    ("DUNLIN__SESSION__MAX_QUEUED_MESSAGES", "10000000"),
+    ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "16GB"),
+    ("DUNLIN__LIMITS__MAX_RETAINED_MESSAGES", "10000000"),
+];
 
 /// A broker as the command line names it: `mosquitto`, `mosquitto=PATH`, `dunlin=PATH` or
 /// `NAME=HOST:PORT[,PID]`.
@@ -56,6 +58,7 @@ pub struct Spec {
     /// What the report calls it.
     pub name: String,
     kind: Kind,
+    storage: Storage,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,22 +68,16 @@ enum Kind {
     Address { address: SocketAddr, pid: Option<u32> },
 }
 
-/// A broker that accepts clients.
-#[derive(Debug)]
-pub struct Running {
-    /// Where.
-    pub address: SocketAddr,
-    /// Its process, when it is known.
-    pub process: Option<Process>,
-    started: Option<Started>,
-}
-
-/// A broker's process with what it reads and writes; ends with this value.
-#[derive(Debug)]
-struct Started {
-    child: Child,
-    output: NamedTempFile,
-    _directory: TempDir,
+/// Where a broker that is started keeps what it stores.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Storage {
+    /// Nowhere, as it is compared with brokers that store nothing.
+    #[default]
+    Unused,
+    /// Nowhere, as it is compared with itself.
+    InMemory,
+    /// In a directory of its own below this one.
+    Below(PathBuf),
 }
 
 impl FromStr for Spec {
@@ -101,11 +98,39 @@ impl FromStr for Spec {
             ("dunlin", value) => Kind::Dunlin(value.unwrap_or("dunlin").into()),
             _ => return Err(misnamed(text)),
         };
-        Ok(Self { name: name.to_owned(), kind })
+        Ok(Self { name: name.to_owned(), kind, storage: Storage::Unused })
     }
 }
 
 impl Spec {
+    /// The broker with a data directory of its own below `directory`.
+    ///
+    /// # Errors
+    /// When it is not Dunlin, or is not started by the generator.
+    pub fn with_store(&self, directory: &Path) -> Result<Self, Error> {
+        self.stored("with store", Storage::Below(directory.to_owned()))
+    }
+
+    /// The broker as in [`Spec::with_store`], but without a data directory.
+    ///
+    /// # Errors
+    /// When it is not Dunlin, or is not started by the generator.
+    pub fn in_memory(&self) -> Result<Self, Error> {
+        self.stored("in memory", Storage::InMemory)
+    }
+
+    fn stored(&self, suffix: &str, storage: Storage) -> Result<Self, Error> {
+        match &self.kind {
+            Kind::Dunlin(_) => {
+                Ok(Self { name: format!("{} {suffix}", self.name), kind: self.kind.clone(), storage })
+            }
+            Kind::Mosquitto(_) | Kind::Address { .. } => Err(Error::Usage(format!(
+                "a scenario of the store needs dunlin=PATH, to be started with a data directory; {} is not",
+                self.name
+            ))),
+        }
+    }
+
     /// What the broker's program says about its version; `None` when only its address is known.
     #[must_use]
     pub fn version(&self) -> Option<String> {
@@ -130,10 +155,21 @@ impl Spec {
         };
         match &self.kind {
             Kind::Dunlin(_) => {
-                format!("{}, no data directory, no operations port", pairs(&DUNLIN_SETTINGS, "="))
+                let data_directory = match &self.storage {
+                    Storage::Unused | Storage::InMemory => "no data directory",
+                    Storage::Below(_) => "a data directory",
+                };
+                format!("{}, {data_directory}, no operations port", pairs(self.dunlin_settings(), "="))
             }
             Kind::Mosquitto(_) => pairs(&MOSQUITTO_SETTINGS, " "),
             Kind::Address { .. } => "started and set by somebody else".to_owned(),
+        }
+    }
+
+    fn dunlin_settings(&self) -> &'static [(&'static str, &'static str)] {
+        match self.storage {
+            Storage::Unused => &DUNLIN_SETTINGS,
+            Storage::InMemory | Storage::Below(_) => &DUNLIN_STORE_SETTINGS,
         }
     }
 
@@ -143,113 +179,8 @@ impl Spec {
     /// When it cannot be started, ends at once, or accepts nobody for ten seconds; the message has its last
     /// words.
     pub fn start(&self, cores: Option<Cores>, version: ProtocolVersion) -> Result<Running, Error> {
-        let (address, mut started) = match &self.kind {
-            Kind::Address { address, .. } => (*address, None),
-            Kind::Dunlin(_) | Kind::Mosquitto(_) => {
-                let address = free_address()?;
-                (address, Some(self.spawn(address, cores)?))
-            }
-        };
-        self.wait_until_ready(&Target { address, version }, started.as_mut())?;
-        let pid = match (&self.kind, &started) {
-            (Kind::Address { pid, .. }, _) => *pid,
-            (_, started) => started.as_ref().map(|started| started.child.id()),
-        };
-        Ok(Running { address, process: pid.map(Process::new), started })
+        Running::start(self, cores, version)
     }
-
-    fn spawn(&self, address: SocketAddr, cores: Option<Cores>) -> Result<Started, Error> {
-        let directory = TempDir::new().map_err(Error::io("create a temporary directory"))?;
-        let output = NamedTempFile::new_in(&directory).map_err(Error::io("create a temporary file"))?;
-        let mut command = match &self.kind {
-            Kind::Dunlin(program) => dunlin_command(program, address),
-            Kind::Mosquitto(program) => mosquitto_command(program, address, &directory)?,
-            Kind::Address { .. } => return Err(misnamed(&self.name)),
-        };
-        let words = || output.reopen().map_err(Error::io("open a temporary file"));
-        command.stdin(Stdio::null()).stdout(words()?).stderr(words()?);
-        let mut spawn = || command.spawn();
-        let child = match cores {
-            Some(cores) => cores.on_broker_core(spawn),
-            None => spawn(),
-        };
-        let child = child.map_err(Error::io(format!("start {}", self.name)))?;
-        Ok(Started { child, output, _directory: directory })
-    }
-
-    fn wait_until_ready(&self, target: &Target, mut started: Option<&mut Started>) -> Result<(), Error> {
-        let deadline = Instant::now() + READY_MAX;
-        loop {
-            let Err(error) = target.connect("bench-ready") else { return Ok(()) };
-            let problem = match started.as_deref_mut().map(|started| started.child.try_wait()) {
-                Some(Ok(Some(status))) => format!("ended at once ({status})"),
-                _ if Instant::now() > deadline => format!("accepts no client: {error}"),
-                _ => {
-                    thread::sleep(Duration::from_millis(10));
-                    continue;
-                }
-            };
-            let words = started.map(|started| started.last_words()).unwrap_or_default();
-            return Err(Error::Broker(format!("{} {problem}{words}", self.name)));
-        }
-    }
-}
-
-impl Started {
-    fn last_words(&self) -> String {
-        let text = fs::read_to_string(self.output.path()).unwrap_or_default();
-        let lines: Vec<_> = text.lines().rev().take(5).collect();
-        lines.into_iter().rev().map(|line| format!("\n  {line}")).collect()
-    }
-}
-
-impl Running {
-    /// What to add to the report of a failed run: the broker's end and its last words, if it has ended.
-    #[must_use]
-    pub fn post_mortem(&mut self) -> Option<String> {
-        let started = self.started.as_mut()?;
-        let status = started.child.try_wait().ok()??;
-        Some(format!("the broker ended ({status}){}", started.last_words()))
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        // Both only fail when the process has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn dunlin_command(program: &PathBuf, address: SocketAddr) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DUNLIN__")) {
-        command.env_remove(name);
-    }
-    command.envs(DUNLIN_SETTINGS);
-    command.arg("serve").arg("--listen").arg(format!("mqtt://{address}"));
-    command.args(["--data-dir", "", "--http", ""]);
-    command
-}
-
-fn mosquitto_command(program: &PathBuf, address: SocketAddr, directory: &TempDir) -> Result<Command, Error> {
-    let path = directory.path().join("mosquitto.conf");
-    let mut file = fs::File::create(&path).map_err(Error::io("write mosquitto's configuration"))?;
-    let mut text = format!("listener {} {}\n", address.port(), address.ip());
-    for (name, value) in MOSQUITTO_SETTINGS {
-        text += &format!("{name} {value}\n");
-    }
-    file.write_all(text.as_bytes()).map_err(Error::io("write mosquitto's configuration"))?;
-    let mut command = Command::new(program);
-    command.arg("-c").arg(&path);
-    Ok(command)
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> Result<SocketAddr, Error> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_err(Error::io("find a free port"))
 }
 
 /// Splits `HOST:PORT[,PID]`; `None` when it does not look so, as a path does not.

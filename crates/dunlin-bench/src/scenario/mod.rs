@@ -2,7 +2,8 @@
 //!
 //! Topics join publishers and subscribers: publisher `p` publishes to topic `p mod topics` and subscriber `s`
 //! subscribes to topic `s mod topics`. So 10 publishers, 10 subscribers and 10 topics make ten pairs, and one
-//! topic makes a fan-out or a fan-in. A new scenario is a new row of [`BUILT_IN`].
+//! topic makes a fan-out or a fan-in. A new scenario is a new row of [`BUILT_IN`]. What is done to a broker's
+//! store, other than to publish at full speed, is in `store.rs`.
 //!
 //! Two limits close the loop. The `window` is MQTT's: messages of QoS 1 and 2 sent and not yet acknowledged.
 //! `ahead_max` bounds, at every QoS, how far a publisher runs ahead of its subscribers; it keeps a QoS 0
@@ -16,6 +17,12 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::stamp::STAMP_BYTES;
+
+mod built_in;
+mod store;
+
+pub use built_in::{BUILT_IN, DEFAULT_NAMES, STORE_NAMES, by_name, named};
+pub use store::{Baseline, Beside, Queue, Recovery, Retained};
 
 /// What one run does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,6 +43,26 @@ pub enum Load {
     Traffic(Traffic),
     /// Connections stay open and say nothing.
     Idle(Idle),
+    /// Messages that are not stored flow alone, and beside messages that are.
+    Beside(Beside),
+    /// A queue is filled while its subscriber is away, and drained when it returns.
+    Queue(Queue),
+    /// A new subscriber receives all Retained Messages.
+    Retained(Retained),
+    /// The broker is killed and started again.
+    Recovery(Recovery),
+}
+
+/// Whether subscribers are there, and what becomes of their Sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subscribers {
+    /// They are there, and their Sessions end with their connections: nothing is stored for them.
+    Clean,
+    /// They are there, and their Sessions outlive their connections.
+    Persistent,
+    /// They have subscribed and gone; their messages wait for them.
+    Away,
 }
 
 /// Messages from publishers to subscribers.
@@ -45,6 +72,8 @@ pub struct Traffic {
     pub publishers: u32,
     /// Subscribing connections, 1 or more, each with one Subscription.
     pub subscribers: u32,
+    /// Whether they are there.
+    pub presence: Subscribers,
     /// Topics, 1 or more; see the file comment.
     pub topics: u32,
     /// The QoS of messages and Subscriptions.
@@ -57,10 +86,12 @@ pub struct Traffic {
     pub window: u16,
     /// Messages each publisher may be ahead of what its subscribers have received, 1 or more.
     pub ahead_max: u32,
-    /// Deliveries before the measurement begins.
+    /// Deliveries before the measurement begins; acknowledgements, where messages are stored.
     pub warm_up_messages: u64,
     /// How long is measured.
     pub duration_ms: u64,
+    /// What client identifiers begin with, and topics after `dunlin-`: two loads at once need two.
+    pub prefix: &'static str,
 }
 
 /// Connections with one Subscription each that say nothing.
@@ -95,96 +126,8 @@ pub struct Overrides {
     pub duration_ms: Option<u64>,
     /// See [`Idle::connections`].
     pub connections: Option<u32>,
-}
-
-/// 10 publishers, 10 subscribers, 10 topics, 64 bytes: what the pairwise scenarios have in common.
-const PAIRS: Traffic = Traffic {
-    publishers: 10,
-    subscribers: 10,
-    topics: 10,
-    qos: QoS::AtMostOnce,
-    payload_bytes: 64,
-    window: 20,
-    ahead_max: 10_000,
-    warm_up_messages: 100_000,
-    duration_ms: 5_000,
-};
-
-/// The scenarios that a comparison runs when none is named.
-pub const DEFAULT_NAMES: [&str; 4] = ["qos0-10-10", "fan-out-1-1000", "qos1-10-10", "idle"];
-
-/// All scenarios that have a name.
-pub const BUILT_IN: [Scenario; 7] = [
-    Scenario {
-        name: Cow::Borrowed("qos0-10-10"),
-        summary: Cow::Borrowed("10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, saturated"),
-        load: Load::Traffic(PAIRS),
-    },
-    Scenario {
-        name: Cow::Borrowed("qos1-10-10"),
-        summary: Cow::Borrowed(
-            "10 publishers to 10 subscribers in pairs, QoS 1, window 20, 64 bytes, saturated",
-        ),
-        load: Load::Traffic(Traffic { qos: QoS::AtLeastOnce, ..PAIRS }),
-    },
-    Scenario {
-        name: Cow::Borrowed("qos2-10-10"),
-        summary: Cow::Borrowed(
-            "10 publishers to 10 subscribers in pairs, QoS 2, window 20, 64 bytes, saturated",
-        ),
-        load: Load::Traffic(Traffic { qos: QoS::ExactlyOnce, ..PAIRS }),
-    },
-    Scenario {
-        name: Cow::Borrowed("fan-out-1-100"),
-        summary: Cow::Borrowed("1 publisher to 100 subscribers, QoS 0, 64 bytes, saturated"),
-        load: Load::Traffic(Traffic {
-            publishers: 1,
-            subscribers: 100,
-            topics: 1,
-            ahead_max: 1_000,
-            ..PAIRS
-        }),
-    },
-    Scenario {
-        name: Cow::Borrowed("fan-out-1-1000"),
-        summary: Cow::Borrowed("1 publisher to 1,000 subscribers, QoS 0, 64 bytes, saturated"),
-        load: Load::Traffic(Traffic {
-            publishers: 1,
-            subscribers: 1_000,
-            topics: 1,
-            ahead_max: 200,
-            ..PAIRS
-        }),
-    },
-    Scenario {
-        name: Cow::Borrowed("fan-in-100-1"),
-        summary: Cow::Borrowed("100 publishers to 1 subscriber, QoS 0, 64 bytes, saturated"),
-        load: Load::Traffic(Traffic {
-            publishers: 100,
-            subscribers: 1,
-            topics: 1,
-            ahead_max: 1_000,
-            ..PAIRS
-        }),
-    },
-    Scenario {
-        name: Cow::Borrowed("idle"),
-        summary: Cow::Borrowed(
-            "5,000 idle connections with one Subscription each: memory of the broker's process",
-        ),
-        load: Load::Idle(Idle { connections: 5_000, warm_up_connections: 100 }),
-    },
-];
-
-/// The scenario of that name.
-///
-/// # Errors
-/// When there is none; the message names all that there are.
-pub fn by_name(name: &str) -> Result<Scenario, Error> {
-    BUILT_IN.into_iter().find(|scenario| scenario.name == name).ok_or_else(|| {
-        let names: Vec<_> = BUILT_IN.iter().map(|scenario| scenario.name.to_string()).collect();
-        Error::Usage(format!("there is no scenario \"{name}\"; there are {}", names.join(", ")))
-    })
+    /// See [`Queue::messages`] and [`Recovery::messages`].
+    pub messages: Option<u32>,
 }
 
 impl Scenario {
@@ -196,6 +139,10 @@ impl Scenario {
         let changed = match &mut self.load {
             Load::Traffic(traffic) => traffic.apply(overrides)?,
             Load::Idle(idle) => apply(&mut idle.connections, overrides.connections),
+            Load::Beside(beside) => beside.apply(overrides)?,
+            Load::Queue(queue) => queue.apply(overrides)?,
+            Load::Retained(retained) => retained.apply(overrides)?,
+            Load::Recovery(recovery) => recovery.apply(overrides)?,
         };
         if changed {
             self.summary = Cow::Owned(self.load.describe());
@@ -213,13 +160,22 @@ impl Load {
                     QoS::AtMostOnce => String::new(),
                     _ => format!(", window {}", traffic.window),
                 };
+                let presence = match traffic.presence {
+                    Subscribers::Clean => "",
+                    Subscribers::Persistent => " with persistent Sessions",
+                    Subscribers::Away => " that are away",
+                };
                 format!(
-                    "{publishers} publishers to {subscribers} subscribers over {topics} topics, QoS {}{window}, \
-                     {payload_bytes} bytes, saturated",
+                    "{publishers} publishers to {subscribers} subscribers{presence} over {topics} topics, \
+                     QoS {}{window}, {payload_bytes} bytes, saturated",
                     traffic.qos.bits()
                 )
             }
             Self::Idle(idle) => format!("{} idle connections with one Subscription each", idle.connections),
+            Self::Beside(beside) => beside.describe(),
+            Self::Queue(queue) => queue.describe(),
+            Self::Retained(retained) => retained.describe(),
+            Self::Recovery(recovery) => recovery.describe(),
         }
     }
 }
@@ -227,11 +183,29 @@ impl Load {
 impl Traffic {
     /// The topic that publisher `index` publishes to and subscriber `index` subscribes to.
     pub(crate) fn topic(&self, index: u32) -> String {
-        format!("dunlin-bench/{}", index % self.topics)
+        format!("dunlin-{}/{}", self.prefix, index % self.topics)
     }
 
-    /// How many subscribers receive each message of a publisher.
+    /// Whether the broker has to store what is published.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.presence != Subscribers::Clean
+    }
+
+    /// Messages that may be unacknowledged, of all publishers together.
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.publishers * u32::from(self.window)
+    }
+
+    /// How many subscribers are there to receive each message of a publisher.
     pub(crate) fn receivers(&self, publisher: u32) -> u32 {
+        if self.presence == Subscribers::Away {
+            return 0;
+        }
+        self.listeners(publisher)
+    }
+
+    /// How many subscribers have subscribed to what a publisher publishes.
+    fn listeners(&self, publisher: u32) -> u32 {
         shares(self.subscribers, publisher % self.topics, self.topics)
     }
 
@@ -261,8 +235,11 @@ impl Traffic {
         if (self.payload_bytes as usize) < STAMP_BYTES {
             return Err(Error::Usage(format!("payloads must have {STAMP_BYTES} bytes or more")));
         }
-        if (0..self.topics.min(self.publishers)).all(|publisher| self.receivers(publisher) == 0) {
+        if (0..self.topics.min(self.publishers)).all(|publisher| self.listeners(publisher) == 0) {
             return Err(Error::Usage("no subscriber would receive anything; use fewer topics".to_owned()));
+        }
+        if self.is_stored() && self.qos == QoS::AtMostOnce {
+            return Err(Error::Usage("messages of QoS 0 are not stored for anybody".to_owned()));
         }
         Ok(changed.contains(&true))
     }
@@ -298,6 +275,7 @@ pub fn parse_version(text: &str) -> Result<ProtocolVersion, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::built_in::PAIRS;
     use super::*;
 
     #[test]
@@ -317,6 +295,10 @@ mod tests {
             assert_eq!(found.with(&Overrides::default()).unwrap(), scenario);
         }
         assert!(DEFAULT_NAMES.iter().all(|name| by_name(name).is_ok()));
+        let stored = BUILT_IN.iter().filter(|scenario| scenario.load.baselines().is_some());
+        let stored: Vec<_> = stored.map(|scenario| scenario.name.as_ref()).collect();
+        assert_eq!(stored, STORE_NAMES);
+        assert!(named("durable").unwrap().iter().all(|scenario| scenario.name.starts_with("durable-o")));
     }
 
     #[test]

@@ -1,0 +1,315 @@
+//! The thread that publishes and subscribes: one poll, many connections.
+//!
+//! Subscribers have their turn before publishers: what is there is counted before more is sent, and a broker
+//! is never kept waiting by a generator that only sends. Where messages are stored, progress is what the broker
+//! has acknowledged; elsewhere, what it has delivered.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use dunlin_codec::QoS;
+
+use crate::Error;
+use crate::connection::{Connection, READ_BYTES};
+use crate::handshake::{Session, Target};
+use crate::latency::{Latencies, Latency};
+use crate::publisher::{Limits, Outgoing, Publisher};
+use crate::scenario::{Subscribers, Traffic};
+use crate::subscriber::{Subscriber, Tally};
+
+/// How long the warm-up may take.
+const WARM_UP_MAX: Duration = Duration::from_secs(60);
+/// How long draining may take as a whole.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+/// When nothing arrives for so long while draining, the rest is lost.
+const DRAIN_SILENCE: Duration = Duration::from_secs(1);
+/// When nothing arrives for so long at QoS 0 while publishers wait for it, they stop waiting.
+const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
+/// When nothing arrives for so long at QoS 1 or 2, the broker has stopped.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
+/// The longest sleep in the poll, so that the clock is looked at.
+const POLL_MAX: Duration = Duration::from_millis(20);
+
+/// The connections of a run and what they have seen. Poll tokens count subscribers first, then publishers.
+pub(crate) struct Generator {
+    poll: mio::Poll,
+    events: mio::Events,
+    subscribers: Vec<Subscriber>,
+    publishers: Vec<Publisher>,
+    /// Tokens of connections that may have something to read, each at most once.
+    readable: Vec<usize>,
+    is_readable: Vec<bool>,
+    /// Deliveries that the subscribers of each publisher are past, together.
+    progress: Vec<u64>,
+    tally: Tally,
+    last_arrival: Instant,
+    qos: QoS,
+    is_stored: bool,
+    buffer: Vec<u8>,
+}
+
+impl Generator {
+    /// Connects everybody of a scenario. Subscribers that are to be away have subscribed and gone.
+    pub(crate) fn connect(target: &Target, traffic: &Traffic) -> Result<Self, Error> {
+        let mut generator = Self::new(traffic.qos, traffic.is_stored())?;
+        for index in 0..traffic.subscribers {
+            generator.add_subscriber(target, traffic, index)?;
+        }
+        for index in 0..traffic.publishers {
+            let topic = traffic.topic(index);
+            let outgoing = Outgoing {
+                topic: &topic,
+                numbered_topics: 0,
+                retain: false,
+                qos: traffic.qos,
+                payload_bytes: traffic.payload_bytes,
+            };
+            let limits = Limits {
+                window: traffic.window,
+                receivers: traffic.receivers(index),
+                ahead_max: traffic.ahead_max,
+                messages_max: u64::MAX,
+            };
+            generator.add_publisher(target, &format!("{}-p{index}", traffic.prefix), outgoing, limits)?;
+        }
+        Ok(generator)
+    }
+
+    /// One publisher of messages that are stored, with nobody there to receive them.
+    pub(crate) fn publisher(target: &Target, outgoing: Outgoing<'_>, limits: Limits) -> Result<Self, Error> {
+        let mut generator = Self::new(outgoing.qos, true)?;
+        generator.add_publisher(target, "bench-p", outgoing, limits)?;
+        Ok(generator)
+    }
+
+    fn new(qos: QoS, is_stored: bool) -> Result<Self, Error> {
+        Ok(Self {
+            poll: mio::Poll::new().map_err(Error::io("create a poll"))?,
+            events: mio::Events::with_capacity(1024),
+            subscribers: Vec::new(),
+            publishers: Vec::new(),
+            readable: Vec::new(),
+            is_readable: Vec::new(),
+            progress: Vec::new(),
+            tally: Tally::default(),
+            last_arrival: Instant::now(),
+            qos,
+            is_stored,
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// All subscribers come before the first publisher, as their tokens do.
+    fn add_subscriber(&mut self, target: &Target, traffic: &Traffic, index: u32) -> Result<(), Error> {
+        let name = format!("{}-s{index}", traffic.prefix);
+        let session = match traffic.presence {
+            Subscribers::Clean => Session::Clean,
+            Subscribers::Persistent | Subscribers::Away => Session::Persistent,
+        };
+        let mut connected = target.connect(&name, session)?;
+        connected.subscribe(&traffic.topic(index), traffic.qos)?;
+        if traffic.presence == Subscribers::Away {
+            connected.begin_disconnect()?;
+            return connected.finish_disconnect();
+        }
+        let mut connection = Connection::of_client(connected, name)?;
+        self.watch(&mut connection)?;
+        self.subscribers.push(Subscriber::new(connection, traffic.senders(index), traffic.topics));
+        Ok(())
+    }
+
+    fn add_publisher(
+        &mut self,
+        target: &Target,
+        name: &str,
+        outgoing: Outgoing<'_>,
+        limits: Limits,
+    ) -> Result<(), Error> {
+        let connected = target.connect(name, Session::Clean)?;
+        let limits = Limits { window: limits.window.min(connected.receive_maximum), ..limits };
+        let mut connection = Connection::of_client(connected, name.to_owned())?;
+        self.watch(&mut connection)?;
+        let index = self.publishers.len() as u32;
+        let publisher = Publisher::new(connection, index, outgoing, limits, target.version);
+        self.publishers.push(if self.is_stored { publisher.timed() } else { publisher });
+        self.progress.push(0);
+        Ok(())
+    }
+
+    fn watch(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        connection.register(self.poll.registry(), self.is_readable.len())?;
+        self.is_readable.push(false);
+        Ok(())
+    }
+
+    /// Whether the broker has to store what is published.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.is_stored
+    }
+
+    /// What subscribers have received.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Messages published so far.
+    pub(crate) fn published(&self) -> u64 {
+        self.publishers.iter().map(Publisher::sent).sum()
+    }
+
+    /// Messages acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.publishers.iter().map(Publisher::acknowledged).sum()
+    }
+
+    /// Deliveries that these should make.
+    pub(crate) fn expected(&self) -> u64 {
+        self.publishers.iter().map(Publisher::expected).sum()
+    }
+
+    /// Begins anew to record how long acknowledgements take.
+    pub(crate) fn forget_waits(&mut self) {
+        self.publishers.iter_mut().filter_map(Publisher::waits).for_each(|waits| waits.clear());
+    }
+
+    /// How long acknowledgements took.
+    pub(crate) fn waits(&mut self) -> Option<Latency> {
+        let mut all = Latencies::new();
+        self.publishers.iter_mut().filter_map(Publisher::waits).for_each(|waits| all.add(waits));
+        all.sum_up()
+    }
+
+    /// What grows while the broker does its work.
+    fn done(&self) -> u64 {
+        if self.is_stored { self.acknowledged() } else { self.tally.received }
+    }
+
+    /// What grows while the broker does anything.
+    fn arrived(&self) -> u64 {
+        if self.is_stored { self.acknowledged() + self.tally.received } else { self.tally.received }
+    }
+
+    /// Publishes until so many messages are through.
+    pub(crate) fn warm_up(&mut self, messages: u64) -> Result<(), Error> {
+        let deadline = Instant::now() + WARM_UP_MAX;
+        self.last_arrival = Instant::now();
+        while self.done() < messages {
+            let now = self.publishing_turn()?;
+            if now > deadline {
+                let done = self.done();
+                return Err(Error::Peer(format!(
+                    "only {done} of {messages} messages were through in the {} s of the warm-up",
+                    WARM_UP_MAX.as_secs()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn publish_until(&mut self, end: Instant) -> Result<(), Error> {
+        while self.publishing_turn()? < end {}
+        Ok(())
+    }
+
+    /// Publishes until the broker has acknowledged so many messages.
+    pub(crate) fn publish_all(&mut self, messages: u64) -> Result<(), Error> {
+        self.last_arrival = Instant::now();
+        while self.acknowledged() < messages {
+            self.publishing_turn()?;
+        }
+        Ok(())
+    }
+
+    /// Receives what is under way, until all is there or nothing comes any more.
+    pub(crate) fn drain(&mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + DRAIN_MAX;
+        let expected = self.expected();
+        loop {
+            let all_there = self.tally.received - self.tally.repeated >= expected;
+            let settled = self.publishers.iter_mut().all(Publisher::is_settled);
+            let now = Instant::now();
+            if all_there && settled || now > deadline || now - self.last_arrival > DRAIN_SILENCE {
+                return Ok(());
+            }
+            self.poll(POLL_MAX)?;
+            self.receive()?;
+            for publisher in &mut self.publishers {
+                publisher.connection.flush()?;
+            }
+        }
+    }
+
+    fn publishing_turn(&mut self) -> Result<Instant, Error> {
+        let sender_waits =
+            self.publishers.iter().zip(&self.progress).any(|(publisher, &p)| publisher.can_send(p));
+        self.poll(if sender_waits { Duration::ZERO } else { POLL_MAX })?;
+        self.receive()?;
+        for (publisher, &progress) in self.publishers.iter_mut().zip(&self.progress) {
+            publisher.send(progress)?;
+        }
+        let now = Instant::now();
+        self.judge_silence(now)?;
+        Ok(now)
+    }
+
+    fn judge_silence(&mut self, now: Instant) -> Result<(), Error> {
+        let silence = now - self.last_arrival;
+        if self.qos == QoS::AtMostOnce && silence > GIVE_UP_AFTER {
+            self.publishers.iter_mut().for_each(Publisher::give_up_outstanding);
+        }
+        if silence > STALLED_AFTER {
+            let seconds = STALLED_AFTER.as_secs();
+            let what = if self.is_stored { "acknowledged" } else { "delivered" };
+            return Err(Error::Peer(format!("the broker has {what} nothing for {seconds} s")));
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, timeout: Duration) -> Result<(), Error> {
+        let timeout = if self.readable.is_empty() { timeout } else { Duration::ZERO };
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(source) => return Err(Error::Io { doing: "wait for connections".to_owned(), source }),
+        }
+        for event in &self.events {
+            let token = event.token().0;
+            if event.is_writable() {
+                match token.checked_sub(self.subscribers.len()) {
+                    None => self.subscribers[token].connection.unblock()?,
+                    Some(publisher) => self.publishers[publisher].connection.unblock()?,
+                }
+            }
+            if (event.is_readable() || event.is_read_closed()) && !self.is_readable[token] {
+                self.is_readable[token] = true;
+                self.readable.push(token);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every readable connection one read; those whose socket has more stay readable.
+    fn receive(&mut self) -> Result<(), Error> {
+        let arrived_before = self.arrived();
+        let mut still_readable = 0;
+        for position in 0..self.readable.len() {
+            let token = self.readable[position];
+            let emptied = match token.checked_sub(self.subscribers.len()) {
+                None => {
+                    self.subscribers[token].turn(&mut self.buffer, &mut self.tally, &mut self.progress)?
+                }
+                Some(publisher) => self.publishers[publisher].receive(&mut self.buffer)?,
+            };
+            self.is_readable[token] = !emptied;
+            if !emptied {
+                self.readable[still_readable] = token;
+                still_readable += 1;
+            }
+        }
+        self.readable.truncate(still_readable);
+        if self.arrived() > arrived_before {
+            self.last_arrival = Instant::now();
+        }
+        Ok(())
+    }
+}

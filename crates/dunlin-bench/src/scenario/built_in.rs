@@ -1,0 +1,192 @@
+//! The scenarios that have a name, and the names that stand for several.
+
+use std::borrow::Cow;
+
+use dunlin_codec::QoS;
+
+use super::{Beside, Idle, Load, Queue, Recovery, Retained, Scenario, Subscribers, Traffic};
+use crate::Error;
+
+/// 10 publishers, 10 subscribers, 10 topics, 64 bytes: what the pairwise scenarios have in common.
+pub(super) const PAIRS: Traffic = Traffic {
+    publishers: 10,
+    subscribers: 10,
+    presence: Subscribers::Clean,
+    topics: 10,
+    qos: QoS::AtMostOnce,
+    payload_bytes: 64,
+    window: 20,
+    ahead_max: 10_000,
+    warm_up_messages: 100_000,
+    duration_ms: 5_000,
+    prefix: "bench",
+};
+
+/// 10 pairs with 1,000 messages of 200 bytes outstanding together, stored for subscribers that are away.
+const STORED: Traffic = Traffic {
+    presence: Subscribers::Away,
+    qos: QoS::AtLeastOnce,
+    payload_bytes: 200,
+    window: 100,
+    warm_up_messages: 10_000,
+    duration_ms: 3_000,
+    ..PAIRS
+};
+
+/// One pair with one message outstanding.
+const STORED_ONE: Traffic =
+    Traffic { publishers: 1, subscribers: 1, topics: 1, window: 1, warm_up_messages: 20, ..STORED };
+
+/// The scenarios that a comparison runs when none is named.
+pub const DEFAULT_NAMES: [&str; 4] = ["qos0-10-10", "fan-out-1-1000", "qos1-10-10", "idle"];
+
+/// All scenarios that have a name.
+pub const BUILT_IN: [Scenario; 15] = [
+    Scenario {
+        name: Cow::Borrowed("qos0-10-10"),
+        summary: Cow::Borrowed("10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(PAIRS),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos1-10-10"),
+        summary: Cow::Borrowed(
+            "10 publishers to 10 subscribers in pairs, QoS 1, window 20, 64 bytes, saturated",
+        ),
+        load: Load::Traffic(Traffic { qos: QoS::AtLeastOnce, ..PAIRS }),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos2-10-10"),
+        summary: Cow::Borrowed(
+            "10 publishers to 10 subscribers in pairs, QoS 2, window 20, 64 bytes, saturated",
+        ),
+        load: Load::Traffic(Traffic { qos: QoS::ExactlyOnce, ..PAIRS }),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-out-1-100"),
+        summary: Cow::Borrowed("1 publisher to 100 subscribers, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic {
+            publishers: 1,
+            subscribers: 100,
+            topics: 1,
+            ahead_max: 1_000,
+            ..PAIRS
+        }),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-out-1-1000"),
+        summary: Cow::Borrowed("1 publisher to 1,000 subscribers, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic {
+            publishers: 1,
+            subscribers: 1_000,
+            topics: 1,
+            ahead_max: 200,
+            ..PAIRS
+        }),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-in-100-1"),
+        summary: Cow::Borrowed("100 publishers to 1 subscriber, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic {
+            publishers: 100,
+            subscribers: 1,
+            topics: 1,
+            ahead_max: 1_000,
+            ..PAIRS
+        }),
+    },
+    Scenario {
+        name: Cow::Borrowed("idle"),
+        summary: Cow::Borrowed(
+            "5,000 idle connections with one Subscription each: memory of the broker's process",
+        ),
+        load: Load::Idle(Idle { connections: 5_000, warm_up_connections: 100 }),
+    },
+    Scenario {
+        name: Cow::Borrowed("durable-offline-1"),
+        summary: Cow::Borrowed("QoS 1 to a Session that is away, 200 bytes, 1 message outstanding"),
+        load: Load::Traffic(STORED_ONE),
+    },
+    Scenario {
+        name: Cow::Borrowed("durable-offline-1000"),
+        summary: Cow::Borrowed("QoS 1 to 10 Sessions that are away, 200 bytes, 1,000 messages outstanding"),
+        load: Load::Traffic(STORED),
+    },
+    Scenario {
+        name: Cow::Borrowed("durable-online-1"),
+        summary: Cow::Borrowed(
+            "QoS 1 to a persistent Session that is there, 200 bytes, 1 message outstanding",
+        ),
+        load: Load::Traffic(Traffic { presence: Subscribers::Persistent, ..STORED_ONE }),
+    },
+    Scenario {
+        name: Cow::Borrowed("durable-online-1000"),
+        summary: Cow::Borrowed(
+            "QoS 1 to 10 persistent Sessions that are there, 200 bytes, 1,000 messages outstanding",
+        ),
+        load: Load::Traffic(Traffic { presence: Subscribers::Persistent, ..STORED }),
+    },
+    Scenario {
+        name: Cow::Borrowed("durable-beside"),
+        summary: Cow::Borrowed("QoS 0 in 10 pairs, alone and while durable QoS 1 keeps the disk committing"),
+        load: Load::Beside(Beside {
+            relayed: Traffic { duration_ms: 2_000, ..PAIRS },
+            // While one waits for its commit, the next is there: the disk never rests.
+            stored: Traffic { publishers: 2, subscribers: 2, topics: 2, prefix: "durable", ..STORED_ONE },
+            round_trips_ms: 1_000,
+        }),
+    },
+    Scenario {
+        name: Cow::Borrowed("queue"),
+        summary: Cow::Borrowed("200,000 messages of 200 bytes wait for one Session, and are drained"),
+        load: Load::Queue(Queue { messages: 200_000, payload_bytes: 200, window: 1_000 }),
+    },
+    Scenario {
+        name: Cow::Borrowed("retained"),
+        summary: Cow::Borrowed("100,000 Retained Messages of 64 bytes to a new subscriber of everything"),
+        load: Load::Retained(Retained { topics: 100_000, payload_bytes: 64, window: 1_000 }),
+    },
+    Scenario {
+        name: Cow::Borrowed("recovery"),
+        summary: Cow::Borrowed(
+            "killed and started again with 100,000 waiting messages, 10,000 Sessions, 10,000 Retained Messages",
+        ),
+        load: Load::Recovery(Recovery { messages: 100_000, payload_bytes: 200, window: 1_000 }),
+    },
+];
+
+/// What is done to a store, in the order of a full run; `store` names them all.
+pub const STORE_NAMES: [&str; 8] = [
+    "durable-offline-1",
+    "durable-offline-1000",
+    "durable-online-1",
+    "durable-online-1000",
+    "durable-beside",
+    "queue",
+    "retained",
+    "recovery",
+];
+/// How many of [`STORE_NAMES`], from the first, `durable` names.
+const DURABLE_COUNT: usize = 4;
+
+/// The scenarios that a name of the command line stands for: one, or all of `durable` or `store`.
+///
+/// # Errors
+/// When there is none.
+pub fn named(name: &str) -> Result<Vec<Scenario>, Error> {
+    match name {
+        "store" => STORE_NAMES.into_iter().map(by_name).collect(),
+        "durable" => STORE_NAMES.into_iter().take(DURABLE_COUNT).map(by_name).collect(),
+        name => Ok(vec![by_name(name)?]),
+    }
+}
+
+/// The scenario of that name.
+///
+/// # Errors
+/// When there is none; the message names all that there are.
+pub fn by_name(name: &str) -> Result<Scenario, Error> {
+    BUILT_IN.into_iter().find(|scenario| scenario.name == name).ok_or_else(|| {
+        let names: Vec<_> = BUILT_IN.iter().map(|scenario| scenario.name.to_string()).collect();
+        Error::Usage(format!("there is no scenario \"{name}\"; there are {}", names.join(", ")))
+    })
+}

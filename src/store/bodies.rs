@@ -1,0 +1,71 @@
+//! The message bodies that records may refer to, while the log is read.
+//!
+//! The writer of the log never refers back further than [`REACH`] segments, and never to before the oldest
+//! segment that stays: it would rather write a body again. So only the bodies of the last few segments are
+//! held here, and reading a log takes the memory of what is live, not of all that ever was.
+//!
+//! A body that comes again, because somebody said it again, is the same message, in a later place.
+
+use super::record_reader::Body;
+use dunlin_core::journal::Segment;
+use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+/// A record refers to a body at most so many segments before its own. Part of the format: it may shrink, but
+/// not grow.
+pub(super) const REACH: u32 = 2;
+
+/// See the top of the file.
+pub(super) struct Bodies<'a> {
+    gauges: &'a [MemoryGauge],
+    nobody: MemoryGauge,
+    known: HashMap<MessageId, Weak<ApplicationMessage>>,
+    /// The bodies of each segment within reach.
+    within_reach: VecDeque<(Segment, Vec<Arc<ApplicationMessage>>)>,
+}
+
+impl<'a> Bodies<'a> {
+    pub fn new(gauges: &'a [MemoryGauge]) -> Self {
+        Self { gauges, nobody: MemoryGauge::default(), known: HashMap::new(), within_reach: VecDeque::new() }
+    }
+
+    /// Records of this segment come next.
+    pub fn enter(&mut self, segment: Segment) {
+        while self.within_reach.front().is_some_and(|(oldest, _)| oldest.0 + REACH < segment.0) {
+            for message in self.within_reach.pop_front().into_iter().flat_map(|(_, messages)| messages) {
+                let id = message.id;
+                drop(message);
+                if self.known.get(&id).is_some_and(|message| message.strong_count() == 0) {
+                    self.known.remove(&id);
+                }
+            }
+        }
+        if self.within_reach.back().is_none_or(|(newest, _)| *newest != segment) {
+            self.within_reach.push_back((segment, Vec::new()));
+        }
+    }
+
+    /// Takes a body that stands there, or, without a place, one that another log will get.
+    pub fn insert(&mut self, body: &Body<'_>, location: Option<u64>) {
+        let known = self.known.get(&body.id).and_then(Weak::upgrade);
+        let message = known.unwrap_or_else(|| {
+            let index = usize::from(body.id.origin).checked_rem(self.gauges.len());
+            let message =
+                body.message(index.and_then(|index| self.gauges.get(index)).unwrap_or(&self.nobody));
+            self.known.insert(body.id, Arc::downgrade(&message));
+            message
+        });
+        if let Some(location) = location {
+            message.set_location(location);
+        }
+        if let Some((_, messages)) = self.within_reach.back_mut() {
+            messages.push(message);
+        }
+    }
+
+    /// The message with this name.
+    pub fn get(&self, id: MessageId) -> Option<Arc<ApplicationMessage>> {
+        self.known.get(&id)?.upgrade()
+    }
+}

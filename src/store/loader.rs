@@ -1,0 +1,164 @@
+//! Bodies of messages, read back from the log for those that wait in long queues.
+//!
+//! A thread of its own, so that neither the log nor a worker waits for a disk that is busy. What it is asked
+//! for is durable and is not vacated while the question is open: a shard does not say that it has vacated a
+//! segment before it has its answers.
+//!
+//! Messages that were queued one after the other stand one after the other in the log, so most of an answer
+//! comes from one read.
+
+use super::record_reader::Body;
+use super::segment;
+use super::{Disk, DiskFile};
+use dunlin_core::identity::ShardId;
+use dunlin_core::journal::Segment;
+use dunlin_core::message::{ApplicationMessage, MemoryGauge};
+use dunlin_core::session::Place;
+use dunlin_core::slots::Key;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+
+/// Bytes read at once.
+const WINDOW_BYTES: usize = 256 * 1024;
+
+/// What the record of a body takes at the most beyond its content.
+const OVERHEAD_BYTES: usize = 80;
+
+/// Segment files that are kept open.
+const FILES_MAX: usize = 8;
+
+/// What was read: each message by its place in the Session, or none if it cannot be read any more.
+pub type Loaded = Vec<(u64, Option<Arc<ApplicationMessage>>)>;
+
+/// How shards ask.
+#[derive(Clone)]
+pub struct LoaderHandle(Sender<Request>);
+
+struct Request {
+    shard: ShardId,
+    session: Key,
+    places: Vec<Place>,
+}
+
+impl LoaderHandle {
+    /// Reads messages for a Session of a shard.
+    pub fn load(&self, shard: ShardId, session: Key, places: Vec<Place>) {
+        // The thread listens for as long as there is a handle.
+        let _ = self.0.send(Request { shard, session, places });
+    }
+}
+
+/// Starts the thread, which ends with the last handle. `tell` carries the answers; the bytes of the messages
+/// count for the gauge of the shard that asks.
+pub fn start<D: Disk>(
+    disk: D,
+    gauges: Vec<MemoryGauge>,
+    tell: impl Fn(ShardId, Key, Loaded) + Send + 'static,
+) -> io::Result<LoaderHandle> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::Builder::new().name("dunlin-loader".into()).spawn(move || {
+        let mut loader = Loader::default();
+        for Request { shard, session, places } in receiver {
+            let nobody = MemoryGauge::default();
+            let gauge = gauges.get(usize::from(shard)).unwrap_or(&nobody);
+            loader.forget_window();
+            let read =
+                |place: Place| (place.order, loader.read(&disk, place.location, place.content_bytes, gauge));
+            tell(shard, session, places.into_iter().map(read).collect());
+        }
+    })?;
+    Ok(LoaderHandle(sender))
+}
+
+/// Reads bodies by their location.
+pub(super) struct Loader<F> {
+    files: VecDeque<(Segment, F)>,
+    /// What was read last: where it begins, and the bytes.
+    window: (u64, Vec<u8>),
+}
+
+impl<F> Default for Loader<F> {
+    fn default() -> Self {
+        Self { files: VecDeque::new(), window: (0, Vec::new()) }
+    }
+}
+
+impl<F: DiskFile> Loader<F> {
+    /// The log may have grown since.
+    pub fn forget_window(&mut self) {
+        self.window.1.clear();
+    }
+
+    /// The message whose body is there. What cannot be read is logged, once for each message.
+    pub fn read(
+        &mut self,
+        disk: &impl Disk<File = F>,
+        location: u64,
+        content_bytes: usize,
+        gauge: &MemoryGauge,
+    ) -> Option<Arc<ApplicationMessage>> {
+        match self.try_read(disk, location, content_bytes, gauge) {
+            Ok(message) => Some(message),
+            Err(error) => {
+                let file = disk.path(&segment::name(segment_of(location)));
+                let offset = location as u32;
+                tracing::error!(?file, offset, %error, "a message that waits cannot be read from the store: it is lost");
+                None
+            }
+        }
+    }
+
+    fn try_read(
+        &mut self,
+        disk: &impl Disk<File = F>,
+        location: u64,
+        content_bytes: usize,
+        gauge: &MemoryGauge,
+    ) -> io::Result<Arc<ApplicationMessage>> {
+        let bytes = self.bytes_at(disk, location, content_bytes + OVERHEAD_BYTES)?;
+        let body =
+            Body::alone(bytes).map_err(|problem| io::Error::new(io::ErrorKind::InvalidData, problem))?;
+        let message = body.message(gauge);
+        message.set_location(location);
+        Ok(message)
+    }
+
+    /// At least so many bytes from there on, or all that the segment has.
+    fn bytes_at(&mut self, disk: &impl Disk<File = F>, location: u64, count: usize) -> io::Result<&[u8]> {
+        let (start, bytes) = &self.window;
+        let is_held = location.checked_sub(*start).is_some_and(|skip| skip as usize + count <= bytes.len());
+        if !is_held {
+            let offset = u64::from(location as u32);
+            let mut window = std::mem::take(&mut self.window.1);
+            let file = self.file(disk, segment_of(location))?;
+            let left = file.length_bytes()?.saturating_sub(offset);
+            window.resize(WINDOW_BYTES.max(count).min(usize::try_from(left).unwrap_or(usize::MAX)), 0);
+            let read = file.read_at(offset, &mut window);
+            self.window = (location, window);
+            if let Err(error) = read {
+                self.forget_window();
+                return Err(error);
+            }
+        }
+        let skip = (location - self.window.0) as usize;
+        Ok(self.window.1.get(skip..).unwrap_or_default())
+    }
+
+    fn file(&mut self, disk: &impl Disk<File = F>, segment: Segment) -> io::Result<&F> {
+        if !self.files.iter().any(|(held, _)| *held == segment) {
+            let file = disk.open(&segment::name(segment))?;
+            if self.files.len() == FILES_MAX {
+                self.files.pop_front();
+            }
+            self.files.push_back((segment, file));
+        }
+        let found = self.files.iter().find(|(held, _)| *held == segment);
+        found.map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn segment_of(location: u64) -> Segment {
+    Segment((location >> 32) as u32)
+}

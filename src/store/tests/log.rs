@@ -1,0 +1,297 @@
+//! The log on a disk that works.
+
+use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
+use super::release;
+use super::simulated_disk::{Call, EIO, Failing, SimulatedDisk};
+use crate::store::loader::Loader;
+use crate::store::reading::read_log;
+use crate::store::recovery::HEARTBEAT_INTERVAL;
+use crate::store::segment;
+use crate::store::{Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open};
+use dunlin_core::Timestamp;
+use dunlin_core::image::Image;
+use dunlin_core::journal::{Position, Segment};
+use dunlin_core::message::{ApplicationMessage, MemoryGauge};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn reopen(directory: &Path, options: StoreOptions) -> Opened<RealDisk> {
+    open(RealDisk::create(directory).unwrap(), options, &[], START).unwrap()
+}
+
+/// The log of a new store for one shard.
+fn begin(directory: &Path, options: StoreOptions, gauge: &MemoryGauge) -> Log<RealDisk> {
+    let mut log = reopen(directory, options).log;
+    log.serve(1, vec![gauge.clone()]);
+    assert_eq!(
+        log.poll_event(),
+        Some((0, Event::Durable { position: Position(0), segment: Segment(1) })),
+        "a shard is told the segment first"
+    );
+    log
+}
+
+#[test]
+fn what_was_committed_is_there_when_the_store_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let gauge = MemoryGauge::default();
+    let mut log = begin(directory.path(), SMALL, &gauge);
+    let messages: Vec<_> = (0..200).map(|n| message(&gauge, 0, n, "a/b", &[n as u8; 100])).collect();
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(7)])]);
+    for (order, message) in (0..).zip(&messages) {
+        log.commit(START, [batch(0, order + 2, Segment(1), vec![queued(7, order, message)])]);
+    }
+    log.commit(START, [batch(0, 300, Segment(1), (0..150).map(|order| removed(7, order)).collect())]);
+    let mut told = Position(0);
+    while let Some((_, event)) = log.poll_event() {
+        let Event::Durable { position, .. } = event else { panic!("{event:?}") };
+        assert!(position > told);
+        told = position;
+    }
+    assert_eq!(told, Position(300));
+    drop(log);
+    let opened = reopen(directory.path(), SMALL);
+    assert_eq!(opened.report.torn_tail, None);
+    assert!(opened.report.segments > 5, "{:?}", opened.report);
+    assert_eq!(opened.report.records, 352 - 1);
+    let text = describe(opened.image);
+    assert_eq!(text.lines().count(), 2 + 50, "{text}");
+    assert!(text.contains("client-7") && text.contains("\n  199 "), "{text}");
+}
+
+#[test]
+fn a_body_can_be_read_by_its_place_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let gauge = MemoryGauge::default();
+    let mut log = begin(directory.path(), SMALL, &gauge);
+    let messages: Vec<_> = (0..40)
+        .map(|n| message(&gauge, 0, n, "a/b", &vec![n as u8; if n == 30 { 6000 } else { 10 * n as usize }]))
+        .collect();
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(7)])]);
+    for (order, message) in (0..).zip(&messages) {
+        log.commit(START, [batch(0, order + 2, Segment(1), vec![queued(7, order, message)])]);
+    }
+    let (disk, mut loader) = (RealDisk::read_only(directory.path()), Loader::default());
+    for message in messages.iter().rev() {
+        let read = loader.read(&disk, message.location(), message.content_bytes(), &gauge).unwrap();
+        assert_eq!((show(&read), read.location()), (show(message), message.location()));
+    }
+    let location = messages[7].location();
+    for wrong in [location + 1, location + (100 << 32), 1 << 32 | 0xFFFF_FFFF] {
+        assert!(loader.read(&disk, wrong, 100, &gauge).is_none());
+    }
+}
+
+/// A log on a simulated disk, for one shard.
+fn simulated(disk: &SimulatedDisk, options: StoreOptions, now: Timestamp) -> Log<SimulatedDisk> {
+    let mut log = open(disk.clone(), options, &[], now).unwrap().log;
+    log.serve(1, Vec::new());
+    log
+}
+
+#[test]
+fn a_commit_is_one_write_and_one_sync_however_many_batches_it_has() {
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, SMALL, START);
+    for count in [1, 1, 20] {
+        let before = (disk.calls_count(Call::Write), disk.calls_count(Call::Sync));
+        log.commit(START, (0..count).map(|n| batch(0, n + 1, Segment(1), vec![removed(1, n)])));
+        assert_eq!(
+            (disk.calls_count(Call::Write), disk.calls_count(Call::Sync)),
+            (before.0 + 1, before.1 + 1)
+        );
+    }
+}
+
+#[test]
+fn syncing_now_and_then_tells_at_once_and_syncs_when_it_is_due() {
+    let interval = Duration::from_millis(100);
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, StoreOptions { sync: SyncPolicy::Interval(interval), ..SMALL }, START);
+    let syncs = disk.calls_count(Call::Sync);
+    for end in 1..=10 {
+        log.commit(START, [batch(0, end, Segment(1), vec![session(end)])]);
+    }
+    let told = std::iter::from_fn(|| log.poll_event()).last();
+    assert_eq!(told, Some((0, Event::Durable { position: Position(10), segment: Segment(1) })));
+    assert_eq!((log.poll_timeout(), disk.calls_count(Call::Sync)), (Some(START + interval), syncs));
+    log.handle_timeout(START + interval);
+    assert_eq!(disk.calls_count(Call::Sync), syncs + 1);
+    // Nothing is left to sync.
+    assert_eq!(log.poll_timeout(), Some(START + HEARTBEAT_INTERVAL));
+}
+
+#[test]
+fn without_syncing_only_a_segment_that_is_complete_and_the_end_are_synced() {
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, StoreOptions { sync: SyncPolicy::Never, ..SMALL }, START);
+    let syncs = disk.calls_count(Call::Sync);
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(1)])]);
+    log.handle_timeout(START + Duration::from_secs(60));
+    assert_eq!(disk.calls_count(Call::Sync), syncs);
+    log.stop(START);
+    assert!(disk.calls_count(Call::Sync) > syncs);
+}
+
+#[test]
+fn the_end_of_the_last_life_is_said_never_early_and_at_most_a_heartbeat_late() {
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let mut now = START;
+    for _ in 0..5 {
+        now = log.poll_timeout().unwrap();
+        log.handle_timeout(now);
+    }
+    assert_eq!(now, START + 5 * HEARTBEAT_INTERVAL);
+    // The process dies somewhere between two signs of life.
+    let day = Duration::from_secs(86_400);
+    let ended_at = |now| open(disk.after_crash(), SMALL, &[], now).unwrap().ended_at;
+    assert_eq!(ended_at(now + day), now + HEARTBEAT_INTERVAL);
+    assert_eq!(ended_at(now + Duration::from_secs(5)), now + Duration::from_secs(5));
+}
+
+#[test]
+fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let shared = message(&gauge, 0, 1, "a/b", &[b'x'; 300]);
+    let mut refer = |order: u64, segment: Segment| {
+        let before = disk.written_bytes();
+        log.commit(START, [batch(0, order, segment, vec![queued(order, order, &shared)])]);
+        (disk.written_bytes() - before > 300, shared.segment())
+    };
+    assert_eq!(refer(1, Segment(1)), (true, Segment(1)));
+    for order in 2..20 {
+        assert_eq!(refer(order, Segment(1)), (false, Segment(1)));
+    }
+    assert_eq!(gauge.stored_bytes(), 303);
+    // The log goes on to other segments. One that knows of a later one must find the body there.
+    let filler = message(&gauge, 0, 2, "a/b", &[b'y'; 5000]);
+    log.commit(START, [batch(0, 20, Segment(1), vec![queued(1, 100, &filler)])]);
+    let newest = filler.segment();
+    assert_eq!(newest, Segment(2));
+    let mut refer = |order: u64, segment: Segment| {
+        log.commit(START, [batch(0, order, segment, vec![queued(order, order, &shared)])]);
+        shared.segment()
+    };
+    // That segment was of its own size, so another has begun. Recovery could still look back two segments.
+    assert_eq!(refer(21, Segment(1)), Segment(1));
+    assert_eq!(refer(22, Segment(1)), Segment(3));
+    drop(shared);
+    assert_eq!(gauge.stored_bytes(), 5003);
+}
+
+#[test]
+fn a_body_is_not_in_an_earlier_segment_than_its_reference_was_staged_in() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let shared = message(&gauge, 0, 1, "a/b", &[b'x'; 3700]);
+    log.commit(START, [batch(0, 1, Segment(1), vec![queued(1, 1, &shared)])]);
+    let filler = message(&gauge, 0, 2, "a/b", &[b'y'; 500]);
+    log.commit(START, [batch(0, 2, Segment(1), vec![queued(1, 2, &filler)])]);
+    assert_eq!((shared.segment(), filler.segment()), (Segment(1), Segment(2)));
+    for (staged_in, expected) in [(Segment(1), Segment(1)), (Segment(2), Segment(3))] {
+        log.commit(START, [batch(0, 3, staged_in, vec![queued(2, 3, &shared)])]);
+        assert_eq!(shared.segment(), expected);
+    }
+}
+
+/// A log that has asked to vacate everything but its last segment, and a message in the segment before that.
+fn vacating() -> (SimulatedDisk, Log<SimulatedDisk>, Arc<ApplicationMessage>) {
+    let disk = SimulatedDisk::default();
+    let (gauge, counted) = (MemoryGauge::default(), MemoryGauge::default());
+    let mut log = open(disk.clone(), SMALL, &[], START).unwrap().log;
+    log.serve(1, vec![counted.clone()]);
+    // As long as this counts as live, nothing is worth vacating.
+    let live = message(&counted, 0, 0, "a/b", &[b'x'; 30_000]);
+    live.set_location(1 << 32);
+    let large = message(&gauge, 0, 1, "a/b", &[b'x'; 30_000]);
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(1)])]);
+    log.commit(START, [batch(0, 2, Segment(1), vec![queued(1, 1, &large)])]);
+    // Segment 2 is of its own size, so this begins segment 3.
+    log.commit(START, [batch(0, 3, Segment(1), vec![session(1)])]);
+    while let Some(told) = log.poll_event() {
+        assert!(!matches!(told, (_, Event::Vacate { .. })));
+    }
+    drop(live);
+    log.commit(START, [batch(0, 4, Segment(1), vec![session(1)])]);
+    let events: Vec<_> = std::iter::from_fn(|| log.poll_event()).map(|(_, event)| event).collect();
+    let durable = Event::Durable { position: Position(4), segment: Segment(3) };
+    assert_eq!(events, [durable, durable, Event::Vacate { before: Segment(3) }]);
+    (disk, log, large)
+}
+
+#[test]
+fn while_segments_are_vacated_nothing_new_relies_on_them_whatever_its_shard_knows() {
+    let (disk, mut log, large) = vacating();
+    assert_eq!(large.segment(), Segment(2));
+    // The shard has not heard of any segment but the first.
+    log.commit(START, [batch(0, 5, Segment(1), vec![session(2), queued(2, 1, &large)])]);
+    assert!(large.segment() >= Segment(3));
+    log.vacated(START, 0, Segment(3));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(3)));
+    assert_eq!(open(disk.after_crash(), SMALL, &[], START).unwrap().image.queued_count(), 1);
+}
+
+#[test]
+fn segments_are_deleted_only_when_what_was_said_before_the_answer_is_written() {
+    let (disk, mut log, large) = vacating();
+    disk.fail(Failing { call: Call::Write, after: 0, times: 1, kind: EIO });
+    log.commit(START, [batch(0, 5, Segment(3), vec![session(1), queued(1, 1, &large)])]);
+    log.vacated(START, 0, Segment(3));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(1)));
+    log.handle_timeout(START + Duration::from_secs(1));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(3)));
+    assert_eq!(open(disk.after_crash(), SMALL, &[], START).unwrap().image.queued_count(), 1);
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_is_whole_in_one_of_its_own() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let records = (0..100).map(|n| queued(7, n, &message(&gauge, 0, n, "a/b", &[b'x'; 1000]))).collect();
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(7)]), batch(0, 2, Segment(1), records)]);
+    log.commit(START, [batch(0, 3, Segment(1), vec![removed(7, 0)])]);
+    let opened = open(disk.after_crash(), SMALL, &[], START).unwrap();
+    assert_eq!((opened.report.segments, opened.image.queued_count()), (3, 99));
+}
+
+#[test]
+fn a_checked_in_store_of_this_release_stays_readable() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store-0.1/log");
+    let mut image = Image::default();
+    let disk = RealDisk::read_only(&directory);
+    let report = read_log(&disk, &[], |record, segment| image.apply(record, segment)).unwrap().report;
+    assert!(report.records > 20 && report.segments >= 2, "{report:?}");
+    let expected = std::fs::read_to_string(directory.with_file_name("contents.txt")).unwrap();
+    assert_eq!(describe(image), expected);
+}
+
+/// Writes `tests/store-0.1`; once for every release whose format is new.
+#[test]
+#[ignore = "writes into the source tree"]
+fn write_the_store_of_this_release() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store-0.1");
+    std::fs::create_dir_all(&directory).unwrap();
+    let gauge = MemoryGauge::default();
+    let mut log = begin(&directory.join("log"), SMALL, &gauge);
+    let mut end = 0;
+    for records in release::batches(&gauge) {
+        end += 1;
+        log.commit(START, [batch(0, end, Segment(1), records)]);
+    }
+    log.stop(START);
+    for spare in std::fs::read_dir(directory.join("log")).unwrap().map(|entry| entry.unwrap().path()) {
+        if spare.file_name().unwrap().to_string_lossy().starts_with("spare") {
+            std::fs::remove_file(spare).unwrap();
+        }
+    }
+    let mut image = Image::default();
+    let disk = RealDisk::read_only(&directory.join("log"));
+    read_log(&disk, &[], |record, segment| image.apply(record, segment)).unwrap();
+    std::fs::write(directory.join("contents.txt"), describe(image)).unwrap();
+}

@@ -1,0 +1,183 @@
+//! The thread that writes the log: a thin loop around [`Log`].
+//!
+//! It takes one batch, then whatever else has come, and commits them together. Under load commits thus grow
+//! by themselves; alone, a batch waits for nobody unless `commit_delay` says so.
+
+use super::log::COMMIT_BYTES;
+use super::{Batch, Disk, Event, Log, StoreHealth};
+use crate::worker::Clock;
+use dunlin_core::identity::ShardId;
+use dunlin_core::journal::{Record, Segment};
+use dunlin_core::message::MemoryGauge;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// About what a record takes without its body.
+const RECORD_BYTES: usize = 16;
+
+/// What the thread is told.
+enum Message {
+    Append(Batch),
+    Vacated(ShardId, Segment),
+    Stop,
+}
+
+/// The running log. Dropped without [`Store::stop`], it ends when the last handle is dropped.
+pub struct Store {
+    handle: StoreHandle,
+    health: Arc<StoreHealth>,
+    thread: JoinHandle<()>,
+}
+
+/// How shards hand over records.
+#[derive(Clone)]
+pub struct StoreHandle(Sender<Message>);
+
+impl Store {
+    /// Starts the thread. `tell` carries events to the shards (0 to `shards` - 1); it must not block. The
+    /// first thing that every shard is told is the segment that the log is in.
+    pub fn start<D: Disk>(
+        mut log: Log<D>,
+        shards: u16,
+        gauges: Vec<MemoryGauge>,
+        tell: impl Fn(ShardId, Event) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let health = log.health();
+        log.serve(shards, gauges);
+        let writer = Writer { log, receiver, clock: Clock::default(), tell };
+        let thread = std::thread::Builder::new().name("dunlin-store".into()).spawn(move || writer.run())?;
+        Ok(Self { handle: StoreHandle(sender), health, thread })
+    }
+
+    /// For a shard.
+    pub fn handle(&self) -> StoreHandle {
+        self.handle.clone()
+    }
+
+    /// Readable from any thread.
+    pub fn health(&self) -> Arc<StoreHealth> {
+        Arc::clone(&self.health)
+    }
+
+    /// What was handed over is written and synced, then the thread ends.
+    pub fn stop(self) {
+        // The thread listens for as long as it runs.
+        let _ = self.handle.0.send(Message::Stop);
+        let _ = self.thread.join();
+    }
+}
+
+impl StoreHandle {
+    /// Hands over the records of a turn.
+    pub fn append(&self, batch: Batch) {
+        // After `Store::stop`, nobody waits for an answer.
+        let _ = self.0.send(Message::Append(batch));
+    }
+
+    /// Everything that the shard had recorded before this segment has been handed over again.
+    pub fn vacated(&self, shard: ShardId, before: Segment) {
+        let _ = self.0.send(Message::Vacated(shard, before));
+    }
+}
+
+/// What runs on the thread.
+struct Writer<D: Disk, T> {
+    log: Log<D>,
+    receiver: Receiver<Message>,
+    clock: Clock,
+    tell: T,
+}
+
+impl<D: Disk, T: Fn(ShardId, Event)> Writer<D, T> {
+    fn run(mut self) {
+        self.tell();
+        while self.turn().is_continue() {
+            self.tell();
+        }
+        self.log.stop(self.clock.now());
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        while let Some((shard, event)) = self.log.poll_event() {
+            (self.tell)(shard, event);
+        }
+    }
+
+    /// Waits for something to do, and does it.
+    fn turn(&mut self) -> ControlFlow<()> {
+        let deadline = self.log.poll_timeout().map(|at| self.clock.instant(at));
+        let mut next = self.receive(deadline);
+        if matches!(next, Received::Message(Message::Append(_))) && !self.log.commit_delay().is_zero() {
+            std::thread::sleep(self.log.commit_delay());
+        }
+        let mut batches = Vec::new();
+        let mut bytes = 0;
+        let end = loop {
+            match next {
+                Received::Message(Message::Append(batch)) => {
+                    bytes += batch_bytes(&batch);
+                    batches.push(batch);
+                }
+                other => break other,
+            }
+            if bytes > COMMIT_BYTES {
+                break Received::Nothing;
+            }
+            next = self.receive_now();
+        };
+        let now = self.clock.now();
+        if !batches.is_empty() {
+            self.log.commit(now, batches);
+        }
+        match end {
+            Received::Message(Message::Vacated(shard, before)) => self.log.vacated(now, shard, before),
+            Received::Message(Message::Stop) | Received::Closed => return ControlFlow::Break(()),
+            Received::Message(Message::Append(_)) | Received::Nothing => {}
+        }
+        if self.log.poll_timeout().is_some_and(|at| at <= now) {
+            self.log.handle_timeout(now);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The next message, if there is one.
+    fn receive_now(&self) -> Received {
+        match self.receiver.try_recv() {
+            Ok(message) => Received::Message(message),
+            Err(TryRecvError::Empty) => Received::Nothing,
+            Err(TryRecvError::Disconnected) => Received::Closed,
+        }
+    }
+
+    /// The next message, if it comes before the deadline.
+    fn receive(&self, deadline: Option<Instant>) -> Received {
+        let received = match deadline {
+            None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(deadline) => self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+        };
+        match received {
+            Ok(message) => Received::Message(message),
+            Err(RecvTimeoutError::Timeout) => Received::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Received::Closed,
+        }
+    }
+}
+
+/// What came from the shards.
+enum Received {
+    Message(Message),
+    Nothing,
+    Closed,
+}
+
+/// About what a batch takes in a frame, if all its bodies must be written.
+fn batch_bytes(batch: &Batch) -> usize {
+    let bodies = batch.records.iter().filter_map(Record::message).map(|message| message.content_bytes());
+    bodies.sum::<usize>() + batch.records.len() * RECORD_BYTES
+}
