@@ -306,7 +306,7 @@ impl World {
         }
         let mut will = will.filter(|_| !will_is_deleted).map(|(will, delay_s)| (will, now.after_s(delay_s)));
         if let Some(expectation) = self.expectations.get_mut(&client).filter(|it| it.wire == Some(wire)) {
-            expectation.absent_since = Some(now);
+            (expectation.absent_since, expectation.absent_event) = (Some(now), event);
             if let (Some(SessionExpiryInterval::After(seconds)), Some((_, due_at))) =
                 (expectation.expiry, &mut will)
             {
