@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::store::{
     self, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreError, StoreHandle, StoreHealth,
-    TornTail, loader,
+    SyncPolicy, TornTail, loader,
 };
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::authenticate::NoMechanisms;
@@ -205,6 +205,7 @@ fn open_store(
     let Opened { image, ended_at, report, log } =
         store::open(disk, options, gauges, now).map_err(StartError::Store)?;
     say_what_was_found(&report, &image);
+    say_what_can_be_lost(options.sync);
     let shards = gauges.len() as u16;
     let tell = {
         let mailboxes = Arc::clone(mailboxes);
@@ -231,6 +232,24 @@ fn open_store(
         parts: image.split(shards),
         ended_at,
     })
+}
+
+fn say_what_can_be_lost(sync: SyncPolicy) {
+    match sync {
+        SyncPolicy::Always => {}
+        SyncPolicy::Interval(interval) => {
+            let within = format!("{interval:?}");
+            tracing::warn!(
+                within,
+                "store.sync is \"interval\": a power cut can take what was acknowledged within that time"
+            );
+        }
+        SyncPolicy::Never => {
+            tracing::warn!(
+                "store.sync is \"never\": a power cut can take whatever the system has not written yet, though acknowledged"
+            );
+        }
+    }
 }
 
 fn say_what_was_found(report: &RecoveryReport, image: &Image) {
