@@ -62,6 +62,9 @@ struct Stored {
     retain: bool,
     /// By how many segments its own record may be older than its body.
     segments_behind: u8,
+    /// Its body is counted here as something that the store keeps: when it gave it up, nobody else had it in
+    /// memory.
+    is_counted: bool,
 }
 
 impl Here {
@@ -109,6 +112,7 @@ impl Here {
             qos: self.qos,
             retain: self.retain,
             segments_behind: u8::try_from(behind).ok()?,
+            is_counted: Arc::strong_count(&self.message) == 1,
         })
     }
 }
@@ -120,6 +124,10 @@ impl Stored {
 
     fn size_bytes(&self) -> usize {
         size_bytes_of(self.content_bytes as usize, self.identifier)
+    }
+
+    fn counted_bytes(&self) -> usize {
+        if self.is_counted { self.content_bytes as usize } else { 0 }
     }
 }
 
@@ -197,7 +205,9 @@ pub struct StoredDelivery {
 pub struct Queue {
     slots: VecDeque<Slot>,
     bytes: usize,
-    /// Content of messages that are in the store alone.
+    /// Messages that are in the store alone.
+    stored: usize,
+    /// Their content, as far as it is counted here.
     stored_bytes: usize,
     /// An order that is not after the first: the lower half of an order tells how far behind this it is.
     base_order: u64,
@@ -221,7 +231,7 @@ impl Queue {
         self.bytes
     }
 
-    /// Topics, properties and payloads of the messages that are in the store alone.
+    /// Topics, properties and payloads of the messages that are in the store alone, each counted in one queue.
     pub fn stored_bytes(&self) -> usize {
         self.stored_bytes
     }
@@ -236,7 +246,6 @@ impl Queue {
         let Place { order, location, content_bytes } = delivery.place;
         // Bodies are smaller than a packet may be, and recovery finds none later than its record.
         let behind = ((location >> 32) as u32).saturating_sub(delivery.recorded_in.0);
-        self.stored_bytes += content_bytes;
         let stored = Stored {
             location,
             order: order as u32,
@@ -245,7 +254,10 @@ impl Queue {
             qos: delivery.qos,
             retain: delivery.retain,
             segments_behind: u8::try_from(behind).unwrap_or(u8::MAX),
+            is_counted: true,
         };
+        self.stored += 1;
+        self.stored_bytes += stored.counted_bytes();
         self.push(order, Slot::Stored(stored));
     }
 
@@ -349,7 +361,8 @@ impl Queue {
                 Slot::Stored(_) => return,
                 Slot::Here(here) => {
                     if let Some(stored) = here.to_stored() {
-                        self.stored_bytes += stored.content_bytes as usize;
+                        self.stored += 1;
+                        self.stored_bytes += stored.counted_bytes();
                         *slot = Slot::Stored(stored);
                     }
                 }
@@ -360,7 +373,7 @@ impl Queue {
 
     /// Whether the front, or what comes soon, is in the store alone and nobody has asked for it yet.
     pub fn needs_loading(&self) -> bool {
-        if self.is_loading || self.stored_bytes == 0 {
+        if self.is_loading || self.stored == 0 {
             return false;
         }
         self.slots.iter().take(LOAD_MESSAGES / 2).any(|slot| matches!(slot, Slot::Stored(_)))
@@ -403,7 +416,8 @@ impl Queue {
             retain: stored.retain,
         };
         if let Some(slot) = self.slots.get_mut(position) {
-            self.stored_bytes -= stored.content_bytes as usize;
+            self.stored -= 1;
+            self.stored_bytes -= stored.counted_bytes();
             self.bytes -= slot.size_bytes();
             *slot = Slot::Here(here);
             self.bytes += slot.size_bytes();
@@ -448,7 +462,8 @@ impl Queue {
         let slot = self.slots.remove(position)?;
         self.bytes -= slot.size_bytes();
         if let Slot::Stored(stored) = &slot {
-            self.stored_bytes -= stored.content_bytes as usize;
+            self.stored -= 1;
+            self.stored_bytes -= stored.counted_bytes();
         }
         if let Some(first) = self.slots.front() {
             self.base_order = self.order_of(first.order());
