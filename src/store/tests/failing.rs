@@ -126,8 +126,8 @@ fn a_log_that_waits_for_room_syncs_when_it_is_due_and_comes_to_rest() {
 
 #[test]
 fn a_full_disk_is_said_while_a_segment_of_room_is_left_and_forgotten_when_there_is_room_again() {
-    // Nothing is removed, so nothing can be vacated.
-    let plan = Plan { queue_max: usize::MAX, ..plan() };
+    // Nobody answers, so nothing is vacated.
+    let plan = Plan { queue_max: usize::MAX, vacates: false, ..plan() };
     let disk = SimulatedDisk::default();
     let mut world = World::begin(plan, &disk, 13, Vec::new()).unwrap();
     disk.limit(8 * 1024);
