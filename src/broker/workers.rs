@@ -9,11 +9,12 @@ use super::access::AclAuthorizer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::store::{
-    self, LoaderHandle, Opened, RealDisk, Store, StoreError, StoreHandle, StoreHealth, loader,
+    self, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreError, StoreHandle, StoreHealth,
+    SyncPolicy, TornTail, loader,
 };
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::authenticate::NoMechanisms;
-use dunlin_core::image::ShardImage;
+use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::ShardConfig;
 use dunlin_core::time::Timestamp;
@@ -203,7 +204,8 @@ fn open_store(
     let options = config.store_options();
     let Opened { image, ended_at, report, log } =
         store::open(disk, options, gauges, now).map_err(StartError::Store)?;
-    let _ = report;
+    say_what_was_found(&report, &image);
+    say_what_can_be_lost(options.sync);
     let shards = gauges.len() as u16;
     let tell = {
         let mailboxes = Arc::clone(mailboxes);
@@ -230,6 +232,41 @@ fn open_store(
         parts: image.split(shards),
         ended_at,
     })
+}
+
+fn say_what_can_be_lost(sync: SyncPolicy) {
+    match sync {
+        SyncPolicy::Always => {}
+        SyncPolicy::Interval(interval) => {
+            let within = format!("{interval:?}");
+            tracing::warn!(
+                within,
+                "store.sync is \"interval\": a power cut can take what was acknowledged within that time"
+            );
+        }
+        SyncPolicy::Never => {
+            tracing::warn!(
+                "store.sync is \"never\": a power cut can take whatever the system has not written yet, though acknowledged"
+            );
+        }
+    }
+}
+
+fn say_what_was_found(report: &RecoveryReport, image: &Image) {
+    if report.segments > 0 {
+        let (sessions, retained) = (image.sessions_count(), image.retained_count());
+        let (subscriptions, queued) = (image.subscriptions_count(), image.queued_count());
+        tracing::info!(sessions, subscriptions, queued, retained, "store read");
+    }
+    if let Some(TornTail { path, offset, bytes }) = &report.torn_tail {
+        let file = path.display();
+        tracing::warn!(
+            %file,
+            offset,
+            bytes,
+            "the end of the store was not whole and was cut: the last process was stopped while it wrote, and had acknowledged nothing of this"
+        );
+    }
 }
 
 fn could_not_start(error: std::io::Error) -> StartError {

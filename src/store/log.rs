@@ -367,8 +367,8 @@ impl<D: Disk> Log<D> {
 
     fn set_state(&mut self, state: StoreState, reason: String) {
         if std::mem::replace(&mut self.state, state) != state {
-            self.tell_all(Event::State(state));
             self.health.set(state, reason);
+            self.tell_all(Event::State(state));
         }
     }
 

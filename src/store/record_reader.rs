@@ -7,6 +7,7 @@ use super::varint::{Fields, Problem};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ClientIdentifier;
+use dunlin_core::image::Home;
 use dunlin_core::journal::{GroupNumber, Record, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::router::Subscription;
@@ -172,8 +173,10 @@ impl<'a> RecordReader<'a> {
             kind::GROUP_TAKEN => Record::GroupTaken { group: group(fields)?, sequence: fields.number()? },
             kind::GROUP_ENDED => Record::GroupEnded { group: group(fields)? },
             kind::ROUTING => {
-                Record::Routing { message: message(self.reference(fields)?).ok_or(Lack::Message)? }
+                let message = message(self.reference(fields)?).ok_or(Lack::Message)?;
+                Record::Routing { message, from: home(fields)? }
             }
+            kind::ROUTED_TO => Record::RoutedTo { id: self.reference(fields)?, home: home(fields)? },
             kind::ROUTED => Record::Routed { id: self.reference(fields)? },
             _ => return Ok(None),
         }))
@@ -280,6 +283,10 @@ fn identifiers(fields: &mut Fields<'_>, are_there: bool) -> Result<Identifiers, 
     let identifiers: Vec<_> =
         (0..count).map(|_| subscription_identifier(fields)).collect::<Result<_, _>>()?;
     Ok(Identifiers::from_slice(&identifiers))
+}
+
+fn home(fields: &mut Fields<'_>) -> Result<Home, Problem> {
+    Ok(Home { shard: fields.narrow()?, shards: fields.narrow()? })
 }
 
 fn ticket(fields: &mut Fields<'_>, is_there: bool) -> Result<Option<(GroupNumber, u64)>, Problem> {

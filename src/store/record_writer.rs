@@ -13,6 +13,7 @@
 use super::varint::{put_bytes, put_difference, put_number, put_optional};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
+use dunlin_core::image::Home;
 use dunlin_core::journal::{GroupNumber, Record, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MessageId};
 
@@ -39,6 +40,7 @@ pub(super) mod kind {
     pub const GROUP_ENDED: u8 = 19;
     pub const ROUTING: u8 = 20;
     pub const ROUTED: u8 = 21;
+    pub const ROUTED_TO: u8 = 22;
 }
 
 /// How a message is referred to; the first byte of a reference. 0 is the message named last.
@@ -177,7 +179,14 @@ impl<'a> RecordWriter<'a> {
                     put_number(writer.bytes, packet_identifier.get().into());
                 });
             }
-            Record::Routing { message } => self.record(kind::ROUTING, |writer| writer.reference(message.id)),
+            Record::Routing { message, from } => self.record(kind::ROUTING, |writer| {
+                writer.reference(message.id);
+                writer.home(*from);
+            }),
+            Record::RoutedTo { id, home } => self.record(kind::ROUTED_TO, |writer| {
+                writer.reference(*id);
+                writer.home(*home);
+            }),
             Record::Routed { id } => self.record(kind::ROUTED, |writer| writer.reference(*id)),
             Record::Retained { message } => {
                 self.record(kind::RETAINED, |writer| writer.reference(message.id))
@@ -271,6 +280,11 @@ impl<'a> RecordWriter<'a> {
             }
         }
         self.ticket(ticket);
+    }
+
+    fn home(&mut self, home: Home) {
+        put_number(self.bytes, home.shard.into());
+        put_number(self.bytes, home.shards.into());
     }
 
     fn ticket(&mut self, ticket: Option<(GroupNumber, u64)>) {

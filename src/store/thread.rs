@@ -9,6 +9,7 @@ use crate::worker::Clock;
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::{Record, Segment};
 use dunlin_core::message::MemoryGauge;
+use dunlin_core::shard::StoreState;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -105,6 +106,9 @@ impl<D: Disk, T: Fn(ShardId, Event)> Writer<D, T> {
 
     fn tell(&mut self) {
         while let Some((shard, event)) = self.log.poll_event() {
+            if let (0, Event::State(state)) = (shard, event) {
+                say_state(state, self.log.health().reason());
+            }
             (self.tell)(shard, event);
         }
     }
@@ -165,6 +169,23 @@ impl<D: Disk, T: Fn(ShardId, Event)> Writer<D, T> {
             Ok(message) => Received::Message(message),
             Err(RecvTimeoutError::Timeout) => Received::Nothing,
             Err(RecvTimeoutError::Disconnected) => Received::Closed,
+        }
+    }
+}
+
+/// Tells the operator, once for all shards.
+fn say_state(state: StoreState, reason: Option<String>) {
+    let reason = reason.unwrap_or_default();
+    match state {
+        StoreState::Writing => tracing::info!("the store can be written again"),
+        StoreState::Full => {
+            tracing::error!(reason, "what would have to be stored is refused until the store can be written");
+        }
+        StoreState::Failed => {
+            tracing::error!(
+                reason,
+                "the store is not written any more: restart the broker when its disk is well"
+            );
         }
     }
 }

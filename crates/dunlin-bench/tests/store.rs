@@ -143,7 +143,7 @@ fn a_broker_that_was_killed_is_there_again_and_what_it_had_is_counted() {
 }
 
 #[test]
-#[ignore = "the broker keeps everything in memory until its store is there"]
+
 fn what_was_acknowledged_survives_a_kill() {
     let overrides = Overrides { messages: Some(3_000), ..Overrides::default() };
     for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {

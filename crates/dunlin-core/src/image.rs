@@ -17,7 +17,7 @@ use crate::session::{Identifiers, Inbound, Will};
 use crate::settings::SessionExpiryInterval;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, QoS};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A durable Session.
@@ -90,24 +90,32 @@ pub struct GroupImage {
     pub messages: BTreeMap<u64, (Arc<ApplicationMessage>, Segment)>,
 }
 
-/// Who can have had a message, as records name them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Holder {
-    /// A Session.
-    Session(SessionNumber),
-    /// A shared group.
-    Group(GroupNumber),
-    /// The message's topic, which has it as its Retained Message, or has had a later one.
-    Topic,
+/// A shard of some life of the process: its number, and how many there were. What it was home of can be told
+/// by [`partition`] for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Home {
+    /// Its number.
+    pub shard: ShardId,
+    /// How many there were.
+    pub shards: u16,
 }
 
-/// A QoS 2 publication that not all shards may have recorded their part of.
+impl Home {
+    /// Whether the shard was home of what this text names: a Session, a group, or a topic's Retained Message.
+    pub fn has(self, text: &str) -> bool {
+        partition(text, self.shards) == self.shard
+    }
+}
+
+/// A publication that not all shards may have recorded their part of.
 #[derive(Debug)]
 pub struct Unrouted {
     /// The message.
     pub message: Arc<ApplicationMessage>,
-    /// Who has had it, whatever became of it since.
-    pub had: HashSet<Holder>,
+    /// Those that have.
+    pub done: Vec<Home>,
+    /// Its topic has it as its Retained Message, or has had a later one.
+    pub is_outdated: bool,
 }
 
 /// See the top of the file.
@@ -137,8 +145,8 @@ pub struct ShardImage {
     pub retained: Arc<Vec<(Arc<ApplicationMessage>, Segment)>>,
     /// The log has nothing before this.
     pub first_segment: Segment,
-    /// Publications that are to be routed again, by the first shard.
-    pub unrouted: Vec<Unrouted>,
+    /// Publications that are to be routed again.
+    pub unrouted: Arc<Vec<Unrouted>>,
     /// Numbers up to here may have been used.
     pub number_max: u64,
     /// No later message was taken in.
@@ -168,6 +176,12 @@ impl Image {
         if let Some(message) = record.message() {
             self.newest_message_at = self.newest_message_at.max(message.id.received_at);
             recorded_in = recorded_in.min(message.segment());
+        }
+        if let Record::Queued { ticket: Some((group, _)), .. }
+        | Record::Released { ticket: Some((group, _)), .. } = &record
+        {
+            // The group may have ended, and nothing else name it; its number is taken as long as a ticket does.
+            self.number_max = self.number_max.max(group.0);
         }
         match record {
             Record::Session { session, client, user_name, expiry, away_since } => {
@@ -205,8 +219,14 @@ impl Image {
             Record::Completed { session, packet_identifier } => {
                 self.session(session).inbound.remove(packet_identifier);
             }
-            Record::Routing { message } => {
-                self.unrouted.insert(message.id, Unrouted { message, had: HashSet::new() });
+            Record::Routing { message, from } => {
+                let unrouted = Unrouted { message, done: vec![from], is_outdated: false };
+                self.unrouted.insert(unrouted.message.id, unrouted);
+            }
+            Record::RoutedTo { id, home } => {
+                if let Some(unrouted) = self.unrouted.get_mut(&id) {
+                    unrouted.done.push(home);
+                }
             }
             Record::Routed { id } => drop(self.unrouted.remove(&id)),
             Record::Retained { message } => self.apply_retained(message, recorded_in),
@@ -216,7 +236,6 @@ impl Image {
             Record::WillRemoved { session } => self.session(session).will = None,
             Record::Group { group, name } => self.group(group).name = Some(name),
             Record::GroupQueued { group, sequence, message } => {
-                self.note_holder(message.id, Holder::Group(group));
                 self.group(group).messages.insert(sequence, (message, recorded_in));
             }
             Record::GroupTaken { group, sequence } => drop(self.group(group).messages.remove(&sequence)),
@@ -237,7 +256,6 @@ impl Image {
     ) {
         self.first_segment.get_or_insert(recorded_in);
         self.newest_message_at = self.newest_message_at.max(id.received_at);
-        self.note_holder(id, Holder::Session(session));
         let delivery = self.session(session).deliveries.entry(order).or_default();
         // Said again, it does not take the Packet Identifier back.
         delivery.content = Some(content);
@@ -247,19 +265,13 @@ impl Image {
     fn apply_retained(&mut self, message: Arc<ApplicationMessage>, recorded_in: Segment) {
         for unrouted in self.unrouted.values_mut() {
             if unrouted.message.id <= message.id && unrouted.message.topic() == message.topic() {
-                unrouted.had.insert(Holder::Topic);
+                unrouted.is_outdated = true;
             }
         }
         if message.payload().is_empty() {
             self.retained.remove(message.topic());
         } else {
             self.retained.insert(message.topic().into(), (message, recorded_in));
-        }
-    }
-
-    fn note_holder(&mut self, id: MessageId, holder: Holder) {
-        if let Some(unrouted) = self.unrouted.get_mut(&id) {
-            unrouted.had.insert(holder);
         }
     }
 
@@ -342,8 +354,9 @@ impl Image {
             .collect();
         let mut unrouted: Vec<Unrouted> = std::mem::take(&mut self.unrouted).into_values().collect();
         unrouted.sort_by_key(|unrouted| unrouted.message.id);
-        if let Some(first) = parts.first_mut() {
-            first.unrouted = unrouted;
+        let unrouted = Arc::new(unrouted);
+        for part in &mut parts {
+            part.unrouted = Arc::clone(&unrouted);
         }
         self.restore_groups(&mut parts);
         for (number, mut session) in self.sessions {

@@ -18,6 +18,7 @@
 //! With `Settings::durable` off nothing is staged and every position is durable at once.
 
 use crate::identity::ClientIdentifier;
+use crate::image::Home;
 use crate::message::{ApplicationMessage, MessageId};
 use crate::router::Subscription;
 use crate::session::Identifiers;
@@ -146,6 +147,15 @@ pub enum Record {
     Routing {
         /// The message.
         message: Arc<ApplicationMessage>,
+        /// The shard that has taken it in, and whose own part is durable together with this.
+        from: Home,
+    },
+    /// A shard has recorded its part of it.
+    RoutedTo {
+        /// Which message.
+        id: MessageId,
+        /// The shard.
+        home: Home,
     },
     /// All shards have recorded their part of it.
     Routed {
@@ -216,7 +226,7 @@ impl Record {
         match self {
             Self::Queued { message, .. }
             | Self::Retained { message }
-            | Self::Routing { message }
+            | Self::Routing { message, .. }
             | Self::WillSet { message, .. }
             | Self::GroupQueued { message, .. } => Some(message),
             _ => None,

@@ -12,12 +12,11 @@
 
 use crate::group::Ticket;
 use crate::identity::ShardId;
-use crate::image::Holder;
 use crate::journal::Position;
 use crate::message::ApplicationMessage;
 use crate::router::Subscription;
 use crate::slots::Key;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// One message from one shard to another.
@@ -25,13 +24,10 @@ use std::sync::Arc;
 pub enum PeerMessage {
     /// A message that the receiver's subscribers, groups or retained tree want; the receiver expands it.
     Publish(Arc<ApplicationMessage>),
-    /// The same, after a restart: these have had the message already.
-    PublishAgain {
-        /// The message.
-        message: Arc<ApplicationMessage>,
-        /// Who does not get it.
-        had: Arc<HashSet<Holder>>,
-    },
+    /// The same for a message that nobody would send again: the receiver records that it has done its part.
+    PublishExactly(Arc<ApplicationMessage>),
+    /// The receiver must have done its part of what recovery found under way.
+    RouteRecovered,
     /// The sender has its first subscriber for this filter, or has lost its last.
     Interest {
         /// The filter.
@@ -157,7 +153,10 @@ impl Link {
         if !matches!(message, PeerMessage::Applied(_)) {
             self.sent += 1;
         }
-        if let PeerMessage::Publish(message) | PeerMessage::GroupDeliver { message, .. } = &message {
+        if let PeerMessage::Publish(message)
+        | PeerMessage::PublishExactly(message)
+        | PeerMessage::GroupDeliver { message, .. } = &message
+        {
             let size = message.size_bytes() + AHEAD_OVERHEAD_BYTES;
             self.ahead.push_back((self.sent, size));
             self.ahead_bytes += size;

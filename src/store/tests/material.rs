@@ -4,7 +4,7 @@ use crate::store::{Batch, StoreOptions};
 use dunlin_codec::QoS;
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
-use dunlin_core::image::{BodyImage, ContentImage, Image, ShardImage};
+use dunlin_core::image::{BodyImage, ContentImage, Image, ShardImage, Unrouted};
 use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::Identifiers;
@@ -102,8 +102,9 @@ pub fn describe_part(part: ShardImage) -> String {
             }
         }
     }
-    for unrouted in part.unrouted {
-        writeln!(text, "unrouted {}", show(&unrouted.message)).unwrap();
+    for unrouted in &*part.unrouted {
+        let Unrouted { message, done, is_outdated } = unrouted;
+        writeln!(text, "unrouted {} {done:?} {is_outdated}", show(message)).unwrap();
     }
     let mut retained: Vec<_> = part.retained.iter().map(|(message, _)| show(message)).collect();
     retained.sort();

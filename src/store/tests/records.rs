@@ -11,6 +11,7 @@ use crate::store::varint::{Fields, put_difference, put_number};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ClientIdentifier;
+use dunlin_core::image::Home;
 use dunlin_core::journal::{GroupNumber, Record, Segment, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::router::Subscription;
@@ -109,9 +110,14 @@ fn any_record() -> impl Strategy<Value = Record> {
         }),
         (group(), any::<u64>()).prop_map(|(group, sequence)| Record::GroupTaken { group, sequence }),
         group().prop_map(|group| Record::GroupEnded { group }),
-        any_message().prop_map(|message| Record::Routing { message }),
+        (any_message(), home()).prop_map(|(message, from)| Record::Routing { message, from }),
+        (any_message(), home()).prop_map(|(message, home)| Record::RoutedTo { id: message.id, home }),
         any_message().prop_map(|message| Record::Routed { id: message.id }),
     ]
+}
+
+fn home() -> impl Strategy<Value = Home> {
+    (any::<u16>(), any::<u16>()).prop_map(|(shard, shards)| Home { shard, shards })
 }
 
 /// Records as the log would write them.
@@ -151,7 +157,7 @@ fn text(record: &Record) -> String {
     | Record::Retained { message }
     | Record::WillSet { message, .. }
     | Record::GroupQueued { message, .. }
-    | Record::Routing { message } = &mut record
+    | Record::Routing { message, .. } = &mut record
     {
         *message = self::message(&MemoryGauge::default(), 0, 0, "", b"");
     }

@@ -3,6 +3,7 @@
 use super::material::{START, message, queued, removed, session};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
+use dunlin_core::image::Home;
 use dunlin_core::journal::{GroupNumber, Record, SessionNumber};
 use dunlin_core::message::{MemoryGauge, MessageId, Publication};
 use dunlin_core::router::Subscription;
@@ -84,8 +85,9 @@ pub fn batches(gauge: &MemoryGauge) -> Vec<Vec<Record>> {
             Record::GroupQueued { group, sequence: 8, message: shared.clone() },
             Record::GroupQueued { group, sequence: 9, message: shared },
             Record::GroupTaken { group, sequence: 9 },
-            Record::Routing { message: full.clone() },
-            Record::Routing { message: plain[1].clone() },
+            Record::Routing { message: full.clone(), from: Home { shard: 1, shards: 4 } },
+            Record::RoutedTo { id: full.id, home: Home { shard: 3, shards: 4 } },
+            Record::Routing { message: plain[1].clone(), from: Home { shard: 0, shards: 2 } },
             Record::Routed { id: plain[1].id },
             Record::Retained { message: full },
             Record::Retained { message: plain[0].clone() },

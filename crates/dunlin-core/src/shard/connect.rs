@@ -31,6 +31,7 @@ impl Shard {
     // spec(v5): [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-3.1.3-2]
     // spec(v3.1.1): [MQTT-3.1.4-4] [MQTT-3.2.0-1] [MQTT-3.1.3-2]
     pub fn handle_connect(&mut self, now: Timestamp, mut request: ConnectRequest) -> Key {
+        self.route_recovered(now);
         self.clients.journal.begin_input();
         if self.store_state == StoreState::Failed
             && request.granted_expiry(&self.clients.settings) != SessionExpiryInterval::WITH_CONNECTION

@@ -7,29 +7,30 @@
 //!
 //! ```text
 //!   received ──> Routing, what this shard does with it, Received: one turn, durable as a whole
-//!      peers are told ──> each records its part: one turn each, durable after the first, since it came later
+//!      peers are told ──> each records its part and RoutedTo: one turn each, durable after the first
 //!         all have applied it, durably ──> PUBREC (a Will has none); Routed is recorded
 //! ```
 //!
-//! Whoever recovers and finds Routing without Routed tells everybody again, except those whose records, all of
-//! which come behind Routing, say that they have had it ([`Unrouted`]).
+//! After a crash, what has Routing and no Routed is routed again by every shard, before anything else, except to
+//! who was at home on a shard that had done its part ([`Unrouted`]), whatever number of shards there is now. A
+//! subscription made on such a shard later than the publication thus does not get it either.
 
 use super::Shard;
-use crate::image::{Holder, Unrouted};
+use crate::image::{Home, Unrouted};
 use crate::journal::{Record, Segment};
 use crate::message::{ApplicationMessage, MessageId, Publication};
 use crate::peer::PeerMessage;
 use crate::router::Target;
 use crate::time::Timestamp;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Publications that are not known to be everywhere yet.
 #[derive(Debug, Default)]
 pub(crate) struct Forwards {
     told: VecDeque<Forward>,
-    /// What recovery found under way. It is told as soon as all shards are there.
-    unrouted: Vec<Unrouted>,
+    /// What recovery found under way, and what this shard has not done its part of yet.
+    unrouted: Arc<Vec<Unrouted>>,
 }
 
 #[derive(Debug)]
@@ -63,8 +64,8 @@ impl Shard {
         let is_for_peers = publication.retain
             || self.router.matches(publication.topic).any(|found| matches!(found.target(), Target::Peer(_)));
         if is_for_peers {
-            let message = publication.keep();
-            self.clients.journal.stage(|| Record::Routing { message });
+            let (message, from) = (publication.keep(), self.home());
+            self.clients.journal.stage(|| Record::Routing { message, from });
         }
         is_for_peers
     }
@@ -89,20 +90,30 @@ impl Shard {
     }
 
     /// Takes up what was under way when the process ended.
-    pub(super) fn restore_forwards(&mut self, unrouted: Vec<Unrouted>) {
+    pub(super) fn restore_forwards(&mut self, unrouted: Arc<Vec<Unrouted>>) {
         self.forwards.unrouted = unrouted;
     }
 
-    /// Tells everybody of what recovery found, except those who have had it.
-    pub(super) fn forward_unrouted(&mut self, now: Timestamp) {
-        for Unrouted { message, had } in std::mem::take(&mut self.forwards.unrouted) {
-            let had = Arc::new(had);
-            self.route_again(now, &message, &had);
-            for peer in self.peers.others() {
-                if let Some(link) = self.peers.link(peer) {
-                    link.stage(PeerMessage::PublishAgain { message: message.clone(), had: had.clone() });
-                }
+    /// Does this shard's part of what recovery found under way. Called before anything else is published here, so
+    /// that nothing overtakes it, and after the peers have told what they want.
+    pub(super) fn route_recovered(&mut self, now: Timestamp) {
+        if self.forwards.unrouted.is_empty() {
+            return;
+        }
+        let unrouted = std::mem::take(&mut self.forwards.unrouted);
+        for unrouted in &*unrouted {
+            self.route_exactly(now, &unrouted.message, Reach::HereBut(unrouted));
+        }
+        // One shard sees to it that all have done so.
+        if self.peers.own > 0 {
+            return;
+        }
+        for peer in self.peers.others() {
+            if let Some(link) = self.peers.link(peer) {
+                link.stage(PeerMessage::RouteRecovered);
             }
+        }
+        for Unrouted { message, .. } in &*unrouted {
             let barrier = self.barrier_of_all().peers.into_vec();
             // It began before everything that this life of the process records.
             let recorded_in = Segment::default();
@@ -111,35 +122,41 @@ impl Shard {
         self.record_routed();
     }
 
-    /// Routes a publication here that some may have had.
-    pub(super) fn route_again(
+    /// Does this shard's part of a publication that nobody would send again, and records that it is done.
+    pub(super) fn route_exactly(
         &mut self,
         now: Timestamp,
         message: &Arc<ApplicationMessage>,
-        had: &HashSet<Holder>,
+        reach: Reach<'_>,
     ) {
         self.last_message_at = self.last_message_at.max(message.id.received_at);
-        self.route(now, &mut Publication::of(message), Reach::HereBut(had));
+        self.route(now, &mut Publication::of(message), reach);
+        let (id, home) = (message.id, self.home());
+        self.clients.journal.stage(|| Record::RoutedTo { id, home });
+    }
+
+    fn home(&self) -> Home {
+        Home { shard: self.peers.own, shards: self.peers.count() }
     }
 }
 
 /// Whom a publication is routed to.
 #[derive(Clone, Copy)]
 pub(super) enum Reach<'a> {
-    /// Everybody: it was published here.
-    Everywhere,
+    /// Everybody: it was published here. The flag says that nobody would send it again.
+    Everywhere { exactly: bool },
     /// Everybody on this shard: a peer has sent it.
     Here,
-    /// Everybody on this shard but these.
-    HereBut(&'a HashSet<Holder>),
+    /// Everybody on this shard who has not had it before a restart.
+    HereBut(&'a Unrouted),
 }
 
 impl Reach<'_> {
-    /// Whether somebody who can be recorded gets it.
-    pub fn includes(self, holder: impl FnOnce() -> Option<Holder>) -> bool {
+    /// Whether a Session, a group or a topic of this name gets it.
+    pub fn includes<'n>(self, name: impl FnOnce() -> Option<&'n str>) -> bool {
         match self {
-            Self::Everywhere | Self::Here => true,
-            Self::HereBut(had) => holder().is_none_or(|holder| !had.contains(&holder)),
+            Self::Everywhere { .. } | Self::Here => true,
+            Self::HereBut(known) => name().is_none_or(|name| !known.done.iter().any(|home| home.has(name))),
         }
     }
 }

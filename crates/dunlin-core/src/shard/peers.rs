@@ -90,6 +90,9 @@ impl Shard {
     }
 
     fn apply(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
+        if matches!(message, PeerMessage::Publish(_) | PeerMessage::PublishExactly(_)) {
+            self.route_recovered(now);
+        }
         let member = |session| MemberId { shard: from, session };
         match message {
             PeerMessage::Publish(message) => {
@@ -99,7 +102,11 @@ impl Shard {
                 self.route(now, &mut Publication::of(&message), Reach::Here);
                 self.hold_up(now, from);
             }
-            PeerMessage::PublishAgain { message, had } => self.route_again(now, &message, &had),
+            PeerMessage::PublishExactly(message) => {
+                self.route_exactly(now, &message, Reach::Here);
+                self.hold_up(now, from);
+            }
+            PeerMessage::RouteRecovered => self.route_recovered(now),
             PeerMessage::Interest { filter, is_added: true } => {
                 self.router.insert(&filter, Target::Peer(from), ROUTE_ONLY);
             }

@@ -9,7 +9,6 @@ use super::{DropReason, Output, Shard, StoreState, Violation, protocol_error};
 use crate::connection::{Barrier, Owed, Slowed};
 use crate::group::Group;
 use crate::identity::ShardId;
-use crate::image::Holder;
 use crate::journal::{Position, Record};
 use crate::message::{MessageId, Publication};
 use crate::peer::PeerMessage;
@@ -85,7 +84,7 @@ impl Shard {
         publication.payload = publish.payload;
         let is_exact = is_durable && publish.qos == QoS::ExactlyOnce;
         let is_recorded = is_exact && self.record_routing(&mut publication);
-        let routed = self.route(now, &mut publication, Reach::Everywhere);
+        let routed = self.route(now, &mut publication, Reach::Everywhere { exactly: is_recorded });
         if is_recorded {
             self.await_forwarded(id);
         }
@@ -294,8 +293,8 @@ impl Shard {
                     let Some((session, hash)) = self.clients.session_at(index) else {
                         continue;
                     };
-                    let number = || self.clients.sessions.at(index)?.number.map(Holder::Session);
-                    if !reach.includes(number) {
+                    let client = || self.clients.sessions.at(index).map(|it| it.client_identifier.as_str());
+                    if !reach.includes(client) {
                         continue;
                     }
                     // spec(v5): [MQTT-3.8.3-3]
@@ -324,15 +323,16 @@ impl Shard {
         }
         routed.has_subscribers |= !groups.is_empty();
         for index in groups {
-            if !reach.includes(|| self.groups.at(index).map(|group| Holder::Group(group.number))) {
+            if !reach.includes(|| self.groups.at(index).map(|group| &*group.name)) {
                 continue;
             }
             self.route_to_group(now, index, publication, &mut routed.barrier);
         }
-        if publication.retain && reach.includes(|| Some(Holder::Topic)) {
+        let is_outdated = matches!(reach, Reach::HereBut(known) if known.is_outdated);
+        if publication.retain && !is_outdated {
             self.retain(now, publication);
         }
-        if let Reach::Everywhere = reach {
+        if let Reach::Everywhere { exactly } = reach {
             routed.has_subscribers |= !peers.is_empty();
             if publication.retain {
                 // Every shard keeps every Retained Message.
@@ -341,7 +341,11 @@ impl Shard {
             for peer in peers {
                 let message = publication.keep();
                 if let Some(link) = self.peers.link(peer) {
-                    let sequence = link.stage(PeerMessage::Publish(message));
+                    let message = match exactly {
+                        true => PeerMessage::PublishExactly(message),
+                        false => PeerMessage::Publish(message),
+                    };
+                    let sequence = link.stage(message);
                     routed.barrier.peers.push((peer, sequence));
                 }
             }

@@ -40,7 +40,7 @@ impl Shard {
             }
         }
         for group in groups {
-            self.restore_group(group);
+            self.restore_group(group, first_segment);
         }
         for (number, client, session) in sessions {
             let (key, filters) =
@@ -51,15 +51,14 @@ impl Shard {
         self.restore_forwards(unrouted);
     }
 
-    fn restore_group(&mut self, restored: RestoredGroup) {
+    fn restore_group(&mut self, restored: RestoredGroup, first_segment: Segment) {
         let RestoredGroup { number, name, waiting, lent, finished } = restored;
         let is_new = number.is_none();
         let number = number.unwrap_or_else(|| GroupNumber(self.take_number()));
         let mut group = Group::new(number, name);
         if !is_new {
-            let places = waiting.iter().chain(&lent).filter_map(|waiting| waiting.recorded_in);
             // Where its name stands is not known; nothing is earlier than the oldest segment.
-            group.recorded_in = Some(places.min().unwrap_or_default());
+            group.recorded_in = Some(first_segment);
         }
         for waiting in waiting {
             group.restore(waiting, false);

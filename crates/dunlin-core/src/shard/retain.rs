@@ -244,7 +244,7 @@ impl Shard {
         }
         let is_kept = publication.qos > QoS::AtMostOnce || publication.retain;
         let is_recorded = is_durable && is_kept && self.record_routing(publication);
-        self.route(now, publication, Reach::Everywhere);
+        self.route(now, publication, Reach::Everywhere { exactly: is_recorded });
         if is_recorded {
             self.await_forwarded(publication.id);
         }

@@ -29,9 +29,7 @@ impl Shard {
         }
         self.continue_peers(now);
         self.continue_vacating();
-        if self.forwards.have_unrouted() {
-            self.forward_unrouted(now);
-        }
+        self.route_recovered(now);
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),

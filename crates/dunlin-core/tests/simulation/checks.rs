@@ -102,7 +102,7 @@ fn check_complete(history: &History, session: &Session, arrived: &BTreeSet<usize
     let mut obligations = 0;
     for (number, publication) in history.publications.iter().enumerate() {
         let is_owed = is_owed(session, publication, u64::MAX) && !is_excused(publication, session);
-        if history.taken_in(publication).is_none() || !is_owed {
+        if publication.acknowledged.is_none() || !is_owed {
             continue;
         }
         if !arrived.contains(&number) {
@@ -200,7 +200,7 @@ fn check_group(world: &World, share: &str, is_lossy: bool) -> Result<usize, Stri
                 return Err(format!("message {number} went to {} members of {share}", held + 1));
             }
         }
-        if history.taken_in(publication).is_none() {
+        if publication.acknowledged.is_none() {
             continue;
         }
         let is_owed = members.iter().any(|session| {
@@ -274,13 +274,13 @@ pub fn check_retained(world: &World, topic: &str, found: Option<&[u8]>) -> Resul
     // What arrived without being acknowledged was durable nowhere yet, perhaps, and a crash took it back.
     let is_known = |number: usize, one: &Publication| {
         let is_kept = one.began.is_some_and(|began| history.crashes_after(began) == 0);
-        history.taken_in(one).is_some() || (is_kept && arrived.contains(&number))
+        one.acknowledged.is_some() || (is_kept && arrived.contains(&number))
     };
     let is_latest = |one: &Publication| {
         !all.iter().any(|(number, later)| {
             is_known(*number, later)
                 && later.began.is_some_and(|began| {
-                    history.taken_in(one).is_some_and(|acknowledged| acknowledged < began)
+                    one.acknowledged.is_some_and(|acknowledged| acknowledged < began)
                         || (one.publisher == later.publisher && one.sent_last < began)
                 })
         })

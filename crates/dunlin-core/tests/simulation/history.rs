@@ -133,18 +133,6 @@ impl History {
         self.crashes.iter().filter(|crash| **crash > event).count()
     }
 
-    /// When the broker has taken responsibility for a publication.
-    ///
-    /// Known and open: a QoS 2 publication that was under way when a crash came is forgotten by the shards that
-    /// had not heard of it, while its own shard knows its Packet Identifier and only acknowledges it again.
-    pub fn taken_in(&self, publication: &Publication) -> Option<u64> {
-        let acknowledged = publication.acknowledged?;
-        let was_under_way =
-            |crash: &u64| publication.began.is_some_and(|began| began < *crash) && *crash < acknowledged;
-        let is_torn = publication.qos == QoS::ExactlyOnce && self.crashes.iter().any(was_under_way);
-        (!is_torn).then_some(acknowledged)
-    }
-
     /// Notes that the broker broke a rule; the first complaint counts.
     pub fn complain(&mut self, complaint: String) {
         self.complaint.get_or_insert(complaint);

@@ -34,6 +34,8 @@ struct Scenario {
     clients: Vec<Client>,
     is_stalled: Vec<bool>,
     is_lossy: bool,
+    /// What most messages of this run are about, if it has a favourite.
+    favourite: Option<&'static [&'static str]>,
     /// How often the broker crashes, in steps of a thousand.
     crashes_per_mille: u32,
     /// The planted fault that is in the retained answer rather than in a client.
@@ -143,6 +145,7 @@ impl Scenario {
             0 if fault.is_some_and(Fault::is_of_store) => 5,
             often => often,
         };
+        let favourite = random.pick(&[None, None, Some(&JOBS[..]), Some(&RETAINED_TOPICS[..])]);
         let rolls_percent = random.pick(&[0, 2, 10, 30]);
         let mut world = World::new(random, settings, shards);
         world.rolls_percent = rolls_percent;
@@ -153,7 +156,7 @@ impl Scenario {
         world.forgets_to_remove = fault == Some(Fault::KeepConnection);
         let shows_old_retained = fault == Some(Fault::ShowOldRetained);
         let is_stalled = vec![false; count];
-        Self { world, clients, is_stalled, is_lossy, crashes_per_mille, shows_old_retained }
+        Self { world, clients, is_stalled, is_lossy, favourite, crashes_per_mille, shows_old_retained }
     }
 
     /// Everybody connects and subscribes before the trouble begins, so that much is owed to them.
@@ -226,15 +229,19 @@ impl Scenario {
 
     /// The broker crashes, now and then again as soon as it is back.
     fn crash(&mut self) {
-        let world = &mut self.world;
         loop {
-            let downtime = world.random.pick(&[0, 10, 1_000, 4_000_000, 25_000_000]);
-            let shards = if world.random.chance(30) { world.random.between(1, 4) } else { world.nodes.len() };
-            world.crash(Duration::from_micros(downtime), shards as u16);
-            if !world.random.chance(20) {
+            let downtime = self.world.random.pick(&[0, 10, 1_000, 4_000_000, 25_000_000]);
+            self.crash_for(downtime);
+            if !self.world.random.chance(20) {
                 return;
             }
         }
+    }
+
+    fn crash_for(&mut self, downtime_us: u64) {
+        let world = &mut self.world;
+        let shards = if world.random.chance(30) { world.random.between(1, 4) } else { world.nodes.len() };
+        world.crash(Duration::from_micros(downtime_us), shards as u16);
     }
 
     fn some_wire(&mut self) -> Option<usize> {
@@ -286,6 +293,7 @@ impl Scenario {
     fn publish(&mut self, number: usize) {
         let (client, world) = (&mut self.clients[number], &mut self.world);
         let topics: &[&str] = world.random.pick(&[&TOPICS[..], &TOPICS[..], &JOBS[..], &RETAINED_TOPICS[..]]);
+        let topics = self.favourite.filter(|_| world.random.chance(70)).unwrap_or(topics);
         let topic = world.random.pick(topics);
         let is_retained = topic.starts_with("r/") && world.random.chance(80);
         let expiry_s = world.random.chance(8).then(|| world.random.between(1, 10) as u32);

@@ -71,6 +71,10 @@ impl Scenario {
                 self.clients[number].publish(&mut self.world, topic, QoS::AtLeastOnce, true, 20, None);
             }
             self.flow(true)?;
+            if self.crashes_per_mille > 0 && self.world.random.chance(30) {
+                self.crash_for(0);
+                self.flow(true)?;
+            }
         }
         Ok(())
     }

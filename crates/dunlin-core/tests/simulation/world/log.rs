@@ -234,7 +234,7 @@ fn with_message(mut record: Record, body: Arc<ApplicationMessage>) -> Record {
     match &mut record {
         Record::Queued { message, .. }
         | Record::Retained { message }
-        | Record::Routing { message }
+        | Record::Routing { message, .. }
         | Record::WillSet { message, .. }
         | Record::GroupQueued { message, .. } => *message = body,
         _ => {}

@@ -91,6 +91,8 @@ impl World {
             })
         };
         let will = |session: &SessionImage| session.will.as_ref().is_some_and(|will| is_gone(&will.message));
+        // One that has expired is nobody's any more.
+        let is_lost = |message: &ApplicationMessage| is_gone(message) && !message.is_expired(self.now);
         for part in parts {
             let sessions = || part.sessions.iter().map(|(.., session)| session);
             let kept = part.groups.iter().flat_map(|group| group.waiting.iter().chain(&group.lent));
@@ -98,7 +100,7 @@ impl World {
                 ("message of a Session", sessions().any(deliveries)),
                 ("Will", sessions().any(will)),
                 ("message of a group", kept.into_iter().any(|waiting| is_gone(&waiting.message))),
-                ("Retained Message", part.retained.iter().any(|(message, _)| is_gone(message))),
+                ("Retained Message", part.retained.iter().any(|(message, _)| is_lost(message))),
             ];
             for (what, _) in found.iter().filter(|(_, is_gone)| *is_gone) {
                 self.history.complain(format!("a {what} was vacated without its body"));
@@ -192,6 +194,10 @@ impl World {
         if image.away_since.is_some_and(|since| !self.history.sessions[life].absences.contains(&since)) {
             self.history.complain(format!("client {client} was not away since {:?}", image.away_since));
         }
+        let is_settled = expectation.absent_event < self.settled_at && expectation.absent_since.is_some();
+        if is_current && is_settled && image.away_since != expectation.absent_since {
+            self.history.complain(format!("that client {client} is away is not recorded"));
+        }
         if is_current && image.expiry != expectation.expiry {
             self.history.complain(format!("client {client} has the expiry {:?}", image.expiry));
         }
@@ -212,8 +218,17 @@ impl World {
         if let Some((will, _)) = will {
             // Nobody acknowledges a DISCONNECT, so nobody waited for the record that deleted the Will.
             self.history.publications[will].withdrawn = None;
+            // That it was published was not durable either: it will be.
+            self.history.publications[will].acknowledged = None;
         }
-        Expectation { session: Some(life), wire: None, expiry: image.expiry, absent_since: Some(since), will }
+        Expectation {
+            session: Some(life),
+            wire: None,
+            expiry: image.expiry,
+            absent_since: Some(since),
+            absent_event: self.history.event(),
+            will,
+        }
     }
 
     fn will_of(&self, message: &ApplicationMessage) -> Option<usize> {
@@ -224,7 +239,7 @@ impl World {
     fn judge_will(&mut self, client: usize, expectation: &Expectation, found: Option<usize>) {
         let wire = expectation.wire.map(|wire| &self.wires[wire]);
         // A client whose DISCONNECT has come and whose connection has not ended may have its Will or not.
-        let is_leaving = |wire: &Wire| wire.left_at.is_some() && expectation.absent_since.is_none();
+        let is_leaving = |wire: &Wire| wire.left_at.is_some() && wire.closed.is_none();
         if wire.is_some_and(|wire| !wire.is_known || is_leaving(wire)) {
             return;
         }
@@ -238,15 +253,16 @@ impl World {
         }
     }
 
-    /// Nobody waits for the shards that a Will goes to, so whether one that was published just before the
-    /// crash has arrived is open. If its own shard did not know that it was published, it will be again.
+    /// The store does not know the Will of a Session that ends with its connection, or whose CONNACK never left.
+    /// Nobody waits for what becomes of such a Will, so one that was published just before the crash is lost or
+    /// not.
     fn forget_unsettled_wills(&mut self) {
-        let settled_at = self.settled_at;
-        let unsettled = self.history.publications.iter_mut().filter(|publication| {
-            publication.is_will && publication.acknowledged.is_some_and(|event| event > settled_at)
-        });
-        for will in unsettled {
-            will.acknowledged = None;
+        for wire in &self.wires {
+            let is_durable = wire.session.is_some_and(|life| self.history.sessions[life].number.is_some());
+            if let Some((will, _)) = wire.will.filter(|_| !is_durable || !wire.is_known) {
+                let will = &mut self.history.publications[will];
+                will.acknowledged = will.acknowledged.filter(|event| *event <= self.settled_at);
+            }
         }
     }
 

@@ -254,10 +254,10 @@ impl World {
             self.on_their_way().map(|message| message.id).filter(|id| usize::from(id.origin) == shard).max();
         let progress = self.nodes[shard].shard.handle_input(self.now, key, &input[..first]);
         if let Ok(Split::Packet { frame, .. }) = split(input, u32::MAX)
-            && let Ok(Packet::Disconnect(_)) = decode(frame, version)
+            && let Ok(Packet::Disconnect(disconnect)) = decode(frame, version)
             && progress.next == NextInput::Close
         {
-            self.note_absence(wire);
+            self.note_absence(wire, disconnect.reason_code == ReasonCode::Success);
         }
         match progress.next {
             NextInput::Pause => self.wires[wire].is_paused = true,
@@ -276,45 +276,46 @@ impl World {
         progress.consumed
     }
 
-    /// The client is away from now on, unless it has been for a while: the end of a connection comes later than
-    /// DISCONNECT, when the store has what that changed.
-    fn note_absence(&mut self, wire: usize) -> Timestamp {
-        let value = &mut self.wires[wire];
-        let is_new = value.left_at.is_none();
-        let left_at = *value.left_at.get_or_insert(self.now);
-        if let Some(session) = value.session.filter(|_| is_new).map(|life| &mut self.history.sessions[life]) {
-            session.absences.push(left_at);
-        }
-        left_at
-    }
-
     pub(super) fn close(&mut self, shard: usize, connection: Key, cause: Cause) {
         let wire = self.by_key[&(shard, connection)];
         self.trace(|| format!("shard {shard} closes {wire}: {}", cause.detail()));
-        let event = self.history.event();
-        let value = &mut self.wires[wire];
-        (value.is_closing, value.closed) = (true, Some(event));
-        let (client, will) = (value.client, value.will);
         if let Cause::Violation { detail, .. } = cause {
             self.history.complain(format!("a correct client was refused: {detail}"));
         }
-        let left_at = self.note_absence(wire);
-        let is_deleted = cause == Cause::ClientDisconnected(ReasonCode::Success);
-        if let Some((will, _)) = will.filter(|_| is_deleted) {
+        let event = self.history.event();
+        let value = &mut self.wires[wire];
+        (value.is_closing, value.closed) = (true, Some(event));
+        self.note_absence(wire, cause == Cause::ClientDisconnected(ReasonCode::Success));
+    }
+
+    /// The client is away from now on, unless it has been for a while: after a DISCONNECT the connection ends when
+    /// the store has what that changed.
+    fn note_absence(&mut self, wire: usize, will_is_deleted: bool) {
+        let now = self.now;
+        let value = &mut self.wires[wire];
+        if value.left_at.replace(now).is_some() {
+            return;
+        }
+        let event = self.history.event();
+        let (client, will, session) = (value.client, value.will, value.session);
+        if let Some(session) = session.map(|life| &mut self.history.sessions[life]) {
+            session.absences.push(now);
+        }
+        if let Some((will, _)) = will.filter(|_| will_is_deleted) {
             self.history.publications[will].withdrawn = Some(event);
         }
-        let mut will = will.filter(|_| !is_deleted).map(|(will, delay_s)| (will, left_at.after_s(delay_s)));
+        let mut will = will.filter(|_| !will_is_deleted).map(|(will, delay_s)| (will, now.after_s(delay_s)));
         if let Some(expectation) = self.expectations.get_mut(&client).filter(|it| it.wire == Some(wire)) {
-            expectation.absent_since = Some(left_at);
+            (expectation.absent_since, expectation.absent_event) = (Some(now), event);
             if let (Some(SessionExpiryInterval::After(seconds)), Some((_, due_at))) =
                 (expectation.expiry, &mut will)
             {
                 // It is sent at the latest when its Session ends.
-                *due_at = left_at.after_s(seconds).min(*due_at);
+                *due_at = now.after_s(seconds).min(*due_at);
             }
             expectation.will = will;
         }
-        if let Some((will, _)) = will.filter(|(_, due_at)| *due_at <= self.now) {
+        if let Some((will, _)) = will.filter(|(_, due_at)| *due_at <= now) {
             // It is published now, and nobody waits for an acknowledgement.
             let will = &mut self.history.publications[will];
             (will.began, will.acknowledged) = (Some(event), Some(event));
