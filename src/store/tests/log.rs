@@ -245,7 +245,11 @@ fn segments_are_deleted_only_when_what_was_said_before_the_answer_is_written() {
     log.commit(START, [batch(0, 6, Segment(3), vec![queued(1, 1, &large)])]);
     log.vacated(START, 0, Segment(3));
     assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(1)));
+    // Both are written now, but not that the log begins with segment 3.
+    disk.fail(Failing { call: Call::Write, after: 2, times: 1, kind: EIO });
     log.handle_timeout(START + Duration::from_secs(1));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(1)));
+    log.handle_timeout(START + Duration::from_secs(2));
     assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(3)));
     assert_eq!(open(disk.after_crash(), SMALL, &[], START).unwrap().image.queued_count(), 1);
 }
