@@ -160,8 +160,8 @@ impl<D: Disk> Log<D> {
         if self.state == StoreState::Failed {
             return None;
         }
-        let heartbeat_at = self.written_at + HEARTBEAT_INTERVAL;
-        self.retry_at.into_iter().chain(self.sync_at).chain([heartbeat_at]).min()
+        let next_at = self.retry_at.unwrap_or(self.written_at + HEARTBEAT_INTERVAL);
+        Some(self.sync_at.map_or(next_at, |sync_at| sync_at.min(next_at)))
     }
 
     /// Does what is due: tries again, syncs, gives a sign of life.
@@ -169,7 +169,8 @@ impl<D: Disk> Log<D> {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
         }
-        if self.pending.is_none() && self.written_at + HEARTBEAT_INTERVAL <= now {
+        let is_idle = self.pending.is_none() && self.retry_at.is_none();
+        if is_idle && self.written_at + HEARTBEAT_INTERVAL <= now {
             self.pending = Some(Pending::new(now));
         }
         self.work(now);
@@ -205,10 +206,9 @@ impl<D: Disk> Log<D> {
             return;
         }
         let is_waiting = self.retry_at.is_some();
-        if is_waiting && self.pending.is_some() {
-            return;
-        }
-        let mut done = self.write_frames(now).and_then(|()| self.sync_if_due(now));
+        let is_blocked = is_waiting && self.pending.is_some();
+        let written = if is_blocked { Ok(()) } else { self.write_frames(now) };
+        let mut done = written.and_then(|()| self.sync_if_due(now));
         // Behind everything else, so that nobody waits for it.
         if done.is_ok() && !is_waiting {
             done = self.segments.keep_spare().map(|()| self.set_state(StoreState::Writing, String::new()));

@@ -110,9 +110,24 @@ fn what_cannot_be_read_is_named_with_its_place() {
 }
 
 #[test]
+fn a_log_that_waits_for_room_syncs_when_it_is_due_and_comes_to_rest() {
+    let sync = SyncPolicy::Interval(Duration::from_millis(10));
+    let plan = Plan { options: StoreOptions { sync, ..plan().options }, queue_max: usize::MAX, ..plan() };
+    let disk = SimulatedDisk::default();
+    let mut world = World::begin(plan, &disk, 13, Vec::new()).unwrap();
+    disk.limit(8 * 1024);
+    for _ in 0..60 {
+        world.step();
+        world.wait(Duration::from_millis(11));
+    }
+    assert_eq!(world.state, StoreState::Full);
+    world.wait(Duration::from_secs(3600));
+}
+
+#[test]
 fn a_full_disk_is_said_while_a_segment_of_room_is_left_and_forgotten_when_there_is_room_again() {
-    // Nothing is removed, so nothing can be vacated.
-    let plan = Plan { queue_max: usize::MAX, ..plan() };
+    // Nobody answers, so nothing is vacated.
+    let plan = Plan { queue_max: usize::MAX, vacates: false, ..plan() };
     let disk = SimulatedDisk::default();
     let mut world = World::begin(plan, &disk, 13, Vec::new()).unwrap();
     disk.limit(8 * 1024);

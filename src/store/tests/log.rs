@@ -240,10 +240,16 @@ fn while_segments_are_vacated_nothing_new_relies_on_them_whatever_its_shard_know
 fn segments_are_deleted_only_when_what_was_said_before_the_answer_is_written() {
     let (disk, mut log, large) = vacating();
     disk.fail(Failing { call: Call::Write, after: 0, times: 1, kind: EIO });
-    log.commit(START, [batch(0, 5, Segment(3), vec![session(1), queued(1, 1, &large)])]);
+    // The second of these waits behind the first.
+    log.commit(START, [batch(0, 5, Segment(3), vec![session(1)])]);
+    log.commit(START, [batch(0, 6, Segment(3), vec![queued(1, 1, &large)])]);
     log.vacated(START, 0, Segment(3));
     assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(1)));
+    // Both are written now, but not that the log begins with segment 3.
+    disk.fail(Failing { call: Call::Write, after: 2, times: 1, kind: EIO });
     log.handle_timeout(START + Duration::from_secs(1));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(1)));
+    log.handle_timeout(START + Duration::from_secs(2));
     assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(3)));
     assert_eq!(open(disk.after_crash(), SMALL, &[], START).unwrap().image.queued_count(), 1);
 }

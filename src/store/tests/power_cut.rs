@@ -15,13 +15,13 @@ use dunlin_core::shard::StoreState;
 use std::time::Duration;
 
 /// Power cuts tried at each call of the exhaustive test.
-const CUTS: u64 = 3;
+const CUTS: u64 = 2;
 
 /// Steps of the small workload.
 const STEPS: usize = 60;
 
 /// Seeds of a run without any wish, for CI.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 20;
 
 fn wish(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;

@@ -137,6 +137,8 @@ impl World {
     pub fn wait(&mut self, duration: Duration) {
         self.now = self.now + duration;
         self.log.handle_timeout(self.now);
+        // Or its thread would not come to rest.
+        assert!(self.log.poll_timeout().is_none_or(|at| at > self.now), "what was due has been done");
         self.poll();
     }
 
