@@ -177,8 +177,8 @@ impl Image {
             self.newest_message_at = self.newest_message_at.max(message.id.received_at);
             recorded_in = recorded_in.min(message.segment());
         }
-        if let Record::Queued { ticket: Some((group, _)), .. } | Record::Released { ticket: Some((group, _)), .. } =
-            &record
+        if let Record::Queued { ticket: Some((group, _)), .. }
+        | Record::Released { ticket: Some((group, _)), .. } = &record
         {
             // The group may have ended, and nothing else name it; its number is taken as long as a ticket does.
             self.number_max = self.number_max.max(group.0);
