@@ -112,7 +112,6 @@ impl Shard {
             {
                 if !std::mem::replace(&mut vacating.is_described, true) {
                     self.describe_session(key, number, vacating.before);
-                    self.clients.say_exchanges_again(key, number, vacating.before);
                 }
                 if let Some(order) =
                     self.clients.say_queue_again(key, number, vacating.order, vacating.before, budget)
@@ -124,6 +123,8 @@ impl Shard {
                     vacating.is_waiting = true;
                     return false;
                 }
+                // Last, because what has waited may have been sent meanwhile, and never waits again.
+                self.clients.say_exchanges_again(key, number, vacating.before);
             }
             (vacating.order, vacating.is_described) = (0, false);
             vacating.session += 1;

@@ -139,7 +139,7 @@ fn a_batch_that_a_crash_takes_back_is_noticed() {
 
 #[test]
 fn records_that_were_not_durable_when_the_store_said_so_are_missed_after_a_crash() {
-    is_noticed(Fault::LieAndCrash, "has the Retained Message");
+    is_noticed(Fault::LieAndCrash, "that had ended is back");
     is_noticed(Fault::LieAndCrash, "is not there after a crash");
 }
 

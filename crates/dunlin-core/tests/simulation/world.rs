@@ -326,6 +326,11 @@ impl World {
         }
     }
 
+    /// Whether segments wait to be deleted.
+    pub fn is_vacating(&self) -> bool {
+        self.log.has_pass()
+    }
+
     /// The log answers the oldest question of a shard.
     pub fn read_bodies(&mut self, shard: usize) -> bool {
         let Some(place) = self.loads.iter().position(|(asking, ..)| *asking == shard) else { return false };

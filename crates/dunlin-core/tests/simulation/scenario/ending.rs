@@ -86,6 +86,9 @@ impl Scenario {
                 return Err(format!("{} waits for something that does not come", client.identifier));
             }
         }
+        if self.world.is_vacating() {
+            return Err(String::from("the log waits for a shard that does not come to say everything again"));
+        }
         let connections: usize = self.world.nodes.iter().map(|node| node.shard.connections_count()).sum();
         if connections != self.clients.len() {
             return Err(format!("{connections} connections of {} clients", self.clients.len()));
