@@ -100,10 +100,11 @@ impl Here {
     /// What is left without the body, if the store has that.
     fn to_stored(&self) -> Option<Stored> {
         let location = self.message.location();
-        let behind = (location >> 32).saturating_sub(u64::from(self.recorded_in));
         if location == 0 || self.recorded_in == 0 {
             return None;
         }
+        // A body that is older than its record is still to be written again with it, and goes from where it is.
+        let behind = (location >> 32).checked_sub(u64::from(self.recorded_in))?;
         Some(Stored {
             location,
             order: self.order,

@@ -155,7 +155,10 @@ fn check_order(history: &History, session: &Session, is_lossy: bool) -> Result<(
         let may_be_lost = is_lossy
             || publication.expires_at.is_some()
             || !is_owed(session, publication, publication.sent_last);
-        let may_be_late = publication.transmissions.len() > 1 && may_be_lost;
+        // After a crash, what was under way between shards is routed again, also to who came to subscribe on another
+        // shard while it was, and that may be after later ones.
+        let is_routed_again = publication.began.is_some_and(|began| history.crashes_after(began) > 0);
+        let may_be_late = (publication.transmissions.len() > 1 || is_routed_again) && may_be_lost;
         if is_job(publication) || publication.is_will || may_be_late || !seen.insert(arrival.publication) {
             continue;
         }

@@ -24,7 +24,7 @@ use dunlin_core::message::{MemoryGauge, MessageId};
 use dunlin_core::peer::PeerMessage;
 use dunlin_core::session::Place;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
-use dunlin_core::shard::{Output, ShardConfig};
+use dunlin_core::shard::{DropReason, Output, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
 use log::{Batch, Log};
@@ -221,7 +221,10 @@ impl World {
                 }
                 Output::Close { connection, cause } => self.close(shard, connection, cause),
                 Output::Vacated { before } => self.log.vacated(shard, before),
-                Output::Load { session, places } => self.loads.push_back((shard, session, places)),
+                Output::Load { session, places } => {
+                    self.trace(|| format!("shard {shard} asks for {places:x?} of {session:?}"));
+                    self.loads.push_back((shard, session, places));
+                }
                 Output::Refused { reason_code, topic, .. } => {
                     self.history.complain(format!("a correct client was refused {topic}: {reason_code}"));
                 }
@@ -335,12 +338,15 @@ impl World {
     pub fn read_bodies(&mut self, shard: usize) -> bool {
         let Some(place) = self.loads.iter().position(|(asking, ..)| *asking == shard) else { return false };
         let Some((_, session, places)) = self.loads.remove(place) else { return false };
+        self.trace(|| format!("shard {shard} is given {places:x?} of {session:?}"));
         let read = |place: Place| (place.order, self.log.read(place.location, &self.gauge));
         let messages: Vec<_> = places.into_iter().map(read).collect();
-        if messages.iter().any(|(_, message)| message.is_none()) {
+        let node = &mut self.nodes[shard];
+        node.shard.handle_loaded(self.now, session, messages);
+        // Nobody may need it any more.
+        if node.shard.counters().dropped_for(DropReason::Unreadable) > 0 {
             self.history.complain("a body that was given up is gone from the log".into());
         }
-        self.nodes[shard].shard.handle_loaded(self.now, session, messages);
         self.collect(shard);
         true
     }
