@@ -234,6 +234,32 @@ impl Record {
     }
 }
 
+/// What may be looked at, or recorded again, in one slice of a longer work.
+#[derive(Debug)]
+pub struct Budget {
+    left: usize,
+}
+
+/// Bytes of messages that count as much as looking at one more thing.
+const BYTES_A_THING: usize = 4096;
+
+impl Budget {
+    /// So many things.
+    pub fn new(things: usize) -> Self {
+        Self { left: things }
+    }
+
+    /// Whether the slice is over.
+    pub fn is_used_up(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Something was looked at, with a message of so many bytes if one was recorded again.
+    pub fn use_for(&mut self, content_bytes: usize) {
+        self.left = self.left.saturating_sub(1 + content_bytes / BYTES_A_THING);
+    }
+}
+
 /// The records of one shard that are not durable yet.
 #[derive(Debug, Default)]
 pub struct Journal {

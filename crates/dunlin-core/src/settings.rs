@@ -94,6 +94,8 @@ pub struct Settings {
     /// Response Information for clients that request it, `%c` standing for the client identifier (5.0
     /// section 3.2.2.3.15).
     pub response_information: Option<String>,
+    /// Things looked at in one turn while the store's oldest segments are vacated.
+    pub vacating_slice: usize,
     /// Whether durable changes are handed out as records (`Shard::poll_record`) and awaited.
     pub durable: bool,
 }
@@ -123,6 +125,7 @@ impl Default for Settings {
             outbox_bytes_max: 1024 * 1024,
             slow_consumer_grace: Duration::from_millis(100),
             response_information: None,
+            vacating_slice: 512,
             durable: false,
         }
     }

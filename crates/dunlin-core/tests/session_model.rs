@@ -8,7 +8,7 @@
 
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::group::{GroupId, Ticket};
-use dunlin_core::journal::{GroupNumber, Segment};
+use dunlin_core::journal::{Budget, GroupNumber, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::{
     self, Acknowledged, Delivery, Enqueued, Finished, Identifiers, Inbound, Outbound, Resend, Restored,
@@ -371,7 +371,8 @@ impl Pair {
                 }
             });
         }
-        let waiting = self.outbound.queue_mut().record_again(0, Segment(2), Segment(1), usize::MAX);
+        let waiting =
+            self.outbound.queue_mut().record_again(0, Segment(2), Segment(1), &mut Budget::new(usize::MAX));
         waiting.into_iter().for_each(|delivery| restarted.restore(Restored::Waiting(delivery)));
         assert!(restarted.take_order() <= self.next_number + 1, "orders go on behind the last");
         self.outbound = restarted;

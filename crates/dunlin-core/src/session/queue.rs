@@ -17,7 +17,7 @@
 //! What must stay true: orders ascend from front to back; a message without a record is never `Stored`.
 
 use super::{Delivery, Finished, Identifiers};
-use crate::journal::Segment;
+use crate::journal::{Budget, Segment};
 use crate::message::ApplicationMessage;
 use crate::time::Timestamp;
 use dunlin_codec::QoS;
@@ -321,19 +321,19 @@ impl Queue {
         shared
     }
 
-    /// The messages in memory whose place is `from` or later and whose records stand before a segment, at most
-    /// `count` of them: they are recorded again in another.
+    /// The messages in memory whose place is `from` or later and whose records stand before a segment, as many as
+    /// the budget allows: they are recorded again in another.
     pub fn record_again(
         &mut self,
         from: u64,
         before: Segment,
         segment: Segment,
-        count: usize,
+        budget: &mut Budget,
     ) -> Vec<Delivery> {
         let (start, base) = (self.position(from), self.base_order);
         let mut again = Vec::new();
         for slot in self.slots.range_mut(start..) {
-            if again.len() >= count {
+            if budget.is_used_up() {
                 break;
             }
             match slot {
@@ -341,10 +341,12 @@ impl Queue {
                     here.recorded_in = segment.0;
                     let order = order_behind(base, here.order);
                     let copy = Here { message: Arc::clone(&here.message), ..*here };
+                    budget.use_for(here.message.content_bytes());
                     again.push(copy.into_delivery(order));
                 }
                 Slot::Whole(delivery) if delivery.recorded_in.is_some_and(|place| place < before) => {
                     delivery.recorded_in = Some(segment);
+                    budget.use_for(delivery.message.content_bytes());
                     again.push(Delivery::clone(delivery));
                 }
                 _ => {}

@@ -14,13 +14,10 @@ use super::deliver::queued;
 use super::{Output, Shard};
 use crate::group::Ticket;
 use crate::identity::partition;
-use crate::journal::{Record, Segment, SessionNumber};
+use crate::journal::{Budget, Record, Segment, SessionNumber};
 use crate::router::Target;
 use crate::session::{Exchange, Session};
 use crate::slots::Key;
-
-/// Things looked at in one turn.
-const SLICE: usize = 512;
 
 /// How far the walk has come.
 #[derive(Debug)]
@@ -89,7 +86,7 @@ impl Shard {
         let Some(mut vacating) = self.vacating.take() else {
             return;
         };
-        let mut budget = SLICE;
+        let mut budget = Budget::new(self.clients.settings.vacating_slice);
         vacating.is_over = vacating.is_over
             || self.vacate_sessions(&mut vacating, &mut budget)
                 && self.vacate_retained(&mut vacating, &mut budget)
@@ -101,12 +98,11 @@ impl Shard {
         }
     }
 
-    fn vacate_sessions(&mut self, vacating: &mut Vacating, budget: &mut usize) -> bool {
+    fn vacate_sessions(&mut self, vacating: &mut Vacating, budget: &mut Budget) -> bool {
         while vacating.session < self.clients.sessions.end_index() {
-            if *budget == 0 {
+            if budget.is_used_up() {
                 return false;
             }
-            *budget -= 1;
             if let Some(key) = self.clients.sessions.key_at(vacating.session)
                 && let Some(number) = self.clients.sessions.get(key).and_then(|value| value.number)
             {
@@ -126,6 +122,7 @@ impl Shard {
                 // Last, because what has waited may have been sent meanwhile, and never waits again.
                 self.clients.say_exchanges_again(key, number, vacating.before);
             }
+            budget.use_for(0);
             (vacating.order, vacating.is_described) = (0, false);
             vacating.session += 1;
         }
@@ -159,32 +156,33 @@ impl Shard {
         self.record_will(key, false);
     }
 
-    fn vacate_retained(&mut self, vacating: &mut Vacating, budget: &mut usize) -> bool {
+    fn vacate_retained(&mut self, vacating: &mut Vacating, budget: &mut Budget) -> bool {
         let segment = self.clients.journal.segment();
         let (own, shards) = (self.peers.own, self.peers.count());
         loop {
-            if *budget == 0 {
+            if budget.is_used_up() {
                 return false;
             }
-            *budget -= 1;
             let Some(kept) = self.retained.next_mut(&mut vacating.retained) else {
                 return true;
             };
+            budget.use_for(0);
             let is_ours = || partition(kept.message.topic(), shards) == own;
             if kept.recorded_in < vacating.before && is_ours() {
                 kept.recorded_in = segment;
+                budget.use_for(kept.message.content_bytes());
                 let message = kept.message.clone();
                 self.clients.journal.stage(|| Record::Retained { message });
             }
         }
     }
 
-    fn vacate_groups(&mut self, vacating: &mut Vacating, budget: &mut usize) -> bool {
+    fn vacate_groups(&mut self, vacating: &mut Vacating, budget: &mut Budget) -> bool {
         while vacating.group < self.groups.end_index() {
-            if *budget == 0 {
+            if budget.is_used_up() {
                 return false;
             }
-            *budget -= 1;
+            budget.use_for(0);
             let segment = self.clients.journal.segment();
             if let Some(group) = self.groups.at_mut(vacating.group)
                 && let Some(recorded_in) = group.recorded_in
@@ -198,6 +196,7 @@ impl Shard {
                     |recorded_in: Option<Segment>| recorded_in.is_some_and(|place| place < vacating.before);
                 for held in group.held_mut().filter(|held| is_old(held.recorded_in)) {
                     held.recorded_in = Some(segment);
+                    budget.use_for(held.message.content_bytes());
                     let (sequence, message) = (held.sequence, held.message.clone());
                     self.clients.journal.stage(|| Record::GroupQueued { group: number, sequence, message });
                 }
@@ -242,18 +241,19 @@ impl Clients {
         session: SessionNumber,
         from: u64,
         before: Segment,
-        budget: &mut usize,
+        budget: &mut Budget,
     ) -> Option<u64> {
         let segment = self.journal.segment();
         let value = self.sessions.get_mut(key)?;
-        let again = value.outbound.queue_mut().record_again(from, before, segment, *budget);
-        *budget -= again.len();
-        let last = again.last()?.order;
+        let again = value.outbound.queue_mut().record_again(from, before, segment, budget);
+        let last = again.last().map(|delivery| delivery.order);
         for delivery in again {
             self.journal.stage(|| queued(session, &delivery));
         }
-        self.note_queued(key, last);
-        (*budget == 0).then_some(last + 1)
+        if let Some(last) = last {
+            self.note_queued(key, last);
+        }
+        budget.is_used_up().then(|| last.map_or(from, |last| last + 1))
     }
 
     /// Has messages read that are in the store alone and must be said again. False if there are none.

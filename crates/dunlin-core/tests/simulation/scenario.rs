@@ -128,6 +128,7 @@ impl Scenario {
             overflow: random.pick(&policies),
             // Without memory for bodies, messages that wait give up theirs.
             body_memory_bytes: random.pick(&[0, usize::MAX]),
+            vacating_slice: random.pick(&[1, 2, 5, 512]),
             durable: random.chance(60) || fault.is_some_and(Fault::is_of_store),
             ..Settings::default()
         };
