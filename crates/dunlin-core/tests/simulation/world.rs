@@ -24,7 +24,7 @@ use dunlin_core::message::{MemoryGauge, MessageId};
 use dunlin_core::peer::PeerMessage;
 use dunlin_core::session::Place;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
-use dunlin_core::shard::{DropReason, Output, ShardConfig};
+use dunlin_core::shard::{Output, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
 use log::{Batch, Log};
@@ -271,55 +271,6 @@ impl World {
         count > 0
     }
 
-    /// The log makes up to `count` more batches durable; the shards have not heard of it yet.
-    pub fn write_log(&mut self, count: usize) -> bool {
-        for written in 0..count {
-            if self.random.chance(self.rolls_percent) && self.log.waiting() > 0 {
-                self.log.begin_segment();
-            }
-            let Some((shard, end)) = self.log.write() else {
-                return written > 0;
-            };
-            self.nodes[shard].durable = end;
-            if let Some(before) = self.log.end_pass() {
-                self.vacated += 1;
-                self.trace(|| format!("the log begins at {before:?}"));
-            }
-        }
-        self.note_settled();
-        count > 0
-    }
-
-    /// A shard hears how far its records are durable, and where the log is.
-    pub fn tell(&mut self, shard: usize) -> bool {
-        let node = &mut self.nodes[shard];
-        let position = if self.store_lies { node.staged } else { node.durable };
-        let told = (position, self.log.segment());
-        let has_news = std::mem::replace(&mut node.told, told) != told;
-        if has_news {
-            node.shard.handle_durable(self.now, Position(position), told.1);
-            self.collect(shard);
-        }
-        has_news
-    }
-
-    /// The log wants to forget its oldest segments.
-    pub fn vacate(&mut self) {
-        let (first, last) = (self.log.first_segment().0, self.log.segment().0);
-        if self.log.has_pass() || last == first {
-            return;
-        }
-        let before = Segment(self.random.between(first as usize + 1, last as usize) as u32);
-        self.trace(|| format!("everything before {before:?} is to be said again"));
-        self.log.begin_pass(before, self.nodes.len());
-        if self.deletes_early {
-            self.log.delete_before(before);
-        }
-        for node in &mut self.nodes {
-            node.shard.handle_vacate(before);
-        }
-    }
-
     /// Time passes, and shards do what is due.
     pub fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
@@ -327,28 +278,6 @@ impl World {
         for shard in 0..self.nodes.len() {
             self.do_due(shard);
         }
-    }
-
-    /// Whether segments wait to be deleted.
-    pub fn is_vacating(&self) -> bool {
-        self.log.has_pass()
-    }
-
-    /// The log answers the oldest question of a shard.
-    pub fn read_bodies(&mut self, shard: usize) -> bool {
-        let Some(place) = self.loads.iter().position(|(asking, ..)| *asking == shard) else { return false };
-        let Some((_, session, places)) = self.loads.remove(place) else { return false };
-        self.trace(|| format!("shard {shard} is given {places:x?} of {session:?}"));
-        let read = |place: Place| (place.order, self.log.read(place.location, &self.gauge));
-        let messages: Vec<_> = places.into_iter().map(read).collect();
-        let node = &mut self.nodes[shard];
-        node.shard.handle_loaded(self.now, session, messages);
-        // Nobody may need it any more.
-        if node.shard.counters().dropped_for(DropReason::Unreadable) > 0 {
-            self.history.complain("a body that was given up is gone from the log".into());
-        }
-        self.collect(shard);
-        true
     }
 
     /// One shard does what is due.
