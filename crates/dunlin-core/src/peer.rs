@@ -1,15 +1,17 @@
 //! What shards tell each other.
 //!
 //! Each ordered pair of shards has one first-in, first-out stream of [`PeerMessage`]s, carried in batches by
-//! the runtime. The receiver counts what it has applied (durably, where that matters) and tells the count
-//! back; an acknowledgement that depends on a peer waits for "peer p has applied n" (`Link::has_applied`).
-//! The same count bounds how far a fast shard can run ahead of a slow one.
+//! the runtime. The receiver counts what it has applied and tells the count back, and which messages have made
+//! it record something that is not durable yet; an acknowledgement that depends on a peer waits for "peer p has
+//! applied n", and for "has stored it" where there is something to store (`Link::has_come`). The count bounds how
+//! far a fast shard can run ahead of a slow one, whatever the disk does.
 //!
 //! Interest is always about the sender's own shard ("I have subscribers for this filter"), so the streams
 //! need no order among each other. Retained Messages are kept by every shard, so that a subscriber finds them
 //! in the same order as the live messages; the greater [`MessageId`](crate::message::MessageId) wins where
 //! two shards publish to one topic at once.
 
+use crate::connection::{Mark, Until};
 use crate::group::Ticket;
 use crate::identity::ShardId;
 use crate::journal::Position;
@@ -115,7 +117,15 @@ pub enum PeerMessage {
         is_busy: bool,
     },
     /// Of the receiver's messages, so many are applied.
-    Applied(u64),
+    Applied {
+        /// How many.
+        received: u64,
+        /// Those of them, since the last time, that have made the sender record something that is not durable
+        /// yet.
+        unsettled: Vec<u64>,
+    },
+    /// What the receiver's messages up to this one have made the sender record is durable.
+    Settled(u64),
 }
 
 /// Bytes of publications to a peer that it has not applied, above which publishers are slowed.
@@ -133,16 +143,19 @@ pub struct Link {
     /// Sequence and size of what is sent and not applied.
     ahead: VecDeque<(u64, usize)>,
     ahead_bytes: usize,
-    /// Connections whose acknowledgements wait for the peer, by what they wait for.
-    waiting: VecDeque<(u64, Key)>,
+    /// Messages that the peer has applied, and not stored what it has recorded because of them.
+    unsettled: VecDeque<u64>,
+    /// Connections whose acknowledgements wait for the peer, and for what.
+    waiting: Vec<(u64, Until, Key)>,
     /// Publishers that wait until the peer has caught up.
     pub(crate) slowed: Vec<Key>,
     /// What the peer has sent and is not applied yet: it waits while a slow consumer holds the peer up.
     incoming: VecDeque<PeerMessage>,
     received: u64,
-    /// Up to where the peer's messages have made this shard stage records.
-    pub(crate) staged_until: Position,
     told: u64,
+    /// The peer's messages that have made this shard record something, and the position after that, since the
+    /// peer was told last.
+    pub(crate) recorded: Vec<(u64, Position)>,
     /// Slow consumers here that the peer's publications have run into, and that it waits for.
     pub(crate) held_up_by: u32,
 }
@@ -150,7 +163,7 @@ pub struct Link {
 impl Link {
     /// Stages a message and returns its number.
     pub(crate) fn stage(&mut self, message: PeerMessage) -> u64 {
-        if !matches!(message, PeerMessage::Applied(_)) {
+        if !matches!(message, PeerMessage::Applied { .. } | PeerMessage::Settled(_)) {
             self.sent += 1;
         }
         if let PeerMessage::Publish(message)
@@ -174,13 +187,26 @@ impl Link {
         self.sent
     }
 
-    /// Whether the peer has applied everything up to `sequence`.
-    pub(crate) fn has_applied(&self, sequence: u64) -> bool {
+    /// Whether this has become of a message.
+    pub(crate) fn has_come(&self, sequence: u64, until: Until) -> bool {
         sequence <= self.applied
+            && match until {
+                Until::Applied => true,
+                Until::Stored => self.unsettled.binary_search(&sequence).is_err(),
+                Until::AllStored => self.unsettled.front().is_none_or(|first| *first > sequence),
+            }
+    }
+
+    /// The peer says that what it has recorded up to this message is durable.
+    pub(crate) fn set_settled(&mut self, sequence: u64) {
+        while self.unsettled.front().is_some_and(|first| *first <= sequence) {
+            self.unsettled.pop_front();
+        }
     }
 
     /// The peer says how much it has applied.
-    pub(crate) fn set_applied(&mut self, sequence: u64) {
+    pub(crate) fn set_applied(&mut self, sequence: u64, unsettled: Vec<u64>) {
+        self.unsettled.extend(unsettled);
         self.applied = self.applied.max(sequence);
         while let Some((number, size)) = self.ahead.front().copied() {
             if number > self.applied {
@@ -201,17 +227,23 @@ impl Link {
         self.ahead_bytes <= AHEAD_BYTES_MAX / 2
     }
 
-    /// `connection` has an acknowledgement that waits until the peer has applied `sequence`.
-    pub(crate) fn wait(&mut self, sequence: u64, connection: Key) {
-        self.waiting.push_back((sequence, connection));
+    /// `connection` has an acknowledgement that waits until this has become of a message.
+    pub(crate) fn wait(&mut self, sequence: u64, until: Until, connection: Key) {
+        self.waiting.push((sequence, until, connection));
     }
 
-    /// A connection whose wait may be over.
-    pub(crate) fn pop_waiting(&mut self) -> Option<Key> {
-        match self.waiting.front() {
-            Some((sequence, _)) if *sequence <= self.applied => self.waiting.pop_front().map(|(_, key)| key),
-            _ => None,
+    /// The connections whose waits may be over, each once.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Key> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut over = Vec::new();
+        for (sequence, until, key) in waiting {
+            if !self.has_come(sequence, until) {
+                self.waiting.push((sequence, until, key));
+            } else if over.last() != Some(&key) {
+                over.push(key);
+            }
         }
+        over
     }
 
     /// Takes in a message from the peer.
@@ -239,12 +271,23 @@ impl Link {
         self.received
     }
 
-    /// What to tell the peer when `received` of its messages are applied: the count, if it has grown.
-    pub(crate) fn applied_to_tell(&mut self, received: u64) -> Option<u64> {
-        (self.told < received).then(|| {
-            self.told = received;
-            received
-        })
+    /// What to tell the peer now that `received` of its messages are applied, if that is news. `is_durable` judges
+    /// what they have made this shard record; the position that is left to wait for comes with it.
+    pub(crate) fn applied_to_tell(
+        &mut self,
+        is_durable: impl Fn(Position) -> bool,
+    ) -> Option<(PeerMessage, Option<Position>)> {
+        if self.told == self.received {
+            return None;
+        }
+        self.told = self.received;
+        let mut unsettled = Vec::new();
+        let mut last = None;
+        for (sequence, position) in self.recorded.drain(..).filter(|(_, position)| !is_durable(*position)) {
+            unsettled.push(sequence);
+            last = Some(position);
+        }
+        Some((PeerMessage::Applied { received: self.received, unsettled }, last))
     }
 }
 
@@ -278,9 +321,9 @@ impl Peers {
         self.links.iter().any(Link::has_work)
     }
 
-    /// Whether a peer has applied so many of our messages.
-    pub(crate) fn has_applied(&self, shard: ShardId, sequence: u64) -> bool {
-        self.links.get(usize::from(shard)).is_none_or(|link| link.has_applied(sequence))
+    /// Whether a peer has done what a barrier wants of it.
+    pub(crate) fn have_passed(&self, mark: &Mark) -> bool {
+        self.links.get(usize::from(mark.peer)).is_none_or(|link| link.has_come(mark.sequence, mark.until))
     }
 
     /// The link to a peer.

@@ -16,10 +16,32 @@ use smallvec::SmallVec;
 pub struct Barrier {
     /// The records before it are durable.
     pub position: Position,
-    /// These peers have applied so many messages.
-    pub peers: SmallVec<[(ShardId, u64); 1]>,
+    /// What peers have done.
+    pub peers: SmallVec<[Mark; 1]>,
     /// The joins of shared groups with this token are answered.
     pub joins: Option<u64>,
+}
+
+/// What one peer has to have done with the messages that it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// Which peer.
+    pub peer: ShardId,
+    /// The number of a message.
+    pub sequence: u64,
+    /// What has to have become of it.
+    pub until: Until,
+}
+
+/// What has to have become of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// It is applied.
+    Applied,
+    /// And what the peer has recorded because of it is durable.
+    Stored,
+    /// And so it is for all messages before.
+    AllStored,
 }
 
 /// A packet that is owed.

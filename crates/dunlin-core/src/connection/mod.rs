@@ -8,7 +8,7 @@ mod completion;
 mod outbox;
 
 pub use aliases::{Alias, ClientAliases, ServerAliases};
-pub use completion::{Barrier, Completion, Owed};
+pub use completion::{Barrier, Completion, Mark, Owed, Until};
 pub use outbox::{Outbox, SHARED_PAYLOAD_MIN_BYTES};
 
 use crate::authenticate::Mechanism;

@@ -1,7 +1,7 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP from a client.
 
 use super::{Shard, Violation};
-use crate::connection::Owed;
+use crate::connection::{Mark, Owed, Until};
 use crate::journal::Record;
 use crate::session::{Acknowledged, Outbound};
 use crate::slots::Key;
@@ -79,7 +79,7 @@ impl Shard {
         if let Some(owner) = ticket.map(|ticket| ticket.group.owner).filter(|owner| *owner != self.peers.own)
             && let Some(link) = self.peers.link(owner)
         {
-            barrier.peers.push((owner, link.sent()));
+            barrier.peers.push(Mark { peer: owner, sequence: link.sent(), until: Until::Stored });
         }
         if is_release {
             self.owe(now, key, barrier, Owed::PubRel(packet.packet_identifier, ReasonCode::Success));

@@ -4,9 +4,10 @@
 //! send CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK to a client.
 
 use super::Shard;
-use crate::connection::{Barrier, Cause, Owed};
+use crate::connection::{Barrier, Cause, Mark, Owed, Until};
 use crate::identity::ShardId;
 use crate::journal::{Position, Segment};
+use crate::peer::PeerMessage;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketType, ReasonCode, SubAck, UnsubAck, UserProperties};
@@ -21,13 +22,13 @@ pub(crate) struct Answer {
 
 impl Shard {
     /// The barrier of what the input has staged, and of everything this shard has said to others so far.
-    pub(super) fn barrier_of_all(&mut self) -> Barrier {
+    pub(super) fn barrier_of_all(&mut self, until: Until) -> Barrier {
         let mut barrier = self.barrier_of_records();
         for peer in self.peers.others() {
             if let Some(link) = self.peers.link(peer)
-                && !link.has_applied(link.sent())
+                && !link.has_come(link.sent(), until)
             {
-                barrier.peers.push((peer, link.sent()));
+                barrier.peers.push(Mark { peer, sequence: link.sent(), until });
             }
         }
         barrier
@@ -57,9 +58,9 @@ impl Shard {
         if !self.clients.journal.is_durable(barrier.position) {
             self.clients.waiting_durable.push_back((barrier.position, key));
         }
-        for (peer, sequence) in &barrier.peers {
+        for Mark { peer, sequence, until } in &barrier.peers {
             if let Some(link) = self.peers.link(*peer) {
-                link.wait(*sequence, key);
+                link.wait(*sequence, *until, key);
             }
         }
         connection.extras_mut().complete_later(barrier, owed);
@@ -83,12 +84,14 @@ impl Shard {
         self.resume_slowed_by_store();
         self.clients.close_waiting();
         self.clients.give_up_bodies();
-        while let Some((position, peer, received)) = self.waiting_applied.front().copied() {
+        while let Some((position, peer, received)) = self.waiting_settled.front().copied() {
             if !self.clients.journal.is_durable(position) {
                 break;
             }
-            self.waiting_applied.pop_front();
-            self.tell_applied(peer, received);
+            self.waiting_settled.pop_front();
+            if let Some(link) = self.peers.link(peer) {
+                link.stage(PeerMessage::Settled(received));
+            }
         }
         self.run_follow_ups(now);
     }
@@ -130,10 +133,7 @@ impl Shard {
         let barrier = &completion.barrier;
         barrier.joins.is_none_or(|token| !self.waiting_joins.contains_key(&token))
             && self.clients.journal.is_durable(barrier.position)
-            && barrier
-                .peers
-                .iter()
-                .all(|(peer, sequence)| self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence)))
+            && barrier.peers.iter().all(|mark| self.peers.have_passed(mark))
     }
 
     /// A group has answered: one thing less in the way of a SUBACK.

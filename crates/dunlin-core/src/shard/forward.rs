@@ -16,6 +16,7 @@
 //! subscription made on such a shard later than the publication thus does not get it either.
 
 use super::Shard;
+use crate::connection::{Mark, Until};
 use crate::image::{Home, Unrouted};
 use crate::journal::{Record, Segment};
 use crate::message::{ApplicationMessage, MessageId, Publication};
@@ -39,7 +40,7 @@ struct Forward {
     /// Where its Routing stands, or behind it.
     recorded_in: Segment,
     /// What the peers have to have applied.
-    barrier: Vec<(crate::identity::ShardId, u64)>,
+    barrier: Vec<Mark>,
 }
 
 impl Forwards {
@@ -72,7 +73,7 @@ impl Shard {
 
     /// Notes that a publication is on its way, so that its arrival everywhere is recorded.
     pub(super) fn await_forwarded(&mut self, id: MessageId) {
-        let barrier = self.barrier_of_all().peers.into_vec();
+        let barrier = self.barrier_of_all(Until::AllStored).peers.into_vec();
         let recorded_in = self.clients.journal.segment();
         self.forwards.told.push_back(Forward { id, recorded_in, barrier });
     }
@@ -80,7 +81,7 @@ impl Shard {
     /// Records which publications are everywhere by now.
     pub(super) fn record_routed(&mut self) {
         while let Some(Forward { id, barrier, .. }) = self.forwards.told.front() {
-            if !barrier.iter().all(|(peer, sequence)| self.peers.has_applied(*peer, *sequence)) {
+            if !barrier.iter().all(|mark| self.peers.have_passed(mark)) {
                 return;
             }
             let id = *id;
@@ -114,7 +115,7 @@ impl Shard {
             }
         }
         for Unrouted { message, .. } in &*unrouted {
-            let barrier = self.barrier_of_all().peers.into_vec();
+            let barrier = self.barrier_of_all(Until::AllStored).peers.into_vec();
             // It began before everything that this life of the process records.
             let recorded_in = Segment::default();
             self.forwards.told.push_back(Forward { id: message.id, recorded_in, barrier });

@@ -119,8 +119,9 @@ pub struct Shard {
     last_message_at: Timestamp,
     /// Sessions whose end is not durable yet, by the hash of the client identifier: one for each such record.
     ended_sessions: HashMap<u64, Position, FixedState>,
-    /// Peers that hear how many of their messages are applied when the store has them, by position.
-    waiting_applied: VecDeque<(Position, ShardId, u64)>,
+    /// Peers that hear up to which of their messages the store has what they made this shard record, by
+    /// position.
+    waiting_settled: VecDeque<(Position, ShardId, u64)>,
     /// Connections whose SUBACK waits for groups, and for how many, by token.
     waiting_joins: HashMap<u64, (Key, u32), FixedState>,
     next_token: u64,
@@ -156,7 +157,7 @@ impl Shard {
             boot_epoch: config.boot_epoch,
             last_message_at: Timestamp::ZERO,
             ended_sessions: HashMap::with_hasher(hasher.clone()),
-            waiting_applied: VecDeque::new(),
+            waiting_settled: VecDeque::new(),
             waiting_joins: HashMap::with_hasher(hasher.clone()),
             next_token: 0,
             answers: VecDeque::new(),

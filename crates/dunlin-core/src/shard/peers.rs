@@ -8,7 +8,7 @@ use crate::connection::{Barrier, Slowed};
 use crate::group::MemberId;
 use crate::identity::ShardId;
 use crate::message::Publication;
-use crate::peer::PeerMessage;
+use crate::peer::{Link, PeerMessage};
 use crate::router::Target;
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -18,8 +18,8 @@ impl Shard {
     /// them.
     pub fn handle_peer(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
         self.clients.journal.begin_input();
-        if let PeerMessage::Applied(sequence) = message {
-            self.peer_applied(now, from, sequence);
+        if let PeerMessage::Applied { .. } | PeerMessage::Settled(_) = message {
+            self.apply(now, from, message);
         } else if let Some(link) = self.peers.link(from) {
             link.receive(message);
             self.apply_received(now, from);
@@ -27,26 +27,26 @@ impl Shard {
         self.run_follow_ups(now);
     }
 
-    /// The end of a batch from a shard: tells it how much is applied.
-    ///
-    /// Applied means durable here as well, because the peer sends acknowledgements on the strength of it.
+    /// The end of a batch from a shard: tells it how much is applied, and what of it is still to become durable.
     pub fn handle_peer_batch_end(&mut self, from: ShardId) {
-        let Some((received, position)) =
-            self.peers.link(from).map(|link| (link.received(), link.staged_until))
-        else {
+        let journal = &self.clients.journal;
+        let Some(link) = self.peers.link(from) else {
             return;
         };
-        if self.clients.journal.is_durable(position) {
-            self.tell_applied(from, received);
-        } else {
-            self.waiting_applied.push_back((position, from, received));
+        let received = link.received();
+        if let Some((applied, unsettled)) = link.applied_to_tell(|position| journal.is_durable(position)) {
+            link.stage(applied);
+            if let Some(position) = unsettled {
+                self.waiting_settled.push_back((position, from, received));
+            }
         }
     }
 
     /// Applies what a shard has sent. What runs into a slow consumer holds the rest up, as it would pause a
-    /// publisher of this shard, and a large fan-out goes on after the flush.
+    /// publisher of this shard; so does a store that is far behind; and a large fan-out goes on after the flush.
     fn apply_received(&mut self, now: Timestamp, from: ShardId) {
         while self.clients.wire.turn_bytes <= super::TURN_BYTES_MAX
+            && !self.clients.journal.is_behind()
             && let Some(message) = self.peers.link(from).and_then(|link| link.next_received())
         {
             let before = self.clients.journal.position();
@@ -56,27 +56,23 @@ impl Shard {
             if after > before
                 && let Some(link) = self.peers.link(from)
             {
-                link.staged_until = after;
+                link.recorded.push((link.received(), after));
             }
         }
+    }
+
+    /// Whether anything of what peers have sent can be applied now.
+    pub(super) fn has_peer_work(&self) -> bool {
+        self.peers.have_work() && !self.clients.journal.is_behind()
     }
 
     /// Goes on with what peers have sent.
     pub(super) fn continue_peers(&mut self, now: Timestamp) {
         for peer in self.peers.others() {
-            if self.peers.link(peer).is_some_and(|link| link.has_work()) {
+            if self.has_peer_work() && self.peers.link(peer).is_some_and(|link| link.has_work()) {
                 self.apply_received(now, peer);
                 self.handle_peer_batch_end(peer);
             }
-        }
-    }
-
-    /// Tells a shard that so many of its messages are applied.
-    pub(super) fn tell_applied(&mut self, to: ShardId, received: u64) {
-        if let Some(link) = self.peers.link(to)
-            && let Some(applied) = link.applied_to_tell(received)
-        {
-            link.stage(PeerMessage::Applied(applied));
         }
     }
 
@@ -129,7 +125,12 @@ impl Shard {
             PeerMessage::GroupReturn { ticket, session, message, is_busy } => {
                 self.group_returned(now, ticket, member(session), message, is_busy);
             }
-            PeerMessage::Applied(sequence) => self.peer_applied(now, from, sequence),
+            PeerMessage::Applied { received, unsettled } => {
+                self.peer_answered(now, from, |link| link.set_applied(received, unsettled));
+            }
+            PeerMessage::Settled(sequence) => {
+                self.peer_answered(now, from, |link| link.set_settled(sequence));
+            }
         }
     }
 
@@ -160,17 +161,17 @@ impl Shard {
         }
     }
 
-    fn peer_applied(&mut self, now: Timestamp, from: ShardId, sequence: u64) {
+    fn peer_answered(&mut self, now: Timestamp, from: ShardId, note: impl FnOnce(&mut Link)) {
         let Some(link) = self.peers.link(from) else {
             return;
         };
-        link.set_applied(sequence);
+        note(link);
         if link.has_caught_up() {
             for publisher in std::mem::take(&mut link.slowed) {
                 self.resume_publisher(publisher);
             }
         }
-        while let Some(key) = self.peers.link(from).and_then(|link| link.pop_waiting()) {
+        for key in self.peers.link(from).map(Link::take_waiting).unwrap_or_default() {
             self.release(now, key);
         }
         self.send_answers(now);
@@ -186,12 +187,7 @@ impl Shard {
     /// Each barrier contains those before it, so only the first can be the next to open.
     fn send_answers(&mut self, now: Timestamp) {
         while let Some(answer) = self.answers.front() {
-            let barrier = answer.barrier.peers.clone();
-            let mut peers = barrier.iter();
-            let has_applied = |(peer, sequence): &(ShardId, u64)| {
-                self.peers.link(*peer).is_none_or(|link| link.has_applied(*sequence))
-            };
-            if !peers.all(has_applied) {
+            if !answer.barrier.peers.iter().all(|mark| self.peers.have_passed(mark)) {
                 return;
             }
             if let Some(Answer { to, token, .. }) = self.answers.pop_front() {

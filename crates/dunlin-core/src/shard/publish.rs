@@ -6,7 +6,7 @@
 use super::deliver::Wanted;
 use super::forward::Reach;
 use super::{DropReason, Output, Shard, StoreState, Violation, protocol_error};
-use crate::connection::{Barrier, Owed, Slowed};
+use crate::connection::{Barrier, Mark, Owed, Slowed, Until};
 use crate::group::Group;
 use crate::identity::ShardId;
 use crate::journal::{Position, Record};
@@ -53,7 +53,7 @@ impl Shard {
             // The message was taken in already: only the acknowledgement is repeated.
             // spec(v5): [MQTT-4.3.3-10]
             // spec(v3.1.1): [MQTT-4.3.3-2]
-            let mut barrier = self.barrier_of_all();
+            let mut barrier = self.barrier_of_all(Until::AllStored);
             if is_durable {
                 barrier.position = self.clients.journal.position();
             }
@@ -346,7 +346,7 @@ impl Shard {
                         false => PeerMessage::Publish(message),
                     };
                     let sequence = link.stage(message);
-                    routed.barrier.peers.push((peer, sequence));
+                    routed.barrier.peers.push(Mark { peer, sequence, until: Until::Stored });
                 }
             }
         }
@@ -371,8 +371,8 @@ impl Shard {
             connection.is_paused = true;
             self.clients.journal.slowed.push(publisher);
         }
-        for (peer, _) in &barrier.peers {
-            if let Some(link) = self.peers.link(*peer)
+        for mark in &barrier.peers {
+            if let Some(link) = self.peers.link(mark.peer)
                 && link.is_behind()
                 && let Some(connection) = self.clients.connections.get_mut(publisher)
             {

@@ -6,7 +6,7 @@
 
 use super::deliver::Wanted;
 use super::{DropReason, Shard};
-use crate::connection::Barrier;
+use crate::connection::{Barrier, Mark, Until};
 use crate::group::{Group, GroupId, Member, MemberId, Ticket, Waiting};
 use crate::identity::ShardId;
 use crate::journal::{GroupNumber, Record, Segment};
@@ -145,7 +145,8 @@ impl Shard {
             {
                 let (session, message) = (id.session, publication.keep());
                 let deliver = PeerMessage::GroupDeliver { name, session, ticket, subscription, message };
-                barrier.peers.push((id.shard, link.stage(deliver)));
+                let sequence = link.stage(deliver);
+                barrier.peers.push(Mark { peer: id.shard, sequence, until: Until::Stored });
             }
             return true;
         }
@@ -345,7 +346,7 @@ impl Shard {
                 self.announce(&filter, true);
             }
         }
-        let barrier = self.barrier_of_all();
+        let barrier = self.barrier_of_all(Until::Applied);
         self.answer(now, barrier, id.shard, token);
         if is_online {
             self.group_ready(now, &name, id);

@@ -4,7 +4,7 @@
 //! the interest, so that a message published after SUBACK, wherever, arrives; Retained Messages follow it.
 
 use super::{Shard, StoreState, Violation};
-use crate::connection::{Barrier, Owed};
+use crate::connection::{Barrier, Owed, Until};
 use crate::identity::partition;
 use crate::journal::Record;
 use crate::peer::PeerMessage;
@@ -76,7 +76,7 @@ impl Shard {
             };
             reason_codes.push(wire_code(reason_code, version));
         }
-        let mut barrier = self.barrier_of_all();
+        let mut barrier = self.barrier_of_all(Until::Applied);
         barrier.joins = Some(token).filter(|token| self.is_join_pending(*token));
         let packet_identifier = subscribe.packet_identifier;
         self.owe(now, key, barrier, Owed::SubAck { packet_identifier, reason_codes, retained });

@@ -11,7 +11,7 @@ impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let goes_on = !self.retained_continues.is_empty()
-            || self.peers.have_work()
+            || self.has_peer_work()
             || self.can_vacate()
             || self.forwards.have_unrouted();
         if goes_on { Some(Timestamp::ZERO) } else { self.clients.timers.next_deadline() }

@@ -200,7 +200,7 @@ impl World {
         }
         for peer in 0..shards {
             while let Some(message) = node.shard.poll_peer(peer as u16) {
-                let is_counted = !matches!(message, PeerMessage::Applied(_));
+                let is_counted = !matches!(message, PeerMessage::Applied { .. } | PeerMessage::Settled(_));
                 self.applied_counts[shard * shards + peer].0 += u64::from(is_counted);
                 self.mail[shard * shards + peer].push_back(message);
             }
@@ -254,7 +254,7 @@ impl World {
                 }
                 other => format!("shard {from} -> {to}: {other:?}"),
             });
-            if let PeerMessage::Applied(count) = message {
+            if let PeerMessage::Applied { received: count, .. } = message {
                 self.applied_counts[to * self.nodes.len() + from].1 = count;
             }
             self.nodes[to].shard.handle_peer(self.now, from as u16, message);
