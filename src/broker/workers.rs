@@ -264,7 +264,7 @@ fn say_what_was_found(report: &RecoveryReport, image: &Image) {
             %file,
             offset,
             bytes,
-            "the end of the store was not whole and was cut: the last process was stopped while it wrote, and had acknowledged nothing of this"
+            "the end of the store was not whole and was cut: the process or the machine was stopped while it was written (unless store.sync was \"always\", some of it may have been acknowledged)"
         );
     }
 }

@@ -169,8 +169,9 @@ options! {
         /// The size of the files of the log. Room comes back a file at a time, and up to two are kept for
         /// later use; a disk with no room for one more counts as full.
         segment_size: ByteSize = ByteSize(16 * MB), range MB..=GB;
-        /// Memory for the messages that the store has, in all. Beyond it, messages that wait in Sessions give up
-        /// theirs, all but 32 bytes each, and are read back when it is their turn.
+        /// Memory for messages, in all, beyond which those that wait in the queues of Sessions give up theirs, all
+        /// but 32 bytes each, and are read back when it is their turn. Retained Messages, those of Shared
+        /// Subscriptions and those in flight count, but stay.
         memory: ByteSize = ByteSize(64 * MB), range 0..=16 * TB;
     }
 

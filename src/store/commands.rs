@@ -34,7 +34,8 @@ pub fn check(data_dir: &Path) -> ExitCode {
         if let Some(tail) = report.torn_tail {
             println!(
                 "the last {} of {}, from byte {} on, were not finished when the broker ended (or are just being \
-                 written); nothing there was acknowledged, and the next start cuts them",
+                 written); the next start cuts them. Unless store.sync was other than \"always\", nothing there was \
+                 acknowledged",
                 size(tail.bytes),
                 tail.path.display(),
                 tail.offset

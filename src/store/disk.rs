@@ -9,7 +9,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A directory of files.
@@ -91,7 +91,8 @@ impl Disk for RealDisk {
 
     fn create(&self, name: &str, length_bytes: u64) -> io::Result<File> {
         let path = self.path(name);
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         let allocated = allocate(&file, length_bytes);
         if allocated.is_err() {
             // Half of it would only take the room that is missing.

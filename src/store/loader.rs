@@ -18,7 +18,8 @@ use dunlin_core::slots::Key;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
 
 /// Bytes read at once.
 const WINDOW_BYTES: usize = 256 * 1024;
@@ -28,6 +29,11 @@ const OVERHEAD_BYTES: usize = 80;
 
 /// Segment files that are kept open.
 const FILES_MAX: usize = 8;
+
+/// How long a read that fails is tried again before the message counts as lost, and how often. Many errors
+/// pass: too many open files, a disk that is being plugged in again.
+const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What was read: each message by its place in the Session, or none if it cannot be read any more.
 pub type Loaded = Vec<(u64, Option<Arc<ApplicationMessage>>)>;
@@ -60,13 +66,26 @@ pub fn start<D: Disk>(
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().name("dunlin-loader".into()).spawn(move || {
         let mut loader = Loader::default();
-        for Request { shard, session, places } in receiver {
-            let nobody = MemoryGauge::default();
-            let gauge = gauges.get(usize::from(shard)).unwrap_or(&nobody);
-            loader.forget_window();
-            let read =
-                |place: Place| (place.order, loader.read(&disk, place.location, place.content_bytes, gauge));
-            tell(shard, session, places.into_iter().map(read).collect());
+        let mut postponed: VecDeque<(Request, Instant)> = VecDeque::new();
+        loop {
+            let received = match postponed.is_empty() {
+                true => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => receiver.recv_timeout(RETRY_INTERVAL),
+            };
+            let due: Vec<_> = match received {
+                Ok(request) => vec![(request, Instant::now())],
+                Err(RecvTimeoutError::Timeout) => postponed.drain(..).collect(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            for (request, since) in due {
+                let nobody = MemoryGauge::default();
+                let gauge = gauges.get(usize::from(request.shard)).unwrap_or(&nobody);
+                let is_last = since.elapsed() > PATIENCE;
+                match loader.answer(&disk, &request.places, gauge, is_last) {
+                    Some(loaded) => tell(request.shard, request.session, loaded),
+                    None => postponed.push_back((request, since)),
+                }
+            }
         }
     })?;
     Ok(LoaderHandle(sender))
@@ -91,26 +110,37 @@ impl<F: DiskFile> Loader<F> {
         self.window.1.clear();
     }
 
-    /// The message whose body is there. What cannot be read is logged, once for each message.
-    pub fn read(
+    /// The messages at these places; none at all if one of them may be read later.
+    fn answer(
         &mut self,
         disk: &impl Disk<File = F>,
-        location: u64,
-        content_bytes: usize,
+        places: &[Place],
         gauge: &MemoryGauge,
-    ) -> Option<Arc<ApplicationMessage>> {
-        match self.try_read(disk, location, content_bytes, gauge) {
-            Ok(message) => Some(message),
-            Err(error) => {
-                let file = disk.path(&segment::name(segment_of(location)));
-                let offset = location as u32;
-                tracing::error!(?file, offset, %error, "a message that waits cannot be read from the store: it is lost");
-                None
-            }
+        is_last_try: bool,
+    ) -> Option<Loaded> {
+        self.forget_window();
+        let mut loaded = Loaded::with_capacity(places.len());
+        for place in places {
+            let message = match self.read(disk, place.location, place.content_bytes, gauge) {
+                Ok(message) => Some(message),
+                Err(error) => {
+                    let file = disk.path(&segment::name(segment_of(place.location)));
+                    let offset = place.location as u32;
+                    if may_pass(&error) && !is_last_try {
+                        tracing::warn!(?file, offset, %error, "messages that wait cannot be read from the store; tried again");
+                        return None;
+                    }
+                    tracing::error!(?file, offset, %error, "a message that waits cannot be read from the store: it is lost");
+                    None
+                }
+            };
+            loaded.push((place.order, message));
         }
+        Some(loaded)
     }
 
-    fn try_read(
+    /// The message whose body is there.
+    pub fn read(
         &mut self,
         disk: &impl Disk<File = F>,
         location: u64,
@@ -157,6 +187,14 @@ impl<F: DiskFile> Loader<F> {
         let found = self.files.iter().find(|(held, _)| *held == segment);
         found.map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+}
+
+/// Whether an error says something about the moment, and not about what is on the disk.
+fn may_pass(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound
+    )
 }
 
 fn segment_of(location: u64) -> Segment {

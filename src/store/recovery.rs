@@ -78,7 +78,7 @@ pub fn open<D: Disk>(
     let (nobody, mut loader) = (MemoryGauge::default(), Loader::default());
     let gauge = gauges.first().unwrap_or(&nobody);
     let unreadable =
-        image.load_in_flight(|location, bytes| loader.read(&disk, location, bytes as usize, gauge));
+        image.load_in_flight(|location, bytes| loader.read(&disk, location, bytes as usize, gauge).ok());
     if unreadable > 0 {
         tracing::error!(messages = unreadable, "messages that were in flight cannot be read from the store");
     }

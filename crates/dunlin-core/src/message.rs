@@ -74,7 +74,7 @@ pub struct ApplicationMessage {
     forwarded_length: u32,
     bytes: Bytes,
     gauge: MemoryGauge,
-    /// Where the store has it; 0 while it has not. The store alone writes this.
+    /// Where the store has it; 0 while it has not. Only the store sets it.
     location: AtomicU64,
 }
 
@@ -133,7 +133,8 @@ impl ApplicationMessage {
         Segment((self.location() >> 32) as u32)
     }
 
-    /// The store has it here from now on. Only the one thread that writes the log calls this.
+    /// The store has it here from now on. Called by whoever writes the message to the log or reads it from there;
+    /// once shards know a message, by the one thread that writes.
     pub fn set_location(&self, location: u64) {
         if self.location.swap(location, Ordering::Relaxed) == 0 {
             self.gauge.0.stored_bytes.fetch_add(self.content_bytes(), Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
 use super::release;
 use super::simulated_disk::{Call, EIO, Failing, SimulatedDisk};
-use crate::store::loader::Loader;
+use crate::store::loader::{self, Loader};
 use crate::store::reading::read_log;
 use crate::store::recovery::HEARTBEAT_INTERVAL;
 use crate::store::segment;
@@ -12,6 +12,8 @@ use dunlin_core::Timestamp;
 use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge};
+use dunlin_core::session::Place;
+use dunlin_core::slots::Key;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,8 +81,33 @@ fn a_body_can_be_read_by_its_place_alone() {
     }
     let location = messages[7].location();
     for wrong in [location + 1, location + (100 << 32), 1 << 32 | 0xFFFF_FFFF] {
-        assert!(loader.read(&disk, wrong, 100, &gauge).is_none());
+        assert!(loader.read(&disk, wrong, 100, &gauge).is_err());
     }
+}
+
+#[test]
+fn a_message_that_cannot_be_read_at_the_moment_is_read_later_and_not_lost() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let kept = message(&gauge, 0, 1, "a/b", b"patience");
+    log.commit(START, [batch(0, 2, Segment(1), vec![session(7), queued(7, 1, &kept)])]);
+    disk.fail(Failing { call: Call::Read, after: 0, times: usize::MAX, kind: EIO });
+    let (answers, answered) = std::sync::mpsc::channel();
+    let tell = move |shard, session, loaded| answers.send((shard, session, loaded)).unwrap();
+    let handle = loader::start(disk.clone(), vec![gauge], tell).unwrap();
+    let session = Key { index: 3, generation: 1 };
+    let place = Place { order: 1, location: kept.location(), content_bytes: kept.content_bytes() };
+    let before = disk.calls_count(Call::Read);
+    handle.load(0, session, vec![place]);
+    while disk.calls_count(Call::Read) == before {
+        std::thread::yield_now();
+    }
+    disk.heal();
+    let (shard, asked, loaded) = answered.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!((shard, asked), (0, session));
+    let [(1, Some(read))] = &loaded[..] else { panic!("{loaded:?}") };
+    assert_eq!(read.payload(), b"patience");
 }
 
 /// A log on a simulated disk, for one shard.

@@ -1,4 +1,4 @@
-//! What the checked-in store of a release holds: every kind of record, in two segments.
+//! What the checked-in store of a release holds: every kind of record, in several segments.
 
 use super::material::{START, message, queued, removed, session};
 use dunlin_codec::{PacketIdentifier, QoS};

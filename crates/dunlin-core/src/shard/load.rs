@@ -5,7 +5,8 @@
 //!   pump, the front is in the store alone ──> Output::Load ──> handle_loaded ──> pump
 //! ```
 //!
-//! Only the queues of Sessions do this; what is in flight, retained or with a shared group stays in memory.
+//! Only the queues of Sessions do this; what is in flight, retained or with a shared group stays in memory, and so
+//! does the rare message with several Subscription Identifiers.
 
 use super::clients::Clients;
 use super::{DropReason, Output, Shard};
