@@ -214,9 +214,14 @@ impl Group {
         self.lent.remove(&sequence)
     }
 
+    /// No new message gets a place up to this one.
+    pub fn continue_after(&mut self, sequence: u64) {
+        self.next_sequence = self.next_sequence.max(sequence);
+    }
+
     /// Takes up a message that the store kept, in order: it waits, or a member has it.
     pub fn restore(&mut self, waiting: Waiting, is_lent: bool) {
-        self.next_sequence = self.next_sequence.max(waiting.sequence);
+        self.continue_after(waiting.sequence);
         if is_lent { self.lend(waiting) } else { self.enqueue(waiting) }
     }
 

@@ -139,6 +139,9 @@ pub struct ShardImage {
     pub sessions: Vec<(SessionNumber, ClientIdentifier, SessionImage)>,
     /// Groups whose names belong to it, and which of their messages are with a member.
     pub groups: Vec<RestoredGroup>,
+    /// Groups that have no members any more: the store is to hear that they ended, or they would be back when one
+    /// of their name begins anew.
+    pub ended_groups: Vec<GroupNumber>,
     /// The shards of all groups that the store knows.
     pub group_owners: Arc<HashMap<GroupNumber, ShardId>>,
     /// All Retained Messages.
@@ -166,6 +169,8 @@ pub struct RestoredGroup {
     pub lent: Vec<Waiting>,
     /// Places of messages that a member had at QoS 2 and has received.
     pub finished: Vec<u64>,
+    /// The last place that may have been given: a member may still know it.
+    pub last_sequence: u64,
 }
 
 impl Image {
@@ -390,15 +395,27 @@ impl Image {
                 }
             }
         }
+        let mut last_sequences: HashMap<GroupNumber, u64> = HashMap::new();
+        for (number, sequence) in taken.keys() {
+            let last = last_sequences.entry(*number).or_default();
+            *last = (*last).max(*sequence);
+        }
         let mut owners = HashMap::new();
+        let mut ended = Vec::new();
         for (number, group) in std::mem::take(&mut self.groups) {
             // A group ends with its last member, whatever the log came to say of that.
-            let Some(restored) = group.name.and_then(|name| groups.get_mut(&name)) else { continue };
+            let Some(restored) = group.name.and_then(|name| groups.get_mut(&name)) else {
+                ended.push(number);
+                continue;
+            };
             // One group after another can have had the name; the last is the one that is left.
             if restored.number.is_some_and(|other| other > number) {
+                ended.push(number);
                 continue;
             }
+            ended.extend(restored.number);
             *restored = RestoredGroup { number: Some(number), ..RestoredGroup::new(restored.name.clone()) };
+            restored.last_sequence = last_sequences.get(&number).copied().unwrap_or(0);
             for (sequence, (message, recorded_in)) in group.messages {
                 let waiting = Waiting { sequence, message, recorded_in: Some(recorded_in) };
                 match taken.get(&(number, sequence)) {
@@ -415,6 +432,10 @@ impl Image {
                 part.groups.push(group);
             }
         }
+        if let Some(first) = parts.first_mut() {
+            ended.sort();
+            first.ended_groups = ended;
+        }
         let owners = Arc::new(owners);
         for part in parts {
             part.group_owners = Arc::clone(&owners);
@@ -424,6 +445,7 @@ impl Image {
 
 impl RestoredGroup {
     fn new(name: Arc<str>) -> Self {
-        Self { number: None, name, waiting: Vec::new(), lent: Vec::new(), finished: Vec::new() }
+        let (waiting, lent, finished) = Default::default();
+        Self { number: None, name, waiting, lent, finished, last_sequence: 0 }
     }
 }

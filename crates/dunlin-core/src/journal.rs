@@ -331,6 +331,11 @@ impl Journal {
         self.input_began = self.end;
     }
 
+    /// The answer to the input that is being handled depends on something that was recorded before.
+    pub fn depend_on_earlier(&mut self) {
+        self.input_began = Position::default();
+    }
+
     /// What the answer to the input that is being handled waits for: its own records, if there are any.
     /// Whose request changes nothing durable never waits for the store.
     #[inline]

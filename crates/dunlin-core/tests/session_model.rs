@@ -371,8 +371,13 @@ impl Pair {
                 }
             });
         }
-        let waiting =
-            self.outbound.queue_mut().record_again(0, Segment(2), Segment(1), &mut Budget::new(usize::MAX));
+        let waiting = self.outbound.queue_mut().record_again(
+            0,
+            Segment(2),
+            Segment(1),
+            Timestamp::ZERO,
+            &mut Budget::new(usize::MAX),
+        );
         waiting.into_iter().for_each(|delivery| restarted.restore(Restored::Waiting(delivery)));
         assert!(restarted.take_order() <= self.next_number + 1, "orders go on behind the last");
         self.outbound = restarted;

@@ -461,6 +461,13 @@ impl Outbound {
         })
     }
 
+    /// Whether the client has received a message of a shared group whose exchange is not over.
+    pub fn has_received_shared(&self) -> bool {
+        self.in_flight
+            .iter()
+            .any(|entry| matches!(&entry.stage, Stage::PubRel(finished) if finished.ticket.is_some()))
+    }
+
     /// The messages of shared groups whose exchange is not over.
     pub fn tickets(&self) -> Vec<Ticket> {
         let begun = self.in_flight.iter().filter_map(|entry| match &entry.stage {

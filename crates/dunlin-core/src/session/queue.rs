@@ -24,8 +24,11 @@ use dunlin_codec::QoS;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Messages at the front that keep their bodies, so that a client that comes back gets the first at once.
+/// Messages at the front that keep their bodies while the client is connected, so that it does not wait for each.
 const FRONT_MESSAGES: usize = 16;
+
+/// Messages that cannot give up their bodies, after which nobody looks for others.
+const WHOLE_MAX: usize = 64;
 
 /// Messages loaded at once.
 const LOAD_MESSAGES: usize = 256;
@@ -328,6 +331,7 @@ impl Queue {
         from: u64,
         before: Segment,
         segment: Segment,
+        now: Timestamp,
         budget: &mut Budget,
     ) -> Vec<Delivery> {
         let (start, base) = (self.position(from), self.base_order);
@@ -337,6 +341,8 @@ impl Queue {
                 break;
             }
             match slot {
+                // Nobody will get it, and nothing will tell the store: it may forget it.
+                Slot::Here(here) if here.message.is_expired(now) => here.recorded_in = 0,
                 Slot::Here(here) if (1..before.0).contains(&here.recorded_in) => {
                     here.recorded_in = segment.0;
                     let order = order_behind(base, here.order);
@@ -355,21 +361,27 @@ impl Queue {
         again
     }
 
-    /// The messages up to this place are durable: those that will not be sent soon give up their bodies.
-    pub fn give_up_bodies(&mut self, until: u64) {
+    /// The messages up to this place are durable: those that will not be sent soon give up their bodies. With
+    /// nobody connected that is all of them.
+    pub fn give_up_bodies(&mut self, until: u64, is_connected: bool) {
         let end = self.position(until.saturating_add(1));
-        for slot in self.slots.range_mut(FRONT_MESSAGES.min(end)..end).rev() {
+        let front = if is_connected { FRONT_MESSAGES.min(end) } else { 0 };
+        let mut whole = 0;
+        for slot in self.slots.range_mut(front..end).rev() {
             match slot {
-                // What is before it has given up its own.
-                Slot::Stored(_) => return,
-                Slot::Here(here) => {
-                    if let Some(stored) = here.to_stored() {
-                        self.stored += 1;
-                        self.stored_bytes += stored.counted_bytes();
-                        *slot = Slot::Stored(stored);
-                    }
+                // What is before it has given up its own, but for what was loaded at the front.
+                Slot::Stored(_) => break,
+                Slot::Whole(_) if whole == WHOLE_MAX => break,
+                Slot::Whole(_) => whole += 1,
+                Slot::Here(_) => self.stored += usize::from(give_up(slot, &mut self.stored_bytes)),
+            }
+        }
+        if !is_connected {
+            for slot in self.slots.range_mut(..end) {
+                match slot {
+                    Slot::Here(_) => self.stored += usize::from(give_up(slot, &mut self.stored_bytes)),
+                    Slot::Stored(_) | Slot::Whole(_) => break,
                 }
-                Slot::Whole(_) => {}
             }
         }
     }
@@ -488,6 +500,19 @@ impl Queue {
     }
 }
 
+/// Takes the body out of a slot; false if the store does not have it.
+fn give_up(slot: &mut Slot, stored_bytes: &mut usize) -> bool {
+    let Slot::Here(here) = slot else {
+        return false;
+    };
+    let Some(stored) = here.to_stored() else {
+        return false;
+    };
+    *stored_bytes += stored.counted_bytes();
+    *slot = Slot::Stored(stored);
+    true
+}
+
 /// Less than 2^32 messages wait, so the lower half of an order tells how far behind the base it is.
 fn order_behind(base: u64, lower_half: u32) -> u64 {
     base + u64::from(lower_half.wrapping_sub(base as u32))
@@ -530,7 +555,7 @@ mod tests {
             queue.push_back(delivery(order, &gauge));
         }
         let (bytes, all) = (queue.bytes(), gauge.bytes());
-        queue.give_up_bodies(first + 899);
+        queue.give_up_bodies(first + 899, true);
         assert_eq!((queue.len(), queue.bytes()), (1000, bytes));
         assert_eq!(gauge.bytes() * 1000, all * (FRONT_MESSAGES + 100));
         for order in first..first + 1000 {
@@ -556,7 +581,7 @@ mod tests {
         let gauge = MemoryGauge::default();
         let mut queue = Queue::default();
         (1..=40).for_each(|order| queue.push_back(delivery(order, &gauge)));
-        queue.give_up_bodies(40);
+        queue.give_up_bodies(40, true);
         (0..17).for_each(|_| drop(queue.drop_front()));
         queue.load(17, delivery(17, &gauge).message);
         assert_eq!(queue.forget(18).map(|finished| finished.order), Some(18));
@@ -572,7 +597,7 @@ mod tests {
         let gauge = MemoryGauge::default();
         let mut queue = Queue::default();
         (1..=40).for_each(|order| queue.push_back(delivery(order, &gauge)));
-        queue.give_up_bodies(40);
+        queue.give_up_bodies(40, true);
         assert!(queue.begin_loading_before(Segment(4)).is_empty());
         let places = queue.begin_loading_before(Segment(5));
         assert_eq!(places.first().map(|place| place.order), Some(17));

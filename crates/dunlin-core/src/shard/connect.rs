@@ -1,7 +1,7 @@
 //! CONNECT on the Session's shard: takeover, Session, CONNACK, resumption.
 
 use super::{Shard, StoreState};
-use crate::connection::{Cause, Connection, Extras, Owed, ServerAliases};
+use crate::connection::{Cause, Connection, Extras, Owed, ServerAliases, Until};
 use crate::handshake::{ConnectRequest, WillMessage, connack, refusal_bytes};
 use crate::journal::{Position, Record, SessionNumber};
 use crate::message::Publication;
@@ -33,9 +33,7 @@ impl Shard {
     pub fn handle_connect(&mut self, now: Timestamp, mut request: ConnectRequest) -> Key {
         self.route_recovered(now);
         self.clients.journal.begin_input();
-        if self.store_state == StoreState::Failed
-            && request.granted_expiry(&self.clients.settings) != SessionExpiryInterval::WITH_CONNECTION
-        {
+        if self.must_refuse(&request) {
             return self.refuse_durable(now, &request);
         }
         if let Some(existing) = self.clients.by_identifier.get(&request.client_identifier).copied() {
@@ -71,8 +69,12 @@ impl Shard {
         let mut barrier = self.barrier_of_records();
         // Whoever hears that there is no Session must not find an earlier one after a crash.
         barrier.position = barrier.position.max(ended.unwrap_or_default());
-        if self.clients.sessions.get(session).is_some_and(Session::is_durable) {
-            // What it resumes with must be durable, whenever that was staged.
+        if let Some(value) = self.clients.sessions.get(session).filter(|value| value.is_durable()) {
+            // What it resumes with must be durable, whenever that was staged, and with the owners of groups, too:
+            // PUBREL follows CONNACK.
+            if value.outbound.has_received_shared() {
+                barrier.peers = self.barrier_of_all(Until::AllStored).peers;
+            }
             barrier.position = self.clients.journal.position();
         } else if self.store_state == StoreState::Failed {
             // That an earlier Session ended will never be durable. Its client need not wait for that.
@@ -83,7 +85,24 @@ impl Shard {
         key
     }
 
-    /// Nothing about this Session could be stored any more, and its CONNACK would wait for ever.
+    /// Whether a CONNACK would wait for a store that does not write.
+    fn must_refuse(&self, request: &ConnectRequest) -> bool {
+        let is_stuck = match self.store_state {
+            StoreState::Writing => false,
+            // There is room for what lets queues shrink, up to a bound.
+            StoreState::Full => self.clients.journal.is_behind(),
+            StoreState::Failed => true,
+        };
+        let existing = || self.clients.by_identifier.get(&request.client_identifier);
+        let resumes = || {
+            let session = existing().and_then(|key| self.clients.sessions.get(*key));
+            !request.clean_start && session.is_some_and(Session::is_durable)
+        };
+        let begins = request.granted_expiry(&self.clients.settings) != SessionExpiryInterval::WITH_CONNECTION;
+        is_stuck && (begins || resumes())
+    }
+
+    /// Nothing about this Session can be stored, and its CONNACK would wait for that.
     // spec(v5): [MQTT-3.2.2-7]
     fn refuse_durable(&mut self, now: Timestamp, request: &ConnectRequest) -> Key {
         let detail = "nothing can be stored at present";

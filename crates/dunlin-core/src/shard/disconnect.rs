@@ -109,6 +109,7 @@ impl Shard {
         };
         value.connection = None;
         value.is_busy = false;
+        let has_waiting = !value.outbound.queue().is_empty();
         let returned = value.outbound.end_connection();
         let memberships = value.memberships.clone();
         for membership in memberships {
@@ -120,6 +121,9 @@ impl Shard {
                 let returned = PeerMessage::GroupReturn { ticket: *ticket, session, message, is_busy: false };
                 self.tell(now, ticket.group.owner, returned);
             }
+        }
+        if has_waiting {
+            self.clients.note_queued(session, u64::MAX);
         }
         self.start_absence(now, session);
     }

@@ -31,7 +31,8 @@ impl Clients {
                 return;
             }
             self.giving_up.pop_front();
-            self.with_queue(session, |queue| queue.give_up_bodies(order));
+            let is_connected = self.sessions.get(session).is_some_and(|value| value.connection.is_some());
+            self.with_queue(session, |queue| queue.give_up_bodies(order, is_connected));
         }
     }
 

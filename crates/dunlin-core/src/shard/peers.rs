@@ -7,6 +7,7 @@ use super::shared::{Joining, ROUTE_ONLY};
 use crate::connection::{Barrier, Slowed};
 use crate::group::MemberId;
 use crate::identity::ShardId;
+use crate::journal::Position;
 use crate::message::Publication;
 use crate::peer::{Link, PeerMessage};
 use crate::router::Target;
@@ -49,14 +50,14 @@ impl Shard {
             && !self.clients.journal.is_behind()
             && let Some(message) = self.peers.link(from).and_then(|link| link.next_received())
         {
-            let before = self.clients.journal.position();
+            self.clients.journal.begin_input();
             self.apply(now, from, message);
             self.run_follow_ups(now);
-            let after = self.clients.journal.position();
-            if after > before
+            let position = self.clients.journal.position_of_input();
+            if position > Position::default()
                 && let Some(link) = self.peers.link(from)
             {
-                link.recorded.push((link.received(), after));
+                link.recorded.push((link.received(), position));
             }
         }
     }

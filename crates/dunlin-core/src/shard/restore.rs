@@ -28,7 +28,7 @@ impl Shard {
     /// there were.
     pub fn restore(&mut self, now: Timestamp, image: ShardImage, ended_at: Timestamp) {
         let ShardImage { sessions, groups, group_owners, retained, first_segment, .. } = image;
-        let ShardImage { number_max, newest_message_at, unrouted, .. } = image;
+        let ShardImage { number_max, newest_message_at, unrouted, ended_groups, .. } = image;
         self.last_number = number_max / u64::from(self.peers.count()) + 1;
         self.last_message_at = self.last_message_at.max(newest_message_at);
         for (message, recorded_in) in retained.iter() {
@@ -38,6 +38,9 @@ impl Shard {
                     Kept { message: message.clone(), recorded_in: *recorded_in },
                 );
             }
+        }
+        for group in ended_groups {
+            self.clients.journal.stage(|| Record::GroupEnded { group });
         }
         for group in groups {
             self.restore_group(group, first_segment);
@@ -52,10 +55,11 @@ impl Shard {
     }
 
     fn restore_group(&mut self, restored: RestoredGroup, first_segment: Segment) {
-        let RestoredGroup { number, name, waiting, lent, finished } = restored;
+        let RestoredGroup { number, name, waiting, lent, finished, last_sequence } = restored;
         let is_new = number.is_none();
         let number = number.unwrap_or_else(|| GroupNumber(self.take_number()));
         let mut group = Group::new(number, name);
+        group.continue_after(last_sequence);
         if !is_new {
             // Where its name stands is not known; nothing is earlier than the oldest segment.
             group.recorded_in = Some(first_segment);

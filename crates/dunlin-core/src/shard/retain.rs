@@ -70,6 +70,10 @@ impl Shard {
         let newest =
             self.retained.get(topic).map(|kept| kept.message.id).max(self.cleared.get(topic).copied());
         if newest.is_some_and(|newest| newest > publication.id) {
+            // What has replaced it must be durable before it counts as stored.
+            if self.records_retained(topic) {
+                self.clients.journal.depend_on_earlier();
+            }
             return;
         }
         if self.records_retained(topic) {

@@ -28,7 +28,7 @@ impl Shard {
             }
         }
         self.continue_peers(now);
-        self.continue_vacating();
+        self.continue_vacating(now);
         self.route_recovered(now);
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {

@@ -18,6 +18,7 @@ use crate::journal::{Budget, Record, Segment, SessionNumber};
 use crate::router::Target;
 use crate::session::{Exchange, Session};
 use crate::slots::Key;
+use crate::time::Timestamp;
 
 /// How far the walk has come.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Shard {
     }
 
     /// One slice of the walk.
-    pub(super) fn continue_vacating(&mut self) {
+    pub(super) fn continue_vacating(&mut self, now: Timestamp) {
         if !self.can_vacate() {
             return;
         }
@@ -88,7 +89,7 @@ impl Shard {
         };
         let mut budget = Budget::new(self.clients.settings.vacating_slice);
         vacating.is_over = vacating.is_over
-            || self.vacate_sessions(&mut vacating, &mut budget)
+            || self.vacate_sessions(now, &mut vacating, &mut budget)
                 && self.vacate_retained(&mut vacating, &mut budget)
                 && self.vacate_groups(&mut vacating, &mut budget);
         if vacating.is_over && !self.forwards.began_before(vacating.before) {
@@ -98,7 +99,7 @@ impl Shard {
         }
     }
 
-    fn vacate_sessions(&mut self, vacating: &mut Vacating, budget: &mut Budget) -> bool {
+    fn vacate_sessions(&mut self, now: Timestamp, vacating: &mut Vacating, budget: &mut Budget) -> bool {
         while vacating.session < self.clients.sessions.end_index() {
             if budget.is_used_up() {
                 return false;
@@ -110,7 +111,7 @@ impl Shard {
                     self.describe_session(key, number, vacating.before);
                 }
                 if let Some(order) =
-                    self.clients.say_queue_again(key, number, vacating.order, vacating.before, budget)
+                    self.clients.say_queue_again(now, key, number, vacating.order, vacating.before, budget)
                 {
                     vacating.order = order;
                     return false;
@@ -237,6 +238,7 @@ impl Clients {
     /// did not suffice.
     fn say_queue_again(
         &mut self,
+        now: Timestamp,
         key: Key,
         session: SessionNumber,
         from: u64,
@@ -245,7 +247,7 @@ impl Clients {
     ) -> Option<u64> {
         let segment = self.journal.segment();
         let value = self.sessions.get_mut(key)?;
-        let again = value.outbound.queue_mut().record_again(from, before, segment, budget);
+        let again = value.outbound.queue_mut().record_again(from, before, segment, now, budget);
         let last = again.last().map(|delivery| delivery.order);
         for delivery in again {
             self.journal.stage(|| queued(session, &delivery));
