@@ -147,10 +147,9 @@ impl World {
     /// its connection or its expiry has passed.
     fn judge_absent(&mut self, client: usize, expectation: &Expectation, ended_at: Timestamp) -> Expectation {
         if let Some(known) = self.known_life(client) {
-            let is_current = expectation.session == Some(known);
-            let since = expectation.absent_since.filter(|_| is_current);
             let session = &self.history.sessions[known];
-            // A later one, of which the client does not know, may have ended it and ended with its connection.
+            // A later one, of which the client does not know, may have ended it, and then with its connection or by
+            // its own expiry.
             let has_successor = self
                 .history
                 .sessions
@@ -160,7 +159,7 @@ impl World {
             let may_be_over = session.number.is_none()
                 || has_successor
                 || session.is_gone
-                || has_passed(expectation.expiry, since, ended_at);
+                || has_passed(expectation.expiry, expectation.absent_since, ended_at);
             if !may_be_over {
                 self.history.complain(format!("the Session of client {client} is not there after a crash"));
             }
