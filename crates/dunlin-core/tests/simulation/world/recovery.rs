@@ -54,6 +54,7 @@ impl World {
         }
         (value.broker_is_there, value.place) = (false, None);
         value.closed.get_or_insert(event);
+        value.left.get_or_insert(event);
         value.to_broker.clear();
         value.inbox.clear();
         value.to_client.truncate(rest);
@@ -155,7 +156,7 @@ impl World {
                 .sessions
                 .iter()
                 .skip(known + 1)
-                .any(|later| later.client == client && later.number.is_none());
+                .any(|later| later.client == client && (later.number.is_none() || later.is_gone));
             let may_be_over = session.number.is_none()
                 || has_successor
                 || session.is_gone
