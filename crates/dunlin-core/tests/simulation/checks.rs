@@ -152,9 +152,8 @@ fn check_order(history: &History, session: &Session, is_lossy: bool) -> Result<(
         let publication = &history.publications[arrival.publication];
         // A Will is numbered when it is made, and sent at some later time. What was sent again may have found
         // no subscription the first time, or one at QoS 0, or no room, and was lost.
-        let may_be_lost = is_lossy
-            || publication.expires_at.is_some()
-            || !is_owed(session, publication, publication.sent_last);
+        let may_be_lost =
+            is_lossy || publication.expires_at.is_some() || !is_owed(session, publication, arrival.event);
         // After a crash, what was under way between shards is routed again, also to who came to subscribe on another
         // shard while it was, and that may be after later ones.
         let is_routed_again = publication.began.is_some_and(|began| history.crashes_after(began) > 0);
@@ -240,7 +239,7 @@ fn has_returned(world: &World, arrival: &Arrival, event: u64) -> bool {
     let wire = &world.wires[arrival.wire];
     arrival.qos == QoS::AtLeastOnce
         && (has_crashed_since(world, arrival, event)
-            || (wire.closed.is_some_and(|closed| closed < event)
+            || (wire.left.is_some_and(|left| left < event)
                 && arrival.acknowledged_at.is_none_or(|sent| sent > wire.used)))
 }
 
@@ -254,7 +253,7 @@ fn may_be_forgotten(world: &World, arrival: &Arrival, event: u64) -> bool {
 /// Whether a crash came after the message had been sent, and before `event`. What was sent before it may be
 /// read after it.
 fn has_crashed_since(world: &World, arrival: &Arrival, event: u64) -> bool {
-    let sent = world.wires[arrival.wire].closed.map_or(arrival.event, |closed| closed.min(arrival.event));
+    let sent = world.wires[arrival.wire].left.map_or(arrival.event, |left| left.min(arrival.event));
     world.history.crashes.iter().any(|crash| sent <= *crash && *crash < event)
 }
 

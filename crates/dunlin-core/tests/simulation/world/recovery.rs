@@ -54,6 +54,7 @@ impl World {
         }
         (value.broker_is_there, value.place) = (false, None);
         value.closed.get_or_insert(event);
+        value.left.get_or_insert(event);
         value.to_broker.clear();
         value.inbox.clear();
         value.to_client.truncate(rest);
@@ -147,20 +148,19 @@ impl World {
     /// its connection or its expiry has passed.
     fn judge_absent(&mut self, client: usize, expectation: &Expectation, ended_at: Timestamp) -> Expectation {
         if let Some(known) = self.known_life(client) {
-            let is_current = expectation.session == Some(known);
-            let since = expectation.absent_since.filter(|_| is_current);
             let session = &self.history.sessions[known];
-            // A later one, of which the client does not know, may have ended it and ended with its connection.
+            // A later one, of which the client does not know, may have ended it, and then with its connection or by
+            // its own expiry.
             let has_successor = self
                 .history
                 .sessions
                 .iter()
                 .skip(known + 1)
-                .any(|later| later.client == client && later.number.is_none());
+                .any(|later| later.client == client && (later.number.is_none() || later.is_gone));
             let may_be_over = session.number.is_none()
                 || has_successor
                 || session.is_gone
-                || has_passed(expectation.expiry, since, ended_at);
+                || has_passed(expectation.expiry, expectation.absent_since, ended_at);
             if !may_be_over {
                 self.history.complain(format!("the Session of client {client} is not there after a crash"));
             }

@@ -37,6 +37,8 @@ pub struct Wire {
     pub broker_is_there: bool,
     /// When the broker heard that the client leaves.
     pub(super) left_at: Option<Timestamp>,
+    /// And the event of that.
+    pub left: Option<u64>,
     /// When the broker gave the connection up.
     pub closed: Option<u64>,
     /// The Will that the CONNECT brought, and its delay in seconds.
@@ -68,6 +70,7 @@ impl World {
             client_is_there: true,
             broker_is_there: true,
             left_at: None,
+            left: None,
             closed: None,
             will,
             session: None,
@@ -297,6 +300,7 @@ impl World {
             return;
         }
         let event = self.history.event();
+        value.left = Some(event);
         let (client, will, session) = (value.client, value.will, value.session);
         if let Some(session) = session.map(|life| &mut self.history.sessions[life]) {
             session.absences.push(now);
