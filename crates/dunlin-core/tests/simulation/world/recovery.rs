@@ -82,18 +82,18 @@ impl World {
 
     /// Everything that was recovered has its body.
     fn judge_bodies(&mut self, parts: &[ShardImage]) {
+        // One that has expired is nobody's any more.
+        let is_lost = |message: &ApplicationMessage| is_gone(message) && !message.is_expired(self.now);
         let deliveries = |session: &SessionImage| {
             let mut contents = session.deliveries.values().filter_map(|delivery| delivery.content.as_ref());
             contents.any(|content| match &content.body {
-                BodyImage::Here(message) => is_gone(message),
+                BodyImage::Here(message) => is_lost(message),
                 BodyImage::Stored { location, .. } => {
                     self.log.read(*location, &MemoryGauge::default()).is_none()
                 }
             })
         };
         let will = |session: &SessionImage| session.will.as_ref().is_some_and(|will| is_gone(&will.message));
-        // One that has expired is nobody's any more.
-        let is_lost = |message: &ApplicationMessage| is_gone(message) && !message.is_expired(self.now);
         for part in parts {
             let sessions = || part.sessions.iter().map(|(.., session)| session);
             let kept = part.groups.iter().flat_map(|group| group.waiting.iter().chain(&group.lent));
