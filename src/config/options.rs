@@ -138,8 +138,8 @@ options! {
         max_retained_messages: u32 = 1_000_000, range 0..=1_000_000_000, unit "messages";
         /// Bytes of Retained Messages in all; a message beyond it is refused.
         max_retained_bytes: ByteSize = ByteSize(GB), range 0..=16 * TB;
-        /// Memory for message bodies in all; beyond it, messages that would have to be kept are refused
-        /// (Quota exceeded). 0 means half of the memory this process may use.
+        /// Memory for messages, Sessions, subscriptions and queues in all; beyond it, messages that would have to be
+        /// kept are refused (Quota exceeded). 0 means half of the memory this process may use.
         max_memory: ByteSize = ByteSize(0), range 0..=16 * TB;
         /// Bytes encoded for one connection and not yet taken by its network. Beyond it, QoS 1 and 2 messages
         /// wait in the Session and QoS 0 messages are dropped.

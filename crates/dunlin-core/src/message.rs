@@ -27,8 +27,8 @@ pub struct MessageId {
     pub origin: u16,
 }
 
-/// Bytes of message bodies alive, counted by the shard that made them and given back by whoever drops the
-/// last reference.
+/// Memory that grows with what clients do. Bytes of message bodies alive are counted by the shard that made them
+/// and given back by whoever drops the last reference.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryGauge(Arc<Gauge>);
 
@@ -36,6 +36,7 @@ pub struct MemoryGauge(Arc<Gauge>);
 struct Gauge {
     bytes: AtomicUsize,
     stored_bytes: AtomicUsize,
+    session_bytes: AtomicUsize,
 }
 
 impl MemoryGauge {
@@ -47,6 +48,17 @@ impl MemoryGauge {
     /// Topics, properties and payloads of the messages that the store has, in memory or not.
     pub fn stored_bytes(&self) -> usize {
         self.0.stored_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What Sessions, their subscriptions and the places in their queues take beside message bodies, about.
+    pub fn session_bytes(&self) -> usize {
+        self.0.session_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A Session took so much beside message bodies, and takes so much now.
+    pub(crate) fn note_session(&self, before: usize, after: usize) {
+        // Wraps around when it has become less, as it should.
+        self.0.session_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     }
 
     /// The content of messages that the store alone has was so much, and is so much now.

@@ -81,8 +81,8 @@ pub struct Settings {
     pub retained_messages_max: usize,
     /// Bytes of Retained Messages.
     pub retained_bytes_max: usize,
-    /// Bytes of message bodies held for anybody; above it, publications that must be stored are refused with
-    /// 0x97.
+    /// Memory of message bodies, Sessions, subscriptions and queues; above it, publications that must be stored
+    /// are refused with 0x97.
     pub memory_bytes_max: usize,
     /// Bytes of message bodies held for anybody, above which messages that wait in the store give up theirs.
     pub body_memory_bytes: usize,

@@ -58,6 +58,9 @@ pub struct RetainedDelivery {
     pub subscription: Subscription,
 }
 
+/// What a subscription takes beside the text of its filter, here and in the router.
+const SUBSCRIPTION_BYTES: usize = 64;
+
 /// See the top of the file.
 #[derive(Debug)]
 pub struct Session {
@@ -105,6 +108,8 @@ pub struct Session {
     pub will: Option<Box<Will>>,
     /// When the Will is due, while the client is away.
     pub will_due_at: Option<Timestamp>,
+    /// What it is counted for in the shard's memory.
+    pub counted_bytes: usize,
     /// When its timer fires. It outlives a short connection, so that coming and going costs no timers.
     pub absence_timer_at: Option<Timestamp>,
 }
@@ -134,6 +139,7 @@ impl Session {
             is_walking: false,
             will: None,
             will_due_at: None,
+            counted_bytes: 0,
             absence_timer_at: None,
         }
     }
@@ -152,6 +158,15 @@ impl Session {
             expiry: session.expiry,
             away_since: session.away_since,
         }
+    }
+
+    /// About what it takes in memory, the bodies of its messages aside.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.client_identifier.as_str().len()
+            + self.subscription_bytes
+            + self.subscriptions_count() * SUBSCRIPTION_BYTES
+            + self.outbound.queue().len() * Queue::SLOT_BYTES
     }
 
     /// Subscriptions, shared ones included.

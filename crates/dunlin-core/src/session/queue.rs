@@ -219,6 +219,9 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// What a message takes here, its body aside.
+    pub const SLOT_BYTES: usize = size_of::<Slot>();
+
     /// Messages that wait.
     pub fn len(&self) -> usize {
         self.slots.len()

@@ -124,6 +124,22 @@ impl Clients {
         Some(key)
     }
 
+    /// Memory that messages and Sessions take, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.gauge.bytes() + self.gauge.session_bytes()
+    }
+
+    /// Counts what a Session takes in memory anew.
+    pub fn count_memory(&mut self, session: Key) {
+        if let Some(value) = self.sessions.get_mut(session) {
+            let size = value.size_bytes();
+            let before = std::mem::replace(&mut value.counted_bytes, size);
+            if before != size {
+                self.gauge.note_session(before, size);
+            }
+        }
+    }
+
     /// Tells the store something about a Session, if the store knows it.
     #[inline]
     pub fn record(&mut self, session: Key, record: impl FnOnce(SessionNumber, &Session) -> Record) {

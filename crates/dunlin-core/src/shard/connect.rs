@@ -180,6 +180,7 @@ impl Shard {
         }
         self.clients.record(session, Session::record);
         self.record_will(session, had_will);
+        self.clients.count_memory(session);
     }
 
     /// Tells the store of the Session's Will, or that it has none any more.

@@ -134,6 +134,7 @@ impl Clients {
         if is_recorded {
             self.note_queued(session, order);
         }
+        self.count_memory(session);
         for finished in dropped {
             self.note_dropped(session, finished, DropReason::QueueFull);
         }

@@ -164,7 +164,7 @@ impl Shard {
             return Some(ReasonCode::PayloadFormatInvalid);
         }
         let is_over_memory =
-            publish.qos > QoS::AtMostOnce && self.clients.gauge.bytes() > settings.memory_bytes_max;
+            publish.qos > QoS::AtMostOnce && self.clients.memory_bytes() > settings.memory_bytes_max;
         let is_kept = publish.retain && publish.qos > QoS::AtMostOnce;
         if is_over_memory || (is_kept && !self.has_room_to_retain(topic, publish)) {
             return Some(ReasonCode::QuotaExceeded);

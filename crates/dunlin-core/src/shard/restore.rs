@@ -136,6 +136,7 @@ impl Shard {
                 self.subscribe_own(session, &filter, subscription);
             }
         }
+        self.clients.count_memory(session);
     }
 }
 

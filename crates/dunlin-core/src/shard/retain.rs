@@ -56,7 +56,7 @@ impl Shard {
         let replaced = self.retained.get(topic).map_or(0, |kept| kept.message.size_bytes());
         let is_known = replaced > 0;
         size <= replaced
-            || (self.clients.gauge.bytes() <= settings.memory_bytes_max
+            || (self.clients.memory_bytes() <= settings.memory_bytes_max
                 && (is_known || self.retained.len() < settings.retained_messages_max)
                 && (self.retained_bytes - replaced).saturating_add(size) <= settings.retained_bytes_max)
     }

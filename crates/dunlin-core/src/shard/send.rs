@@ -159,6 +159,7 @@ impl Clients {
             self.frames.reset();
             self.send_new(now, session, connection, delivery, &mut Publication::of(&message));
         }
+        self.count_memory(session);
         self.load_front(session);
     }
 

@@ -76,6 +76,7 @@ impl Shard {
             };
             reason_codes.push(wire_code(reason_code, version));
         }
+        self.clients.count_memory(session);
         let mut barrier = self.barrier_of_all(Until::Applied);
         barrier.joins = Some(token).filter(|token| self.is_join_pending(*token));
         let packet_identifier = subscribe.packet_identifier;
@@ -184,6 +185,7 @@ impl Shard {
                 });
             }
         }
+        self.clients.count_memory(session);
         let packet_identifier = unsubscribe.packet_identifier;
         let barrier: Barrier = self.barrier_of_records();
         self.owe(now, key, barrier, Owed::UnsubAck { packet_identifier, reason_codes });
