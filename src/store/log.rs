@@ -15,17 +15,17 @@
 
 use super::bodies::REACH;
 use super::frame::{HEADER_BYTES, Header, Kind, frame_bytes, seal};
+use super::frame_bodies::FrameBodies;
 use super::reading::Findings;
 use super::record_writer::RecordWriter;
 use super::recovery::HEARTBEAT_INTERVAL;
-use super::replay::location;
 use super::segments::{Failure, Segments};
 use super::space::Space;
 use super::{Batch, Disk, Event, StoreError, StoreHealth, StoreOptions, SyncPolicy};
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::{Position, Record, Segment};
-use dunlin_core::message::{ApplicationMessage, MemoryGauge};
+use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::StoreState;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -70,8 +70,7 @@ struct Pending {
     /// Room for the header, then the payload.
     buffer: Vec<u8>,
     written_at: Timestamp,
-    /// The bodies in it and where they begin in the payload.
-    bodies: Vec<(Arc<ApplicationMessage>, usize)>,
+    bodies: FrameBodies,
     /// What is durable with it.
     ends: Vec<(ShardId, Position)>,
     /// With it the log begins here: a pass is over.
@@ -81,7 +80,7 @@ struct Pending {
 impl Pending {
     fn new(now: Timestamp) -> Self {
         let buffer = vec![0; HEADER_BYTES];
-        Self { buffer, written_at: now, bodies: Vec::new(), ends: Vec::new(), begins: None }
+        Self { buffer, written_at: now, bodies: FrameBodies::default(), ends: Vec::new(), begins: None }
     }
 }
 
@@ -258,7 +257,7 @@ impl<D: Disk> Log<D> {
             let needed = least.max(batch.segment).min(newest);
             let mut records = std::mem::take(&mut batch.records).into_iter();
             for record in records.by_ref() {
-                append_record(&mut writer, &mut pending.bodies, &record, needed, newest);
+                append_record(&mut writer, &mut pending.bodies, &record, needed);
                 if writer.length() > FRAME_BYTES_MAX {
                     break;
                 }
@@ -298,9 +297,7 @@ impl<D: Disk> Log<D> {
         self.sequence += 1;
         self.written_at = now;
         self.space.written(length as u64);
-        for (message, payload_offset) in pending.bodies.drain(..) {
-            message.set_location(location(segment, offset as usize + HEADER_BYTES + payload_offset));
-        }
+        pending.bodies.written(segment, offset as usize + HEADER_BYTES);
         if self.options.sync == SyncPolicy::Always || pending.begins.is_some() {
             self.sync()?;
         } else if let SyncPolicy::Interval(interval) = self.options.sync {
@@ -391,22 +388,14 @@ impl<D: Disk> Log<D> {
     }
 }
 
-/// Appends a record, and before it the body that it refers to unless the log has that in `needed` or later.
-fn append_record(
-    writer: &mut RecordWriter<'_>,
-    bodies: &mut Vec<(Arc<ApplicationMessage>, usize)>,
-    record: &Record,
-    needed: Segment,
-    newest: Segment,
-) {
+/// Appends a record, and before it the body that it refers to, unless the log has that in `needed` or later or
+/// the frame has it already.
+fn append_record(writer: &mut RecordWriter<'_>, bodies: &mut FrameBodies, record: &Record, needed: Segment) {
     if let Some(message) = record.message()
         && (message.location() == 0 || message.segment() < needed)
+        && bodies.insert(message, writer.length() - HEADER_BYTES)
     {
-        let offset = writer.length() - HEADER_BYTES;
         writer.body(message);
-        // Not the true place before the frame has one, but not one to write the body again for either.
-        message.set_location(location(newest, offset));
-        bodies.push((Arc::clone(message), offset));
     }
     writer.append(record);
 }

@@ -36,6 +36,7 @@ mod frame;
 mod record_writer;
 mod record_reader;
 mod varint;
+mod frame_bodies;
 mod log;
 mod segments;
 mod space;

@@ -2,7 +2,7 @@
 
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
 use super::release;
-use super::simulated_disk::{Call, EIO, Failing, SimulatedDisk};
+use super::simulated_disk::{Call, EIO, ENOSPC, Failing, SimulatedDisk};
 use crate::store::loader::{self, Loader};
 use crate::store::reading::read_log;
 use crate::store::recovery::HEARTBEAT_INTERVAL;
@@ -11,8 +11,9 @@ use crate::store::{Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open}
 use dunlin_core::Timestamp;
 use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Segment};
-use dunlin_core::message::{ApplicationMessage, MemoryGauge};
+use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
 use dunlin_core::session::Place;
+use dunlin_core::shard::StoreState;
 use dunlin_core::slots::Key;
 use std::path::Path;
 use std::sync::Arc;
@@ -208,6 +209,63 @@ fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
     assert_eq!(refer(22, Segment(1)), Segment(3));
     drop(shared);
     assert_eq!(gauge.stored_bytes(), 5003);
+}
+
+/// The same message again, as the loader makes it: a copy with the place of the original.
+fn read_back(gauge: &MemoryGauge, original: &ApplicationMessage) -> Arc<ApplicationMessage> {
+    let mut publication =
+        Publication::new(original.id, original.topic(), original.qos, original.retain, gauge);
+    publication.publisher = original.publisher;
+    publication.payload = original.payload();
+    let copy: Arc<ApplicationMessage> = publication.keep();
+    copy.set_location(original.location());
+    copy
+}
+
+#[test]
+fn a_message_has_no_new_place_before_its_body_is_written_there() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let [old, filler, new] = [(1, 500), (2, 5000), (3, 500)]
+        .map(|(number, bytes)| message(&gauge, 0, number, "a/b", &vec![b'x'; bytes]));
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(1), queued(1, 1, &old)])]);
+    log.commit(START, [batch(0, 2, Segment(1), vec![queued(1, 2, &filler)])]);
+    let old_place = old.location();
+    assert_eq!((old.segment(), filler.segment()), (Segment(1), Segment(2)));
+    // Both bodies are in the next frame, and the disk is full.
+    disk.fail(Failing { call: Call::Write, after: 0, times: 2, kind: ENOSPC });
+    let records = vec![session(2), queued(2, 1, &old), queued(2, 2, &new)];
+    log.commit(START, [batch(0, 3, Segment(2), records)]);
+    for seconds in 1..=2 {
+        assert_eq!((old.location(), new.location()), (old_place, 0));
+        assert_eq!(log.state().1, StoreState::Full);
+        log.handle_timeout(START + Duration::from_secs(seconds));
+    }
+    assert_eq!(log.state().1, StoreState::Writing);
+    let mut loader = Loader::default();
+    for message in [&old, &new] {
+        assert_eq!(message.segment(), Segment(3));
+        let read = loader.read(&disk, message.location(), message.content_bytes(), &gauge).unwrap();
+        assert_eq!(show(&read), show(message));
+    }
+}
+
+#[test]
+fn a_frame_has_a_body_once_however_many_of_its_records_and_copies_refer_to_it() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let [shared, other] = [1, 2].map(|number| message(&gauge, 0, number, "a/b", &[b'x'; 300]));
+    let copies: Vec<_> = (0..5).map(|_| read_back(&gauge, &shared)).collect();
+    let refer = |shard, message| batch(shard, 1, Segment(1), vec![queued(1, 1, message)]);
+    let before = disk.written_bytes();
+    let others = [refer(1, &shared), refer(2, &other), refer(3, &shared)];
+    log.commit(START, others.into_iter().chain(copies.iter().map(|copy| refer(4, copy))));
+    let written_bytes = disk.written_bytes() - before;
+    assert!((600..900).contains(&written_bytes), "{written_bytes}");
+    assert!(copies.iter().all(|copy| copy.location() == shared.location() && copy.location() != 0));
+    assert_ne!(other.location(), shared.location());
 }
 
 #[test]
