@@ -5,6 +5,7 @@
 //! the frame already is known here alone.
 
 use super::replay::location;
+use super::written_again::WrittenAgain;
 use dunlin_core::journal::Segment;
 use dunlin_core::message::{ApplicationMessage, MessageId};
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ pub(super) struct FrameBodies {
     offsets: HashMap<MessageId, usize>,
     /// Whose place is in the frame. A message that was read back may be there in several copies.
     messages: Vec<(Arc<ApplicationMessage>, usize)>,
+    /// Bytes of the bodies that the log had already.
+    again_bytes: u64,
 }
 
 impl FrameBodies {
@@ -29,13 +32,26 @@ impl FrameBodies {
         }
         let held = *self.offsets.entry(message.id).or_insert(offset);
         self.messages.push((Arc::clone(message), held));
-        held == offset
+        let is_new = held == offset;
+        if is_new && message.location() != 0 {
+            self.again_bytes += message.content_bytes() as u64;
+        }
+        is_new
     }
 
-    /// The frame is written, and its payload begins there.
-    pub fn written(&mut self, segment: Segment, payload_start: usize) {
+    /// Bytes of those bodies that the log had already, but too far back.
+    pub fn again_bytes(&self) -> u64 {
+        self.again_bytes
+    }
+
+    /// The frame is written, and its payload begins there. What the log had already is noted in `again`.
+    pub fn written(&mut self, segment: Segment, payload_start: usize, mut again: Option<&mut WrittenAgain>) {
         for (message, offset) in self.messages.drain(..) {
-            message.set_location(location(segment, payload_start + offset));
+            let place = location(segment, payload_start + offset);
+            if let Some(again) = again.as_mut().filter(|_| message.location() != 0) {
+                again.insert(&message, place);
+            }
+            message.set_location(place);
         }
     }
 }

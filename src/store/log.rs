@@ -21,11 +21,12 @@ use super::record_writer::RecordWriter;
 use super::recovery::HEARTBEAT_INTERVAL;
 use super::segments::{Failure, Segments};
 use super::space::Space;
+use super::written_again::WrittenAgain;
 use super::{Batch, Disk, Event, StoreError, StoreHealth, StoreOptions, SyncPolicy};
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::{Position, Record, Segment};
-use dunlin_core::message::MemoryGauge;
+use dunlin_core::message::{ApplicationMessage, MemoryGauge};
 use dunlin_core::shard::StoreState;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Log<D: Disk> {
     options: StoreOptions,
     segments: Segments<D>,
     space: Space,
+    /// The bodies that the pass going on has written again.
+    again: WrittenAgain,
     /// The sequence number of the next frame.
     sequence: u64,
     /// Frames up to this sequence number are synced.
@@ -95,6 +98,7 @@ impl<D: Disk> Log<D> {
             options,
             segments,
             space: Space::new(findings.begins),
+            again: WrittenAgain::default(),
             sequence: findings.sequence_max + 1,
             synced_through: findings.sequence,
             begins: findings.begins,
@@ -252,12 +256,13 @@ impl<D: Disk> Log<D> {
     fn encode(&mut self, pending: &mut Pending) {
         let newest = self.segments.newest();
         let least = self.space.floor().max(Segment(newest.0.saturating_sub(REACH - 1)));
+        self.again.forget_before(least);
         let mut writer = RecordWriter::new(&mut pending.buffer, pending.written_at);
         while let Some(mut batch) = self.backlog.pop_front() {
             let needed = least.max(batch.segment).min(newest);
             let mut records = std::mem::take(&mut batch.records).into_iter();
             for record in records.by_ref() {
-                append_record(&mut writer, &mut pending.bodies, &record, needed);
+                append_record(&mut writer, &mut pending.bodies, &self.again, &record, needed);
                 if writer.length() > FRAME_BYTES_MAX {
                     break;
                 }
@@ -296,8 +301,9 @@ impl<D: Disk> Log<D> {
         }
         self.sequence += 1;
         self.written_at = now;
-        self.space.written(length as u64);
-        pending.bodies.written(segment, offset as usize + HEADER_BYTES);
+        self.space.written(length as u64, pending.bodies.again_bytes());
+        let again = self.space.is_vacating().then_some(&mut self.again);
+        pending.bodies.written(segment, offset as usize + HEADER_BYTES, again);
         if self.options.sync == SyncPolicy::Always || pending.begins.is_some() {
             self.sync()?;
         } else if let SyncPolicy::Interval(interval) = self.options.sync {
@@ -310,6 +316,7 @@ impl<D: Disk> Log<D> {
             self.begins = begins;
             let freed_bytes = self.segments.free(begins)?;
             self.space.freed(freed_bytes);
+            self.again.clear();
         }
         Ok(())
     }
@@ -390,12 +397,19 @@ impl<D: Disk> Log<D> {
 
 /// Appends a record, and before it the body that it refers to, unless the log has that in `needed` or later or
 /// the frame has it already.
-fn append_record(writer: &mut RecordWriter<'_>, bodies: &mut FrameBodies, record: &Record, needed: Segment) {
-    if let Some(message) = record.message()
-        && (message.location() == 0 || message.segment() < needed)
-        && bodies.insert(message, writer.length() - HEADER_BYTES)
-    {
-        writer.body(message);
+fn append_record(
+    writer: &mut RecordWriter<'_>,
+    bodies: &mut FrameBodies,
+    again: &WrittenAgain,
+    record: &Record,
+    needed: Segment,
+) {
+    let is_missing = |message: &ApplicationMessage| message.location() == 0 || message.segment() < needed;
+    if let Some(message) = record.message().filter(|message| is_missing(message)) {
+        again.apply(message);
+        if is_missing(message) && bodies.insert(message, writer.length() - HEADER_BYTES) {
+            writer.body(message);
+        }
     }
     writer.append(record);
 }

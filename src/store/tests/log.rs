@@ -322,6 +322,58 @@ fn while_segments_are_vacated_nothing_new_relies_on_them_whatever_its_shard_know
 }
 
 #[test]
+fn while_segments_are_vacated_a_body_that_many_sessions_read_back_is_written_again_once() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let options = StoreOptions { segment_bytes: 256 * 1024, ..SMALL };
+    let mut log = open(disk.clone(), options, &[], START).unwrap().log;
+    log.serve(1, vec![MemoryGauge::default()]);
+    let messages: Vec<_> = (0..200).map(|n| message(&gauge, 0, n, "a/b", &[n as u8; 500])).collect();
+    let body_bytes = 200 * 503;
+    let queue = |session: u64, messages: &[Arc<ApplicationMessage>]| -> Vec<_> {
+        (0..).zip(messages).map(|(order, message)| queued(session, order, message)).collect()
+    };
+    let mut end = 0;
+    let mut commit = |log: &mut Log<_>, segment, records| {
+        end += 1;
+        log.commit(START, [batch(0, end, segment, records)]);
+    };
+    (1..=20).for_each(|number| commit(&mut log, Segment(1), vec![session(number)]));
+    (1..=20).for_each(|number| commit(&mut log, Segment(1), queue(number, &messages)));
+    // Segment 2 is of its own size, and the third is that of the rest. All of it seems worth vacating.
+    let filler = message(&gauge, 0, 999, "a/b", &[b'x'; 1_500_000]);
+    commit(&mut log, Segment(1), vec![queued(1, 999, &filler)]);
+    commit(&mut log, Segment(1), vec![removed(1, 999)]);
+    let mut events = std::iter::from_fn(|| log.poll_event()).map(|(_, event)| event);
+    assert!(events.any(|event| event == Event::Vacate { before: Segment(2) }));
+    let copies: Vec<Vec<_>> =
+        (0..20).map(|_| messages.iter().map(|message| read_back(&gauge, message)).collect()).collect();
+    let before = disk.written_bytes();
+    for (number, copies) in (1..).zip(&copies) {
+        commit(&mut log, Segment(3), [vec![session(number)], queue(number, copies)].concat());
+    }
+    let written_bytes = disk.written_bytes() - before;
+    assert!((body_bytes..2 * body_bytes).contains(&written_bytes), "{written_bytes} of {body_bytes}");
+    for (index, message) in messages.iter().enumerate() {
+        let places: Vec<_> = copies.iter().map(|copies| copies[index].location()).collect();
+        assert!(places.iter().all(|place| *place == places[0] && place >> 32 == 3), "{places:x?}");
+        assert_eq!(message.segment(), Segment(1), "nobody has said this copy again");
+    }
+    // What is staged later can only rely on what is written later.
+    commit(&mut log, Segment(3), vec![queued(1, 999, &filler)]);
+    commit(&mut log, Segment(3), vec![removed(1, 999)]);
+    let newest = log.state().0;
+    let late = read_back(&gauge, &messages[0]);
+    assert!(newest > Segment(3));
+    commit(&mut log, newest, vec![queued(20, 500, &late)]);
+    assert_eq!(late.segment(), newest);
+    log.vacated(START, 0, Segment(2));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(2)));
+    let opened = open(disk.after_crash(), options, &[], START).unwrap();
+    assert_eq!(opened.image.queued_count(), 20 * 200 + 1);
+}
+
+#[test]
 fn segments_are_deleted_only_when_what_was_said_before_the_answer_is_written() {
     let (disk, mut log, large) = vacating();
     disk.fail(Failing { call: Call::Write, after: 0, times: 1, kind: EIO });
