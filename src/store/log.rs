@@ -15,12 +15,13 @@
 
 use super::bodies::REACH;
 use super::frame::{HEADER_BYTES, Header, Kind, frame_bytes, seal};
+use super::frame_bodies::FrameBodies;
 use super::reading::Findings;
 use super::record_writer::RecordWriter;
 use super::recovery::HEARTBEAT_INTERVAL;
-use super::replay::location;
 use super::segments::{Failure, Segments};
 use super::space::Space;
+use super::written_again::WrittenAgain;
 use super::{Batch, Disk, Event, StoreError, StoreHealth, StoreOptions, SyncPolicy};
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
@@ -46,6 +47,8 @@ pub struct Log<D: Disk> {
     options: StoreOptions,
     segments: Segments<D>,
     space: Space,
+    /// The bodies that the pass going on has written again.
+    again: WrittenAgain,
     /// The sequence number of the next frame.
     sequence: u64,
     /// Frames up to this sequence number are synced.
@@ -70,8 +73,7 @@ struct Pending {
     /// Room for the header, then the payload.
     buffer: Vec<u8>,
     written_at: Timestamp,
-    /// The bodies in it and where they begin in the payload.
-    bodies: Vec<(Arc<ApplicationMessage>, usize)>,
+    bodies: FrameBodies,
     /// What is durable with it.
     ends: Vec<(ShardId, Position)>,
     /// With it the log begins here: a pass is over.
@@ -81,7 +83,7 @@ struct Pending {
 impl Pending {
     fn new(now: Timestamp) -> Self {
         let buffer = vec![0; HEADER_BYTES];
-        Self { buffer, written_at: now, bodies: Vec::new(), ends: Vec::new(), begins: None }
+        Self { buffer, written_at: now, bodies: FrameBodies::default(), ends: Vec::new(), begins: None }
     }
 }
 
@@ -96,6 +98,7 @@ impl<D: Disk> Log<D> {
             options,
             segments,
             space: Space::new(findings.begins),
+            again: WrittenAgain::default(),
             sequence: findings.sequence_max + 1,
             synced_through: findings.sequence,
             begins: findings.begins,
@@ -253,12 +256,13 @@ impl<D: Disk> Log<D> {
     fn encode(&mut self, pending: &mut Pending) {
         let newest = self.segments.newest();
         let least = self.space.floor().max(Segment(newest.0.saturating_sub(REACH - 1)));
+        self.again.forget_before(least);
         let mut writer = RecordWriter::new(&mut pending.buffer, pending.written_at);
         while let Some(mut batch) = self.backlog.pop_front() {
             let needed = least.max(batch.segment).min(newest);
             let mut records = std::mem::take(&mut batch.records).into_iter();
             for record in records.by_ref() {
-                append_record(&mut writer, &mut pending.bodies, &record, needed, newest);
+                append_record(&mut writer, &mut pending.bodies, &self.again, &record, needed);
                 if writer.length() > FRAME_BYTES_MAX {
                     break;
                 }
@@ -297,10 +301,9 @@ impl<D: Disk> Log<D> {
         }
         self.sequence += 1;
         self.written_at = now;
-        self.space.written(length as u64);
-        for (message, payload_offset) in pending.bodies.drain(..) {
-            message.set_location(location(segment, offset as usize + HEADER_BYTES + payload_offset));
-        }
+        self.space.written(length as u64, pending.bodies.again_bytes());
+        let again = self.space.is_vacating().then_some(&mut self.again);
+        pending.bodies.written(segment, offset as usize + HEADER_BYTES, again);
         if self.options.sync == SyncPolicy::Always || pending.begins.is_some() {
             self.sync()?;
         } else if let SyncPolicy::Interval(interval) = self.options.sync {
@@ -313,6 +316,7 @@ impl<D: Disk> Log<D> {
             self.begins = begins;
             let freed_bytes = self.segments.free(begins)?;
             self.space.freed(freed_bytes);
+            self.again.clear();
         }
         Ok(())
     }
@@ -391,22 +395,21 @@ impl<D: Disk> Log<D> {
     }
 }
 
-/// Appends a record, and before it the body that it refers to unless the log has that in `needed` or later.
+/// Appends a record, and before it the body that it refers to, unless the log has that in `needed` or later or
+/// the frame has it already.
 fn append_record(
     writer: &mut RecordWriter<'_>,
-    bodies: &mut Vec<(Arc<ApplicationMessage>, usize)>,
+    bodies: &mut FrameBodies,
+    again: &WrittenAgain,
     record: &Record,
     needed: Segment,
-    newest: Segment,
 ) {
-    if let Some(message) = record.message()
-        && (message.location() == 0 || message.segment() < needed)
-    {
-        let offset = writer.length() - HEADER_BYTES;
-        writer.body(message);
-        // Not the true place before the frame has one, but not one to write the body again for either.
-        message.set_location(location(newest, offset));
-        bodies.push((Arc::clone(message), offset));
+    let is_missing = |message: &ApplicationMessage| message.location() == 0 || message.segment() < needed;
+    if let Some(message) = record.message().filter(|message| is_missing(message)) {
+        again.apply(message);
+        if is_missing(message) && bodies.insert(message, writer.length() - HEADER_BYTES) {
+            writer.body(message);
+        }
     }
     writer.append(record);
 }

@@ -36,6 +36,8 @@ mod frame;
 mod record_writer;
 mod record_reader;
 mod varint;
+mod frame_bodies;
+mod written_again;
 mod log;
 mod segments;
 mod space;

@@ -8,7 +8,8 @@
 //! so what is written again stays below what is newly written, however much of the log is live.
 //!
 //! On a full disk the log helps itself, if a third of it is not live: it vacates one segment at a time, whose
-//! live part fits into the segment of room that is left.
+//! live part fits into the segment of room that is left, where no body is written again more than once
+//! (`written_again.rs`).
 
 use super::Disk;
 use super::segments::Segments;
@@ -40,6 +41,8 @@ struct Pass {
     waiting: BTreeSet<ShardId>,
     /// Bytes written since it began.
     written_bytes: u64,
+    /// Among those, bytes of bodies that the log had already.
+    again_bytes: u64,
 }
 
 impl Space {
@@ -58,10 +61,18 @@ impl Space {
         self.floor
     }
 
-    /// So many bytes were written.
-    pub fn written(&mut self, bytes: u64) {
+    /// Whether a pass is going on.
+    pub fn is_vacating(&self) -> bool {
+        self.pass.is_some()
+    }
+
+    /// So many bytes were written, and among them so many of bodies that the log had already.
+    pub fn written(&mut self, bytes: u64, again_bytes: u64) {
         match &mut self.pass {
-            Some(pass) => pass.written_bytes += bytes,
+            Some(pass) => {
+                pass.written_bytes += bytes;
+                pass.again_bytes += again_bytes;
+            }
             None => self.written_bytes += bytes,
         }
     }
@@ -95,7 +106,7 @@ impl Space {
         });
         let before = oldest.last().map(|(segment, _)| Segment(segment.0 + 1))?;
         self.floor = before;
-        self.pass = Some(Pass { before, waiting: (0..shards).collect(), written_bytes: 0 });
+        self.pass = Some(Pass { before, waiting: (0..shards).collect(), written_bytes: 0, again_bytes: 0 });
         Some(before)
     }
 
@@ -114,8 +125,9 @@ impl Space {
     /// The pass is over and has freed so much.
     pub fn freed(&mut self, bytes: u64) {
         if let Some(pass) = self.pass.take() {
-            // No more can have been said again than was there.
-            self.owed_bytes = pass.written_bytes.min(bytes);
+            // No more can have been said again than was there, but for bodies that had to be written more than
+            // once because the log had come to another segment; so those are counted.
+            self.owed_bytes = pass.written_bytes.min(bytes.max(pass.again_bytes));
             self.written_bytes = 0;
         }
     }

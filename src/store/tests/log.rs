@@ -2,7 +2,7 @@
 
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
 use super::release;
-use super::simulated_disk::{Call, EIO, Failing, SimulatedDisk};
+use super::simulated_disk::{Call, EIO, ENOSPC, Failing, SimulatedDisk};
 use crate::store::loader::{self, Loader};
 use crate::store::reading::read_log;
 use crate::store::recovery::HEARTBEAT_INTERVAL;
@@ -11,8 +11,9 @@ use crate::store::{Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open}
 use dunlin_core::Timestamp;
 use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Segment};
-use dunlin_core::message::{ApplicationMessage, MemoryGauge};
+use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
 use dunlin_core::session::Place;
+use dunlin_core::shard::StoreState;
 use dunlin_core::slots::Key;
 use std::path::Path;
 use std::sync::Arc;
@@ -210,6 +211,63 @@ fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
     assert_eq!(gauge.stored_bytes(), 5003);
 }
 
+/// The same message again, as the loader makes it: a copy with the place of the original.
+fn read_back(gauge: &MemoryGauge, original: &ApplicationMessage) -> Arc<ApplicationMessage> {
+    let mut publication =
+        Publication::new(original.id, original.topic(), original.qos, original.retain, gauge);
+    publication.publisher = original.publisher;
+    publication.payload = original.payload();
+    let copy: Arc<ApplicationMessage> = publication.keep();
+    copy.set_location(original.location());
+    copy
+}
+
+#[test]
+fn a_message_has_no_new_place_before_its_body_is_written_there() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let [old, filler, new] = [(1, 500), (2, 5000), (3, 500)]
+        .map(|(number, bytes)| message(&gauge, 0, number, "a/b", &vec![b'x'; bytes]));
+    log.commit(START, [batch(0, 1, Segment(1), vec![session(1), queued(1, 1, &old)])]);
+    log.commit(START, [batch(0, 2, Segment(1), vec![queued(1, 2, &filler)])]);
+    let old_place = old.location();
+    assert_eq!((old.segment(), filler.segment()), (Segment(1), Segment(2)));
+    // Both bodies are in the next frame, and the disk is full.
+    disk.fail(Failing { call: Call::Write, after: 0, times: 2, kind: ENOSPC });
+    let records = vec![session(2), queued(2, 1, &old), queued(2, 2, &new)];
+    log.commit(START, [batch(0, 3, Segment(2), records)]);
+    for seconds in 1..=2 {
+        assert_eq!((old.location(), new.location()), (old_place, 0));
+        assert_eq!(log.state().1, StoreState::Full);
+        log.handle_timeout(START + Duration::from_secs(seconds));
+    }
+    assert_eq!(log.state().1, StoreState::Writing);
+    let mut loader = Loader::default();
+    for message in [&old, &new] {
+        assert_eq!(message.segment(), Segment(3));
+        let read = loader.read(&disk, message.location(), message.content_bytes(), &gauge).unwrap();
+        assert_eq!(show(&read), show(message));
+    }
+}
+
+#[test]
+fn a_frame_has_a_body_once_however_many_of_its_records_and_copies_refer_to_it() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let [shared, other] = [1, 2].map(|number| message(&gauge, 0, number, "a/b", &[b'x'; 300]));
+    let copies: Vec<_> = (0..5).map(|_| read_back(&gauge, &shared)).collect();
+    let refer = |shard, message| batch(shard, 1, Segment(1), vec![queued(1, 1, message)]);
+    let before = disk.written_bytes();
+    let others = [refer(1, &shared), refer(2, &other), refer(3, &shared)];
+    log.commit(START, others.into_iter().chain(copies.iter().map(|copy| refer(4, copy))));
+    let written_bytes = disk.written_bytes() - before;
+    assert!((600..900).contains(&written_bytes), "{written_bytes}");
+    assert!(copies.iter().all(|copy| copy.location() == shared.location() && copy.location() != 0));
+    assert_ne!(other.location(), shared.location());
+}
+
 #[test]
 fn a_body_is_not_in_an_earlier_segment_than_its_reference_was_staged_in() {
     let disk = SimulatedDisk::default();
@@ -261,6 +319,58 @@ fn while_segments_are_vacated_nothing_new_relies_on_them_whatever_its_shard_know
     log.vacated(START, 0, Segment(3));
     assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(3)));
     assert_eq!(open(disk.after_crash(), SMALL, &[], START).unwrap().image.queued_count(), 1);
+}
+
+#[test]
+fn while_segments_are_vacated_a_body_that_many_sessions_read_back_is_written_again_once() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let options = StoreOptions { segment_bytes: 256 * 1024, ..SMALL };
+    let mut log = open(disk.clone(), options, &[], START).unwrap().log;
+    log.serve(1, vec![MemoryGauge::default()]);
+    let messages: Vec<_> = (0..200).map(|n| message(&gauge, 0, n, "a/b", &[n as u8; 500])).collect();
+    let body_bytes = 200 * 503;
+    let queue = |session: u64, messages: &[Arc<ApplicationMessage>]| -> Vec<_> {
+        (0..).zip(messages).map(|(order, message)| queued(session, order, message)).collect()
+    };
+    let mut end = 0;
+    let mut commit = |log: &mut Log<_>, segment, records| {
+        end += 1;
+        log.commit(START, [batch(0, end, segment, records)]);
+    };
+    (1..=20).for_each(|number| commit(&mut log, Segment(1), vec![session(number)]));
+    (1..=20).for_each(|number| commit(&mut log, Segment(1), queue(number, &messages)));
+    // Segment 2 is of its own size, and the third is that of the rest. All of it seems worth vacating.
+    let filler = message(&gauge, 0, 999, "a/b", &[b'x'; 1_500_000]);
+    commit(&mut log, Segment(1), vec![queued(1, 999, &filler)]);
+    commit(&mut log, Segment(1), vec![removed(1, 999)]);
+    let mut events = std::iter::from_fn(|| log.poll_event()).map(|(_, event)| event);
+    assert!(events.any(|event| event == Event::Vacate { before: Segment(2) }));
+    let copies: Vec<Vec<_>> =
+        (0..20).map(|_| messages.iter().map(|message| read_back(&gauge, message)).collect()).collect();
+    let before = disk.written_bytes();
+    for (number, copies) in (1..).zip(&copies) {
+        commit(&mut log, Segment(3), [vec![session(number)], queue(number, copies)].concat());
+    }
+    let written_bytes = disk.written_bytes() - before;
+    assert!((body_bytes..2 * body_bytes).contains(&written_bytes), "{written_bytes} of {body_bytes}");
+    for (index, message) in messages.iter().enumerate() {
+        let places: Vec<_> = copies.iter().map(|copies| copies[index].location()).collect();
+        assert!(places.iter().all(|place| *place == places[0] && place >> 32 == 3), "{places:x?}");
+        assert_eq!(message.segment(), Segment(1), "nobody has said this copy again");
+    }
+    // What is staged later can only rely on what is written later.
+    commit(&mut log, Segment(3), vec![queued(1, 999, &filler)]);
+    commit(&mut log, Segment(3), vec![removed(1, 999)]);
+    let newest = log.state().0;
+    let late = read_back(&gauge, &messages[0]);
+    assert!(newest > Segment(3));
+    commit(&mut log, newest, vec![queued(20, 500, &late)]);
+    assert_eq!(late.segment(), newest);
+    log.vacated(START, 0, Segment(2));
+    assert_eq!(segment::list(&disk).unwrap().first(), Some(&Segment(2)));
+    let opened = open(disk.after_crash(), options, &[], START).unwrap();
+    assert_eq!(opened.image.queued_count(), 20 * 200 + 1);
 }
 
 #[test]
