@@ -3,6 +3,7 @@
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
 use super::release;
 use super::simulated_disk::{Call, EIO, ENOSPC, Failing, SimulatedDisk};
+use crate::store::bodies::REACH;
 use crate::store::loader::{self, Loader};
 use crate::store::reading::read_log;
 use crate::store::recovery::HEARTBEAT_INTERVAL;
@@ -183,7 +184,9 @@ fn the_end_of_the_last_life_is_said_never_early_and_at_most_a_heartbeat_late() {
 fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
     let disk = SimulatedDisk::default();
     let gauge = MemoryGauge::default();
-    let mut log = simulated(&disk, SMALL, START);
+    let mut log = open(disk.clone(), SMALL, &[], START).unwrap().log;
+    // All of this is live, so nothing is worth vacating.
+    log.serve(1, vec![gauge.clone()]);
     let shared = message(&gauge, 0, 1, "a/b", &[b'x'; 300]);
     let mut refer = |order: u64, segment: Segment| {
         let before = disk.written_bytes();
@@ -195,20 +198,21 @@ fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
         assert_eq!(refer(order, Segment(1)), (false, Segment(1)));
     }
     assert_eq!(gauge.stored_bytes(), 303);
-    // The log goes on to other segments. One that knows of a later one must find the body there.
-    let filler = message(&gauge, 0, 2, "a/b", &[b'y'; 5000]);
-    log.commit(START, [batch(0, 20, Segment(1), vec![queued(1, 100, &filler)])]);
-    let newest = filler.segment();
-    assert_eq!(newest, Segment(2));
-    let mut refer = |order: u64, segment: Segment| {
-        log.commit(START, [batch(0, order, segment, vec![queued(order, order, &shared)])]);
-        shared.segment()
+    // The log goes on to other segments; a large message has one of its own.
+    let fillers: Vec<_> = (2..4).map(|number| message(&gauge, 0, number, "a/b", &[b'y'; 5000])).collect();
+    let refer = |log: &mut Log<_>, message, order: u64| {
+        log.commit(START, [batch(0, order, Segment(1), vec![queued(order, order, message)])]);
+        (message.segment(), log.state().0)
     };
-    // That segment was of its own size, so another has begun. Recovery could still look back two segments.
-    assert_eq!(refer(21, Segment(1)), Segment(1));
-    assert_eq!(refer(22, Segment(1)), Segment(3));
+    for (order, filler, newest) in [(20, &fillers[0], 2), (22, &fillers[1], 4)] {
+        assert_eq!(refer(&mut log, filler, order), (Segment(newest), Segment(newest)));
+        assert_eq!(refer(&mut log, &shared, order + 1), (Segment(1), Segment(newest + 1)));
+    }
+    // Recovery could still look back so far, but not if this were to begin another segment.
+    assert_eq!(Segment(1 + REACH), log.state().0);
+    assert_eq!(refer(&mut log, &shared, 24), (Segment(5), Segment(5)));
     drop(shared);
-    assert_eq!(gauge.stored_bytes(), 5003);
+    assert_eq!(gauge.stored_bytes(), 2 * 5003);
 }
 
 /// The same message again, as the loader makes it: a copy with the place of the original.
