@@ -2,7 +2,7 @@
 
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
 use super::release;
-use super::simulated_disk::{Call, EIO, ENOSPC, Failing, SimulatedDisk};
+use super::simulated_disk::{Call, EIO, ENOSPC, Failing, PANIC, SimulatedDisk};
 use crate::store::bodies::REACH;
 use crate::store::loader::{self, Loader};
 use crate::store::reading::read_log;
@@ -110,6 +110,51 @@ fn a_message_that_cannot_be_read_at_the_moment_is_read_later_and_not_lost() {
     assert_eq!((shard, asked), (0, session));
     let [(1, Some(read))] = &loaded[..] else { panic!("{loaded:?}") };
     assert_eq!(read.payload(), b"patience");
+}
+
+#[test]
+fn a_message_whose_reading_panics_is_read_later_and_the_others_still_are() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let kept = message(&gauge, 0, 1, "a/b", b"patience");
+    log.commit(START, [batch(0, 2, Segment(1), vec![session(7), queued(7, 1, &kept)])]);
+    let place = Place { order: 1, location: kept.location(), content_bytes: kept.content_bytes() };
+    let (answers, answered) = std::sync::mpsc::channel();
+    let tell = move |_, session, loaded| answers.send((session, loaded)).unwrap();
+    let handle = loader::start(disk.clone(), vec![gauge], tell).unwrap();
+    disk.fail(Failing { call: Call::Read, after: 0, times: 1, kind: PANIC });
+    let [first, second] = [1, 2].map(|index| Key { index, generation: 1 });
+    handle.load(0, first, vec![place]);
+    handle.load(0, second, vec![place]);
+    for expected in [second, first] {
+        let (session, loaded) = answered.recv_timeout(Duration::from_secs(60)).unwrap();
+        let [(1, Some(read))] = &loaded[..] else { panic!("{loaded:?}") };
+        assert_eq!((session, read.payload()), (expected, &b"patience"[..]));
+    }
+}
+
+#[test]
+fn a_message_whose_reading_always_panics_is_lost_alone() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let messages = [1, 2].map(|number| message(&gauge, 0, number, "a/b", b"patience"));
+    log.commit(
+        START,
+        [batch(0, 2, Segment(1), vec![queued(7, 1, &messages[0]), queued(7, 2, &messages[1])])],
+    );
+    let [one, two] = messages.map(|message| Place {
+        order: message.id.received_at.as_micros(),
+        location: message.location(),
+        content_bytes: message.content_bytes(),
+    });
+    disk.fail(Failing { call: Call::Read, after: 0, times: 2, kind: PANIC });
+    let mut loader = Loader::default();
+    assert!(loader.answer(&disk, &[one, two], &gauge, false).is_none());
+    let loaded = loader.answer(&disk, &[one, two], &gauge, true).unwrap();
+    let found: Vec<_> = loaded.iter().map(|(order, message)| (*order, message.is_some())).collect();
+    assert_eq!(found, [(one.order, false), (two.order, true)]);
 }
 
 /// A log on a simulated disk, for one shard.
