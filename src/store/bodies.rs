@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 
 /// A record refers to a body at most so many segments before its own. Part of the format: it may shrink, but
 /// not grow.
-pub(super) const REACH: u32 = 2;
+pub(super) const REACH: u32 = 4;
 
 /// See the top of the file.
 pub(super) struct Bodies<'a> {

@@ -4,6 +4,9 @@
 //! for is durable and is not vacated while the question is open: a shard does not say that it has vacated a
 //! segment before it has its answers.
 //!
+//! A read that panics is one that fails: it is tried again for a while, and then that message alone counts as
+//! lost. The Session needs an answer, or it would deliver nothing more and no segment could be vacated.
+//!
 //! Messages that were queued one after the other stand one after the other in the log, so most of an answer
 //! comes from one read.
 
@@ -17,6 +20,7 @@ use dunlin_core::session::Place;
 use dunlin_core::slots::Key;
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -111,7 +115,7 @@ impl<F: DiskFile> Loader<F> {
     }
 
     /// The messages at these places; none at all if one of them may be read later.
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         disk: &impl Disk<File = F>,
         places: &[Place],
@@ -121,7 +125,7 @@ impl<F: DiskFile> Loader<F> {
         self.forget_window();
         let mut loaded = Loaded::with_capacity(places.len());
         for place in places {
-            let message = match self.read(disk, place.location, place.content_bytes, gauge) {
+            let message = match self.read_place(disk, place, gauge) {
                 Ok(message) => Some(message),
                 Err(error) => {
                     let file = disk.path(&segment::name(segment_of(place.location)));
@@ -137,6 +141,21 @@ impl<F: DiskFile> Loader<F> {
             loaded.push((place.order, message));
         }
         Some(loaded)
+    }
+
+    /// The same as [`Loader::read`]; a panic is an error.
+    fn read_place(
+        &mut self,
+        disk: &impl Disk<File = F>,
+        place: &Place,
+        gauge: &MemoryGauge,
+    ) -> io::Result<Arc<ApplicationMessage>> {
+        let read = || self.read(disk, place.location, place.content_bytes, gauge);
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+            // It may have been in the midst of a change.
+            *self = Self::default();
+            Err(io::Error::other("reading it panicked; please report this"))
+        })
     }
 
     /// The message whose body is there.

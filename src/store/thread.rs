@@ -2,6 +2,9 @@
 //!
 //! It takes one batch, then whatever else has come, and commits them together. Under load commits thus grow
 //! by themselves; alone, a batch waits for nobody unless `commit_delay` says so.
+//!
+//! If the thread panics, the log has failed like one that cannot be synced, and everybody is told: shards would
+//! otherwise wait for ever for what nobody writes.
 
 use super::log::COMMIT_BYTES;
 use super::{Batch, Disk, Event, Log, StoreHealth};
@@ -12,6 +15,7 @@ use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::StoreState;
 use std::io;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::JoinHandle;
@@ -49,9 +53,16 @@ impl Store {
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let health = log.health();
+        let failed = Arc::clone(&health);
         log.serve(shards, gauges);
-        let writer = Writer { log, receiver, clock: Clock::default(), tell };
-        let thread = std::thread::Builder::new().name("dunlin-store".into()).spawn(move || writer.run())?;
+        let run = move || {
+            // The log may be in any state then. It is not used any more.
+            let run = || Writer { log, receiver, clock: Clock::default(), tell: &tell }.run();
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                fail(&failed, shards, tell);
+            }
+        };
+        let thread = std::thread::Builder::new().name("dunlin-store".into()).spawn(run)?;
         Ok(Self { handle: StoreHandle(sender), health, thread })
     }
 
@@ -171,6 +182,13 @@ impl<D: Disk, T: Fn(ShardId, Event)> Writer<D, T> {
             Err(RecvTimeoutError::Disconnected) => Received::Closed,
         }
     }
+}
+
+/// Says that the log is not written any more, because its thread panicked.
+fn fail(health: &StoreHealth, shards: u16, tell: impl Fn(ShardId, Event)) {
+    health.set(StoreState::Failed, "what writes the store panicked; please report this".into());
+    say_state(StoreState::Failed, health.reason());
+    (0..shards).for_each(|shard| tell(shard, Event::State(StoreState::Failed)));
 }
 
 /// Tells the operator, once for all shards.

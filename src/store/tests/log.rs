@@ -2,7 +2,8 @@
 
 use super::material::{SMALL, START, batch, describe, message, queued, removed, session, show};
 use super::release;
-use super::simulated_disk::{Call, EIO, ENOSPC, Failing, SimulatedDisk};
+use super::simulated_disk::{Call, EIO, ENOSPC, Failing, PANIC, SimulatedDisk};
+use crate::store::bodies::REACH;
 use crate::store::loader::{self, Loader};
 use crate::store::reading::read_log;
 use crate::store::recovery::HEARTBEAT_INTERVAL;
@@ -111,6 +112,51 @@ fn a_message_that_cannot_be_read_at_the_moment_is_read_later_and_not_lost() {
     assert_eq!(read.payload(), b"patience");
 }
 
+#[test]
+fn a_message_whose_reading_panics_is_read_later_and_the_others_still_are() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let kept = message(&gauge, 0, 1, "a/b", b"patience");
+    log.commit(START, [batch(0, 2, Segment(1), vec![session(7), queued(7, 1, &kept)])]);
+    let place = Place { order: 1, location: kept.location(), content_bytes: kept.content_bytes() };
+    let (answers, answered) = std::sync::mpsc::channel();
+    let tell = move |_, session, loaded| answers.send((session, loaded)).unwrap();
+    let handle = loader::start(disk.clone(), vec![gauge], tell).unwrap();
+    disk.fail(Failing { call: Call::Read, after: 0, times: 1, kind: PANIC });
+    let [first, second] = [1, 2].map(|index| Key { index, generation: 1 });
+    handle.load(0, first, vec![place]);
+    handle.load(0, second, vec![place]);
+    for expected in [second, first] {
+        let (session, loaded) = answered.recv_timeout(Duration::from_secs(60)).unwrap();
+        let [(1, Some(read))] = &loaded[..] else { panic!("{loaded:?}") };
+        assert_eq!((session, read.payload()), (expected, &b"patience"[..]));
+    }
+}
+
+#[test]
+fn a_message_whose_reading_always_panics_is_lost_alone() {
+    let disk = SimulatedDisk::default();
+    let gauge = MemoryGauge::default();
+    let mut log = simulated(&disk, SMALL, START);
+    let messages = [1, 2].map(|number| message(&gauge, 0, number, "a/b", b"patience"));
+    log.commit(
+        START,
+        [batch(0, 2, Segment(1), vec![queued(7, 1, &messages[0]), queued(7, 2, &messages[1])])],
+    );
+    let [one, two] = messages.map(|message| Place {
+        order: message.id.received_at.as_micros(),
+        location: message.location(),
+        content_bytes: message.content_bytes(),
+    });
+    disk.fail(Failing { call: Call::Read, after: 0, times: 2, kind: PANIC });
+    let mut loader = Loader::default();
+    assert!(loader.answer(&disk, &[one, two], &gauge, false).is_none());
+    let loaded = loader.answer(&disk, &[one, two], &gauge, true).unwrap();
+    let found: Vec<_> = loaded.iter().map(|(order, message)| (*order, message.is_some())).collect();
+    assert_eq!(found, [(one.order, false), (two.order, true)]);
+}
+
 /// A log on a simulated disk, for one shard.
 fn simulated(disk: &SimulatedDisk, options: StoreOptions, now: Timestamp) -> Log<SimulatedDisk> {
     let mut log = open(disk.clone(), options, &[], now).unwrap().log;
@@ -183,7 +229,9 @@ fn the_end_of_the_last_life_is_said_never_early_and_at_most_a_heartbeat_late() {
 fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
     let disk = SimulatedDisk::default();
     let gauge = MemoryGauge::default();
-    let mut log = simulated(&disk, SMALL, START);
+    let mut log = open(disk.clone(), SMALL, &[], START).unwrap().log;
+    // All of this is live, so nothing is worth vacating.
+    log.serve(1, vec![gauge.clone()]);
     let shared = message(&gauge, 0, 1, "a/b", &[b'x'; 300]);
     let mut refer = |order: u64, segment: Segment| {
         let before = disk.written_bytes();
@@ -195,20 +243,21 @@ fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
         assert_eq!(refer(order, Segment(1)), (false, Segment(1)));
     }
     assert_eq!(gauge.stored_bytes(), 303);
-    // The log goes on to other segments. One that knows of a later one must find the body there.
-    let filler = message(&gauge, 0, 2, "a/b", &[b'y'; 5000]);
-    log.commit(START, [batch(0, 20, Segment(1), vec![queued(1, 100, &filler)])]);
-    let newest = filler.segment();
-    assert_eq!(newest, Segment(2));
-    let mut refer = |order: u64, segment: Segment| {
-        log.commit(START, [batch(0, order, segment, vec![queued(order, order, &shared)])]);
-        shared.segment()
+    // The log goes on to other segments; a large message has one of its own.
+    let fillers: Vec<_> = (2..4).map(|number| message(&gauge, 0, number, "a/b", &[b'y'; 5000])).collect();
+    let refer = |log: &mut Log<_>, message, order: u64| {
+        log.commit(START, [batch(0, order, Segment(1), vec![queued(order, order, message)])]);
+        (message.segment(), log.state().0)
     };
-    // That segment was of its own size, so another has begun. Recovery could still look back two segments.
-    assert_eq!(refer(21, Segment(1)), Segment(1));
-    assert_eq!(refer(22, Segment(1)), Segment(3));
+    for (order, filler, newest) in [(20, &fillers[0], 2), (22, &fillers[1], 4)] {
+        assert_eq!(refer(&mut log, filler, order), (Segment(newest), Segment(newest)));
+        assert_eq!(refer(&mut log, &shared, order + 1), (Segment(1), Segment(newest + 1)));
+    }
+    // Recovery could still look back so far, but not if this were to begin another segment.
+    assert_eq!(Segment(1 + REACH), log.state().0);
+    assert_eq!(refer(&mut log, &shared, 24), (Segment(5), Segment(5)));
     drop(shared);
-    assert_eq!(gauge.stored_bytes(), 5003);
+    assert_eq!(gauge.stored_bytes(), 2 * 5003);
 }
 
 /// The same message again, as the loader makes it: a copy with the place of the original.

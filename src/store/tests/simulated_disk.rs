@@ -248,7 +248,12 @@ impl SimulatedDisk {
                 failing.after -= 1;
             } else if failing.times > 0 {
                 failing.times -= 1;
-                return Err(io::Error::from_raw_os_error(failing.kind));
+                let kind = failing.kind;
+                if kind == PANIC {
+                    drop(state);
+                    panic!("a call of {call:?} was to panic");
+                }
+                return Err(io::Error::from_raw_os_error(kind));
             }
         }
         Ok(state)
@@ -409,3 +414,5 @@ impl State {
 
 pub const EIO: i32 = 5;
 pub const ENOSPC: i32 = 28;
+/// No error of the disk, but a mistake of whoever calls it.
+pub const PANIC: i32 = -1;

@@ -1,6 +1,7 @@
 //! The log on its thread, and a real disk.
 
 use super::material::{SMALL, START, batch, describe, message, queued, session};
+use super::simulated_disk::{Call, Failing, PANIC, SimulatedDisk};
 use crate::store::{Event, RealDisk, Store, StoreOptions, SyncPolicy, open};
 use dunlin_core::journal::{Position, Segment};
 use dunlin_core::message::MemoryGauge;
@@ -63,4 +64,29 @@ fn a_commit_delay_and_syncing_now_and_then_change_nothing_about_that() {
     shards_at_once(StoreOptions { commit_delay: Duration::from_millis(1), ..SMALL });
     shards_at_once(StoreOptions { sync: SyncPolicy::Interval(Duration::from_millis(1)), ..SMALL });
     shards_at_once(StoreOptions { sync: SyncPolicy::Never, ..SMALL });
+}
+
+#[test]
+fn a_panic_of_the_thread_is_told_to_every_shard_like_a_log_that_failed() {
+    let disk = SimulatedDisk::default();
+    let (sender, events) = mpsc::channel();
+    let log = open(disk.clone(), SMALL, &[], START).unwrap().log;
+    let tell = move |shard, event| sender.send((shard, event)).unwrap();
+    let store = Store::start(log, 2, Vec::new(), tell).unwrap();
+    for shard in 0..2 {
+        let first = Event::Durable { position: Position(0), segment: Segment(1) };
+        assert_eq!(events.recv().unwrap(), (shard, first));
+    }
+    disk.fail(Failing { call: Call::Write, after: 0, times: 1, kind: PANIC });
+    store.handle().append(batch(1, 1, Segment(1), vec![session(1)]));
+    for shard in 0..2 {
+        assert_eq!(events.recv().unwrap(), (shard, Event::State(StoreState::Failed)));
+    }
+    let health = store.health();
+    assert_eq!(health.state(), StoreState::Failed);
+    assert!(health.reason().unwrap().contains("panicked"), "{:?}", health.reason());
+    // What comes later is not waited for.
+    store.handle().append(batch(1, 2, Segment(1), vec![session(2)]));
+    store.stop();
+    events.recv().unwrap_err();
 }
