@@ -65,7 +65,7 @@ impl Shard {
         session: Key,
         messages: Vec<(u64, Option<Arc<ApplicationMessage>>)>,
     ) {
-        self.vacating_goes_on(session, messages.first().map_or(0, |(order, _)| *order));
+        let is_walked = self.vacating_goes_on(session, messages.first().map_or(0, |(order, _)| *order));
         for (order, message) in messages {
             let forgotten = self.clients.with_queue(session, |queue| match message {
                 Some(message) => {
@@ -80,6 +80,11 @@ impl Shard {
         }
         if let Some(value) = self.clients.sessions.get_mut(session) {
             value.outbound.queue_mut().end_loading();
+        }
+        // The client that they were read for may have gone meanwhile.
+        if !is_walked && self.clients.sessions.get(session).is_some_and(|value| value.connection.is_none()) {
+            self.clients.note_queued(session, u64::MAX);
+            self.clients.give_up_bodies();
         }
         self.pump(now, session);
         self.run_follow_ups(now);

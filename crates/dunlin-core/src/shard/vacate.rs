@@ -70,13 +70,15 @@ impl Shard {
     }
 
     /// Messages of a Session have been read, from this place on. If the walk has waited for them, it goes on
-    /// there.
-    pub(super) fn vacating_goes_on(&mut self, session: Key, from: u64) {
+    /// there, and the answer is true.
+    pub(super) fn vacating_goes_on(&mut self, session: Key, from: u64) -> bool {
         if let Some(vacating) = self.vacating.as_mut().filter(|vacating| vacating.session == session.index)
             && std::mem::take(&mut vacating.is_waiting)
         {
             vacating.order = from;
+            return true;
         }
+        false
     }
 
     /// One slice of the walk.
