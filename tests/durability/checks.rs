@@ -7,7 +7,6 @@
 //! * QoS 1 at least once and QoS 2 exactly once, for every subscription that was acknowledged before the
 //!   message was sent and stayed; for a shared group, by all its members together;
 //! * first arrivals in the order of sending, for each publisher, topic and QoS;
-//! * a Will once, unless a kill came between: its publication and its deletion may be in two shards.
 //!
 //! [`check_retained`] judges what a new subscriber finds.
 
@@ -143,9 +142,6 @@ fn check_repeats(history: &History) -> Result<(), String> {
     let mut counts = BTreeMap::<(Option<usize>, usize), usize>::new();
     for arrival in history.arrivals.iter().filter(|arrival| !arrival.retain) {
         let publication = &history.publications[arrival.publication];
-        if publication.kind == Kind::Will && arrival.kills > publication.kills {
-            continue;
-        }
         if arrival.qos == QoS::ExactlyOnce {
             let client = (!is_job(publication)).then_some(arrival.client);
             *counts.entry((client, arrival.publication)).or_default() += 1;

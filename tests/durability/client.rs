@@ -325,8 +325,8 @@ impl Client {
             return Err(format!("more than its Receive Maximum of {maximum} came"));
         }
         if let Some(publication) = publication.filter(|_| is_new) {
-            let (qos, retain, kills) = (publish.qos, publish.retain, history.kills);
-            let arrival = Arrival { client: self.number, publication, qos, retain, kills };
+            let (qos, retain) = (publish.qos, publish.retain);
+            let arrival = Arrival { client: self.number, publication, qos, retain };
             check_arrival(history, &arrival)?;
             history.arrive(arrival);
         }

@@ -29,7 +29,7 @@ fn publication(history: &mut History, topic: &'static str, qos: QoS) -> usize {
 
 fn arrival(history: &History, client: usize, publication: usize) -> Arrival {
     let qos = history.publications[publication].qos;
-    Arrival { client, publication, qos, retain: false, kills: 0 }
+    Arrival { client, publication, qos, retain: false }
 }
 
 fn arrives(history: &mut History, client: usize, publication: usize) {

@@ -63,8 +63,6 @@ pub struct Arrival {
     pub publication: usize,
     pub qos: QoS,
     pub retain: bool,
-    /// Kills before it arrived.
-    pub kills: usize,
 }
 
 /// What a moment can be counted in.
