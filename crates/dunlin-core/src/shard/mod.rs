@@ -20,7 +20,8 @@
 //!
 //! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what
 //! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `shared` and `peers`;
-//! what the store asks for is in `vacate`, and `restore` is the way back from an [`Image`](crate::image::Image).
+//! for the store, `restore` is the way back from an [`Image`](crate::image::Image), `vacate` says again what it
+//! wants to forget, `load` has bodies that memory has no room for, and `forward` is exactly once across shards.
 
 mod interface;
 mod counters;
