@@ -7,6 +7,10 @@
 //! tried again at the same place until there is; what comes meanwhile waits in the backlog. If a sync fails,
 //! the log has failed for good: nothing more is told durable and nothing more is written.
 //!
+//! A batch that nobody waits for (acknowledgements of receivers, mostly) waits in the backlog for one that
+//! somebody does wait for, but not longer than [`PUT_OFF_MAX`]. So a message that goes to a connected receiver costs
+//! one commit and not two, and a queue that is drained costs ten a second and not one for each round trip.
+//!
 //! A reference and its body. Shards remember in which segment they staged a reference, and vacate by that
 //! alone. So a body must be in that segment or a later one; where the log has it only in an earlier one, it
 //! is written again before the reference (`append_record`). Two more bounds have the same remedy: while segments
@@ -42,6 +46,12 @@ const FRAME_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// How long the log waits before it tries again to find room.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// For how long a batch waits that nobody waits for: what a crash may undo of it is worth so much.
+pub(super) const PUT_OFF_MAX: Duration = Duration::from_millis(100);
+
+/// Bytes of such batches that are written at once.
+const PUT_OFF_BYTES_MAX: usize = 256 * 1024;
+
 /// See the top of the file.
 pub struct Log<D: Disk> {
     options: StoreOptions,
@@ -56,6 +66,8 @@ pub struct Log<D: Disk> {
     /// The log begins with this segment.
     begins: Segment,
     backlog: VecDeque<Batch>,
+    /// Nobody waits for what is in the backlog, which is written then.
+    put_off: Option<PutOff>,
     pending: Option<Pending>,
     state: StoreState,
     health: Arc<StoreHealth>,
@@ -66,6 +78,12 @@ pub struct Log<D: Disk> {
     /// Something was written and not synced; under `Interval` it will be then.
     sync_at: Option<Timestamp>,
     retry_at: Option<Timestamp>,
+}
+
+/// Until when the backlog may wait, and how much that is.
+struct PutOff {
+    until: Timestamp,
+    bytes: usize,
 }
 
 /// A frame that is not written yet.
@@ -103,6 +121,7 @@ impl<D: Disk> Log<D> {
             synced_through: findings.sequence,
             begins: findings.begins,
             backlog: VecDeque::new(),
+            put_off: None,
             pending: None,
             state: StoreState::Writing,
             health: Arc::default(),
@@ -148,13 +167,28 @@ impl<D: Disk> Log<D> {
 
     /// Writes these batches, in as few frames as they fit into.
     pub fn commit(&mut self, now: Timestamp, batches: impl IntoIterator<Item = Batch>) {
-        self.backlog.extend(batches);
+        for batch in batches {
+            self.take(now, batch);
+        }
         self.work(now);
+    }
+
+    /// Adds a batch to the backlog.
+    fn take(&mut self, now: Timestamp, batch: Batch) {
+        let told = self.told.get(usize::from(batch.shard)).copied().unwrap_or_default();
+        let has_time = batch.awaited <= told && (self.backlog.is_empty() || self.put_off.is_some());
+        let bytes = self.put_off.as_ref().map_or(0, |put_off| put_off.bytes) + batch.size_bytes();
+        self.put_off = (has_time && bytes <= PUT_OFF_BYTES_MAX).then(|| {
+            let until = self.put_off.as_ref().map_or(now + PUT_OFF_MAX, |put_off| put_off.until);
+            PutOff { until, bytes }
+        });
+        self.backlog.push_back(batch);
     }
 
     /// A shard has said everything again that it held from before this segment.
     pub fn vacated(&mut self, now: Timestamp, shard: ShardId, before: Segment) {
         self.space.vacated(shard, before);
+        self.put_off = None;
         self.work(now);
     }
 
@@ -164,13 +198,17 @@ impl<D: Disk> Log<D> {
             return None;
         }
         let next_at = self.retry_at.unwrap_or(self.written_at + HEARTBEAT_INTERVAL);
-        Some(self.sync_at.map_or(next_at, |sync_at| sync_at.min(next_at)))
+        let put_off_until = self.put_off.as_ref().map(|put_off| put_off.until);
+        [self.sync_at, put_off_until].into_iter().flatten().fold(Some(next_at), |next, at| next.min(Some(at)))
     }
 
     /// Does what is due: tries again, syncs, gives a sign of life.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
+        }
+        if self.put_off.as_ref().is_some_and(|put_off| put_off.until <= now) {
+            self.put_off = None;
         }
         let is_idle = self.pending.is_none() && self.retry_at.is_none();
         if is_idle && self.written_at + HEARTBEAT_INTERVAL <= now {
@@ -187,7 +225,7 @@ impl<D: Disk> Log<D> {
     /// Writes what is left, as far as there is room, and syncs. The last frame says that all others are
     /// synced, so that damage to them can be told from a torn tail.
     pub fn stop(&mut self, now: Timestamp) {
-        self.retry_at = None;
+        (self.retry_at, self.put_off) = (None, None);
         self.work(now);
         if self.state == StoreState::Failed || self.pending.is_some() {
             return;
@@ -206,6 +244,7 @@ impl<D: Disk> Log<D> {
     fn work(&mut self, now: Timestamp) {
         if self.state == StoreState::Failed {
             self.backlog.clear();
+            self.put_off = None;
             return;
         }
         let is_waiting = self.retry_at.is_some();
@@ -237,7 +276,7 @@ impl<D: Disk> Log<D> {
 
     /// Encodes what comes next: the backlog, then the end of a pass.
     fn next_frame(&mut self, now: Timestamp) -> Option<Pending> {
-        if !self.backlog.is_empty() {
+        if !self.backlog.is_empty() && self.put_off.is_none() {
             let mut pending = Pending::new(now);
             self.encode(&mut pending);
             return Some(pending);
@@ -380,11 +419,12 @@ impl<D: Disk> Log<D> {
         if let Some(told) = self.told.get_mut(usize::from(shard)) {
             *told = position;
         }
+        let segment = self.space.known(segment);
         self.events.push_back((shard, Event::Durable { position, segment }));
     }
 
     fn tell_segment(&mut self) {
-        let segment = self.segments.newest();
+        let segment = self.space.known(self.segments.newest());
         for (shard, position) in (0..).zip(self.told.clone()) {
             self.events.push_back((shard, Event::Durable { position, segment }));
         }

@@ -120,9 +120,22 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// The shard's position after them.
     pub end: Position,
+    /// Up to which position something waits. A batch that lies behind it may wait for the next.
+    pub awaited: Position,
     /// The segment of the shard's journal when the batch was taken from it: none of the records was staged in
     /// a later one.
     pub segment: Segment,
+}
+
+/// About what a record takes without its body.
+const RECORD_BYTES: usize = 16;
+
+impl Batch {
+    /// About what it takes in a frame, if all its bodies must be written.
+    fn size_bytes(&self) -> usize {
+        let bodies = self.records.iter().filter_map(Record::message).map(|message| message.content_bytes());
+        bodies.sum::<usize>() + self.records.len() * RECORD_BYTES
+    }
 }
 
 /// What the log tells a shard.

@@ -92,6 +92,8 @@ pub fn salvage<D: Disk, N: Disk>(
                 shard: 0,
                 records: std::mem::take(&mut records.borrow_mut()),
                 end: Position(report.frames),
+                // Nobody waits but for the whole.
+                awaited: Position::default(),
                 segment: newest,
             };
             log.commit(now, (!batch.records.is_empty()).then_some(batch));

@@ -37,6 +37,8 @@ pub(super) struct Space {
 
 struct Pass {
     before: Segment,
+    /// The segment that was written when it began.
+    began_in: Segment,
     /// Who has not answered yet.
     waiting: BTreeSet<ShardId>,
     /// Bytes written since it began.
@@ -64,6 +66,13 @@ impl Space {
     /// Whether a pass is going on.
     pub fn is_vacating(&self) -> bool {
         self.pass.is_some()
+    }
+
+    /// What shards are told of the segment that the log is in. While they say things again, it is the one in
+    /// which they began to: were they told of later ones, each of those would need a body of its own for what
+    /// refers to it. A segment that is too early only makes them say it again sooner.
+    pub fn known(&self, newest: Segment) -> Segment {
+        self.pass.as_ref().map_or(newest, |pass| pass.began_in.min(newest))
     }
 
     /// So many bytes were written, and among them so many of bodies that the log had already.
@@ -106,7 +115,8 @@ impl Space {
         });
         let before = oldest.last().map(|(segment, _)| Segment(segment.0 + 1))?;
         self.floor = before;
-        self.pass = Some(Pass { before, waiting: (0..shards).collect(), written_bytes: 0, again_bytes: 0 });
+        let waiting = (0..shards).collect();
+        self.pass = Some(Pass { before, began_in: segments.newest(), waiting, written_bytes: 0, again_bytes: 0 });
         Some(before)
     }
 

@@ -10,7 +10,7 @@ use super::log::COMMIT_BYTES;
 use super::{Batch, Disk, Event, Log, StoreHealth};
 use crate::worker::Clock;
 use dunlin_core::identity::ShardId;
-use dunlin_core::journal::{Record, Segment};
+use dunlin_core::journal::Segment;
 use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::StoreState;
 use std::io;
@@ -20,9 +20,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::Instant;
-
-/// About what a record takes without its body.
-const RECORD_BYTES: usize = 16;
 
 /// What the thread is told.
 enum Message {
@@ -136,7 +133,7 @@ impl<D: Disk, T: Fn(ShardId, Event)> Writer<D, T> {
         let end = loop {
             match next {
                 Received::Message(Message::Append(batch)) => {
-                    bytes += batch_bytes(&batch);
+                    bytes += batch.size_bytes();
                     batches.push(batch);
                 }
                 other => break other,
@@ -213,10 +210,4 @@ enum Received {
     Message(Message),
     Nothing,
     Closed,
-}
-
-/// About what a batch takes in a frame, if all its bodies must be written.
-fn batch_bytes(batch: &Batch) -> usize {
-    let bodies = batch.records.iter().filter_map(Record::message).map(|message| message.content_bytes());
-    bodies.sum::<usize>() + batch.records.len() * RECORD_BYTES
 }

@@ -26,7 +26,7 @@ use crate::worker::link::Link;
 use dunlin_core::handshake::ConnectRequest;
 use dunlin_core::identity::{ShardId, partition};
 use dunlin_core::image::ShardImage;
-use dunlin_core::journal::Segment;
+use dunlin_core::journal::{Position, Segment};
 use dunlin_core::peer::PeerMessage;
 use dunlin_core::session::Place;
 use dunlin_core::shard::{Shard, ShardConfig};
@@ -92,6 +92,8 @@ pub(crate) struct Worker {
     /// The connections, by the index of their key.
     pub links: RefCell<Vec<Option<Rc<Link>>>>,
     pub shared: Arc<Shared>,
+    /// Up to which position of the records something waits, as the store was told.
+    pub awaited: Cell<Position>,
     /// What every reader reads into.
     pub scratch: RefCell<Box<[u8]>>,
     /// Wakes the driver.
@@ -119,9 +121,12 @@ impl Worker {
         };
         let mut shard = self.shard.borrow_mut();
         let records: Vec<_> = std::iter::from_fn(|| shard.poll_record()).collect();
-        if !records.is_empty() {
+        let awaited = shard.awaited_position();
+        // Something may have begun to wait for records that were handed over earlier and had time then.
+        if !records.is_empty() || awaited > self.awaited.get() {
             let (end, segment) = (shard.staged_position(), shard.journal_segment());
-            store.append(Batch { shard: self.id, records, end, segment });
+            self.awaited.set(awaited);
+            store.append(Batch { shard: self.id, records, end, awaited, segment });
         }
     }
 
@@ -235,6 +240,7 @@ pub fn run(start: Start) {
         shard: RefCell::new(shard),
         links: RefCell::default(),
         shared,
+        awaited: Cell::default(),
         scratch: RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice()),
         driver: Cell::new(None),
         is_stopping: Cell::new(false),

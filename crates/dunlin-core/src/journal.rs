@@ -232,6 +232,12 @@ impl Record {
             _ => None,
         }
     }
+
+    /// Whether it is early enough to write it with the next record that somebody waits for: at worst, a message
+    /// that the client has acknowledged is sent to it again.
+    fn has_time(&self) -> bool {
+        matches!(self, Self::Sent { .. } | Self::Removed { .. } | Self::GroupTaken { .. })
+    }
 }
 
 /// What may be looked at, or recorded again, in one slice of a longer work.
@@ -267,6 +273,8 @@ pub struct Journal {
     staged: VecDeque<Record>,
     end: Position,
     durable: Position,
+    /// The store should not put off what is before this.
+    awaited: Position,
     segment: Segment,
     /// The end when the input began that is being handled.
     input_began: Position,
@@ -301,10 +309,14 @@ impl Journal {
         if self.enabled {
             let record = record();
             self.ahead_bytes += RECORD_BYTES + record.message().map_or(0, |message| message.content_bytes());
+            let has_time = record.has_time();
             if !self.has_failed {
                 self.staged.push_back(record);
             }
             self.end.0 += 1;
+            if !has_time {
+                self.awaited = self.end;
+            }
         }
     }
 
@@ -323,6 +335,16 @@ impl Journal {
     #[inline]
     pub fn position(&self) -> Position {
         self.end
+    }
+
+    /// Up to where the store should write at once. What comes after may wait for company.
+    pub fn awaited(&self) -> Position {
+        self.awaited
+    }
+
+    /// Something waits until everything before `position` is durable.
+    pub fn wait_for(&mut self, position: Position) {
+        self.awaited = self.awaited.max(position);
     }
 
     /// An input begins to be handled.

@@ -8,7 +8,8 @@ use crate::store::loader::{self, Loader};
 use crate::store::reading::read_log;
 use crate::store::recovery::HEARTBEAT_INTERVAL;
 use crate::store::segment;
-use crate::store::{Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open};
+use crate::store::log::PUT_OFF_MAX;
+use crate::store::{Batch, Event, Log, Opened, RealDisk, StoreOptions, SyncPolicy, open};
 use dunlin_core::Timestamp;
 use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Segment};
@@ -176,6 +177,39 @@ fn a_commit_is_one_write_and_one_sync_however_many_batches_it_has() {
             (before.0 + 1, before.1 + 1)
         );
     }
+}
+
+#[test]
+fn a_batch_that_nobody_waits_for_goes_with_the_next_or_when_its_time_is_over() {
+    let disk = SimulatedDisk::default();
+    let mut log = simulated(&disk, StoreOptions::default(), START);
+    let put_off = |end| Batch { awaited: Position(0), ..batch(0, end, Segment(1), vec![removed(1, end)]) };
+    let told = |log: &mut Log<_>| {
+        let told = std::iter::from_fn(|| log.poll_event()).last();
+        told.map(|(_, event)| match event {
+            Event::Durable { position, .. } => position.0,
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(told(&mut log), Some(0));
+    let syncs = disk.calls_count(Call::Sync);
+    log.commit(START, [put_off(1)]);
+    log.commit(START + Duration::from_millis(60), [put_off(2)]);
+    assert_eq!((told(&mut log), disk.calls_count(Call::Sync)), (None, syncs));
+    assert_eq!(log.poll_timeout(), Some(START + PUT_OFF_MAX), "the first decides");
+    log.commit(START + Duration::from_millis(60), [batch(0, 3, Segment(1), vec![session(1)])]);
+    assert_eq!((told(&mut log), disk.calls_count(Call::Sync)), (Some(3), syncs + 1));
+    log.commit(START + Duration::from_millis(70), [put_off(4)]);
+    log.handle_timeout(START + Duration::from_millis(70) + PUT_OFF_MAX);
+    assert_eq!((told(&mut log), disk.calls_count(Call::Sync)), (Some(4), syncs + 2));
+    // Somebody begins to wait for what was handed over before.
+    log.commit(START + Duration::from_secs(1), [put_off(5)]);
+    log.commit(START + Duration::from_secs(1), [batch(0, 5, Segment(1), Vec::new())]);
+    assert_eq!((told(&mut log), disk.calls_count(Call::Sync)), (Some(5), syncs + 3));
+    // Too much to be put off.
+    let many = (0..20_000).map(|n| removed(1, n)).collect();
+    log.commit(START + Duration::from_secs(2), [Batch { records: many, ..put_off(6) }]);
+    assert_eq!((told(&mut log), disk.calls_count(Call::Sync)), (Some(6), syncs + 4));
 }
 
 #[test]

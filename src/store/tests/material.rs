@@ -67,7 +67,8 @@ pub fn removed(session: u64, order: u64) -> Record {
 
 /// A batch that ends at `end`, staged while the shard knew of `segment`.
 pub fn batch(shard: ShardId, end: u64, segment: Segment, records: Vec<Record>) -> Batch {
-    Batch { shard, records, end: Position(end), segment }
+    // Something waits for it, whatever its position.
+    Batch { shard, records, end: Position(end), awaited: Position(u64::MAX), segment }
 }
 
 /// Everything in an image, as text with a line for each thing; where it is recorded does not count.

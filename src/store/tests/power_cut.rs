@@ -149,7 +149,8 @@ fn lives(seed: u64) -> Result<(), String> {
     };
     let shards = random.between(1, 4) as u16;
     let (payload_max, queue_max) = (random.pick(&[50, 500, 3000]), random.pick(&[1, 6, 30]));
-    let plan = Plan { shards, options, payload_max, queue_max, ..PLAN };
+    let put_off_percent = random.pick(&[0, 30, 90]);
+    let plan = Plan { shards, options, payload_max, queue_max, put_off_percent, ..PLAN };
     let (mut disk, mut history) = (SimulatedDisk::default(), Vec::new());
     for _ in 0..random.between(2, 5) {
         let mut world = World::begin(plan, &disk, random.next(), history)?;
@@ -157,7 +158,7 @@ fn lives(seed: u64) -> Result<(), String> {
         for _ in 0..random.between(1, 120) {
             world.step();
             if random.chance(5) {
-                world.wait(Duration::from_millis(random.between(1, 30) as u64));
+                world.wait(Duration::from_millis(random.between(1, 150) as u64));
             }
         }
         if random.chance(20) {

@@ -12,7 +12,7 @@ use super::simulated_disk::SimulatedDisk;
 use crate::store::{Event, Log, StoreOptions, open};
 use dunlin_core::Timestamp;
 use dunlin_core::image::{Image, ShardImage};
-use dunlin_core::journal::{Record, Segment};
+use dunlin_core::journal::{Position, Record, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
 use dunlin_core::shard::StoreState;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct Plan {
     pub topics: usize,
     /// Whether shards say again what they are asked to.
     pub vacates: bool,
+    /// How many of a hundred batches nobody waits for.
+    pub put_off_percent: u32,
     /// Whether the log knows how much is live; or else it takes nothing to be.
     pub counts: bool,
 }
@@ -42,6 +44,7 @@ pub const PLAN: Plan = Plan {
     queue_max: 6,
     topics: 5,
     vacates: true,
+    put_off_percent: 0,
     counts: true,
 };
 
@@ -123,7 +126,11 @@ impl World {
             }
             let records = shard.take_records();
             self.history[index].push(records.iter().map(copy).collect());
-            batches.push(batch(shard.id, shard.batches, shard.segment, records));
+            let mut batch = batch(shard.id, shard.batches, shard.segment, records);
+            if self.random.chance(self.plan.put_off_percent) {
+                batch.awaited = Position::default();
+            }
+            batches.push(batch);
         }
         self.log.commit(self.now, batches);
         self.live_max = self.live_max.max(self.live_bytes());

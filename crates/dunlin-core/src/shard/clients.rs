@@ -150,6 +150,12 @@ impl Clients {
         }
     }
 
+    /// The connection has something to send when everything before `position` is durable.
+    pub fn wait_until_durable(&mut self, position: Position, connection: Key) {
+        self.journal.wait_for(position);
+        self.waiting_durable.push_back((position, connection));
+    }
+
     /// Whether anything lets the Session's client do this.
     pub fn is_allowed(&self, session: Key, question: impl FnOnce(&dyn Authorizer, Who<'_>) -> bool) -> bool {
         let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| !authorizer.allows_everything())

@@ -55,15 +55,16 @@ impl Shard {
         if is_open && nothing_before {
             return self.send_owed(now, key, owed);
         }
-        if !self.clients.journal.is_durable(barrier.position) {
-            self.clients.waiting_durable.push_back((barrier.position, key));
-        }
         for Mark { peer, sequence, until } in &barrier.peers {
             if let Some(link) = self.peers.link(*peer) {
                 link.wait(*sequence, *until, key);
             }
         }
+        let position = barrier.position;
         connection.extras_mut().complete_later(barrier, owed);
+        if !self.clients.journal.is_durable(position) {
+            self.clients.wait_until_durable(position, key);
+        }
     }
 
     /// The store has made everything before `position` durable, and its log has come to `segment`.

@@ -361,6 +361,11 @@ impl Shard {
         self.clients.journal.position()
     }
 
+    /// Up to where the store should write at once; what comes after that has time.
+    pub fn awaited_position(&self) -> Position {
+        self.clients.journal.awaited()
+    }
+
     /// The segment in which the records are written at the earliest.
     pub fn journal_segment(&self) -> Segment {
         self.clients.journal.segment()

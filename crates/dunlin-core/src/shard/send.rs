@@ -72,7 +72,7 @@ impl Clients {
             let barrier = Barrier { position, ..Barrier::default() };
             connection.extras_mut().complete_later(barrier, Owed::Publish { packet_identifier, size_bytes });
             if !self.journal.is_durable(position) {
-                self.waiting_durable.push_back((position, key));
+                self.wait_until_durable(position, key);
             }
         }
     }
