@@ -116,7 +116,8 @@ impl Space {
         let before = oldest.last().map(|(segment, _)| Segment(segment.0 + 1))?;
         self.floor = before;
         let waiting = (0..shards).collect();
-        self.pass = Some(Pass { before, began_in: segments.newest(), waiting, written_bytes: 0, again_bytes: 0 });
+        self.pass =
+            Some(Pass { before, began_in: segments.newest(), waiting, written_bytes: 0, again_bytes: 0 });
         Some(before)
     }
 

@@ -83,7 +83,7 @@ impl Driver {
                     match event {
                         Event::Durable { position, segment } => shard.handle_durable(now, position, segment),
                         Event::Vacate { before } => shard.handle_vacate(before),
-                        Event::State(state) => shard.handle_store_state(state),
+                        Event::State(state) => shard.handle_store_state(now, state),
                     }
                 }
                 Mail::Loaded(session, messages) => {

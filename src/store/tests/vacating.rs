@@ -69,7 +69,11 @@ fn even_when_all_seems_worth_vacating_no_more_is_written_again_than_newly() {
 fn segments_are_vacated_whatever_the_policy_of_syncing() {
     for sync in [SyncPolicy::Never, SyncPolicy::Interval(Duration::from_millis(50))] {
         let options = StoreOptions { segment_bytes: 8 * 1024, sync, ..PLAN.options };
-        run(Plan { shards: 2, options, payload_max: 600, queue_max: 10, put_off_percent: 50, ..PLAN }, 5, 800);
+        run(
+            Plan { shards: 2, options, payload_max: 600, queue_max: 10, put_off_percent: 50, ..PLAN },
+            5,
+            800,
+        );
     }
 }
 

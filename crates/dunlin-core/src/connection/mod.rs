@@ -88,6 +88,8 @@ pub(crate) struct Extras {
     /// The Authentication Method of CONNECT, and an exchange under way.
     pub method: Option<Box<str>>,
     pub mechanism: Option<Box<dyn Mechanism>>,
+    /// Packets that wait for room in the store.
+    pub parked: Vec<u8>,
     /// Acknowledgements that wait, and publications at QoS 2.
     pub completions: VecDeque<Completion>,
     /// The publications among them, and about how long they are.
@@ -194,6 +196,7 @@ impl Connection {
                 || extras.method.is_some()
                 || !extras.client_aliases.is_empty()
                 || !extras.completions.is_empty()
+                || !extras.parked.is_empty()
                 || extras.slow_since.is_some()
                 || extras.has_grace_timer
         };

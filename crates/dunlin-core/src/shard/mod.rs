@@ -21,7 +21,8 @@
 //! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what
 //! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `shared` and `peers`;
 //! for the store, `restore` is the way back from an [`Image`](crate::image::Image), `vacate` says again what it
-//! wants to forget, `load` has bodies that memory has no room for, and `forward` is exactly once across shards.
+//! wants to forget, `load` has bodies that memory has no room for, `forward` is exactly once across shards, and
+//! `park` is where 3.x clients wait while there is no room.
 
 mod interface;
 mod counters;
@@ -33,6 +34,7 @@ mod pace;
 mod complete;
 mod connect;
 mod publish;
+mod park;
 mod acknowledge;
 mod subscribe;
 mod retain;
@@ -67,6 +69,7 @@ use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
 use foldhash::fast::FixedState;
 use forward::Forwards;
 use hashbrown::HashMap;
+use park::Parking;
 use retain::Kept;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -113,6 +116,7 @@ pub struct Shard {
     /// What is left of the store's wish that its oldest segments be vacated.
     vacating: Option<Vacating>,
     store_state: StoreState,
+    parking: Parking,
     forwards: Forwards,
     peers: Peers,
     mechanisms: Arc<dyn Mechanisms>,
@@ -152,6 +156,7 @@ impl Shard {
             last_number: 0,
             vacating: None,
             store_state: StoreState::default(),
+            parking: Parking::default(),
             forwards: Forwards::default(),
             peers: Peers::new(config.id, config.shards),
             mechanisms: config.mechanisms,
@@ -200,17 +205,16 @@ impl Shard {
             let result = match split(input.get(consumed..).unwrap_or_default(), size_max) {
                 Ok(Split::Incomplete { packet_length }) => break NextInput::Read { packet_length },
                 Ok(Split::Packet { frame, length }) => {
+                    let bytes = input.get(consumed..consumed + length).unwrap_or_default();
                     consumed += length;
-                    decode(frame, version).and_then(|packet| self.handle_packet(now, connection, packet))
+                    decode(frame, version).and_then(|packet| match packet {
+                        Packet::Publish(publish) if self.park(connection, bytes, &publish) => Ok(()),
+                        packet => self.handle_packet(now, connection, packet),
+                    })
                 }
                 Err(error) => Err(error),
             };
-            // spec(v5): [MQTT-4.13.1-1]
-            // spec(v3.1.1): [MQTT-4.8.0-1]
-            if let Err(Violation { reason_code, statement, detail }) = result {
-                self.end_connection(now, connection, Cause::Violation { reason_code, detail, statement });
-            }
-            self.run_follow_ups(now);
+            self.finish_packet(now, connection, result);
         };
         // Only whole packets count for Keep Alive: a byte now and then is not a client that lives.
         if consumed > 0
@@ -219,6 +223,16 @@ impl Shard {
             value.silent_since = now;
         }
         Progress { consumed, next }
+    }
+
+    /// A packet was handled, or must not be.
+    // spec(v5): [MQTT-4.13.1-1]
+    // spec(v3.1.1): [MQTT-4.8.0-1]
+    fn finish_packet(&mut self, now: Timestamp, connection: Key, result: Result<(), Violation>) {
+        if let Err(Violation { reason_code, statement, detail }) = result {
+            self.end_connection(now, connection, Cause::Violation { reason_code, detail, statement });
+        }
+        self.run_follow_ups(now);
     }
 
     fn handle_packet(
@@ -378,17 +392,21 @@ impl Shard {
     }
 
     /// What the store can do at present.
-    pub fn handle_store_state(&mut self, state: StoreState) {
+    pub fn handle_store_state(&mut self, now: Timestamp, state: StoreState) {
         self.store_state = state;
         if state == StoreState::Failed {
             self.clients.journal.fail();
             self.resume_slowed_by_store();
             self.clients.close_waiting();
         }
+        if state != StoreState::Full {
+            self.unpark(now);
+        }
     }
 
     /// Forgets a connection whose last byte is written, or cannot be.
     pub fn remove(&mut self, connection: Key) {
+        self.take_parked(connection);
         if let Some(value) = self.clients.connections.remove(connection)
             && value.keep_alive_s > 0
         {

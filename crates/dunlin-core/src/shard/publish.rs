@@ -148,7 +148,7 @@ impl Shard {
     }
 
     /// Why a publication is not accepted, if it is not.
-    fn judge(&self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
+    pub(super) fn judge(&self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
         let settings = &self.clients.settings;
         if settings.judge_topic(topic).is_err() {
             return Some(ReasonCode::TopicNameInvalid);
@@ -173,7 +173,7 @@ impl Shard {
     }
 
     /// Why a publication that would have to be stored is not accepted, while the store does not write.
-    fn judge_store(&mut self, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
+    pub(super) fn judge_store(&mut self, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
         if self.store_state == StoreState::Writing || publish.qos == QoS::AtMostOnce {
             return None;
         }
@@ -225,8 +225,8 @@ impl Shard {
             }),
             (None, _) => Ok(()),
             // 3.x has no negative acknowledgement. Without room the connection is closed unacknowledged, so
-            // that the client sends again later; what can never succeed is acknowledged and
-            // dropped.
+            // that the client sends again later (unless it was put aside, `park.rs`); what can never succeed is
+            // acknowledged and dropped.
             // spec(v3.1.1): [MQTT-4.8.0-2] [MQTT-3.3.5-2]
             (Some(_), ReasonCode::QuotaExceeded) if !is_v5 => Err(Violation {
                 reason_code,
