@@ -214,6 +214,15 @@ impl World {
         key
     }
 
+    /// Lets a client in whose Session goes on: what it is sent after CONNACK.
+    fn connect_again(&mut self, connect: Connect<'_>) -> Vec<Received> {
+        let key = self.shard.handle_connect(START, request(&self.settings, connect));
+        self.commit_all();
+        let mut received = self.receive(key);
+        assert_eq!(received.remove(0), Received::ConnAck(ReasonCode::Success));
+        received
+    }
+
     fn lose(&mut self, key: Key) {
         self.shard.handle_lost(START, key);
         self.shard.remove(key);
@@ -700,4 +709,30 @@ fn what_is_too_much_to_wait_for_room_closes_the_connection_unacknowledged() {
         world.commit_all();
         assert_eq!(world.owed("subscriber"), Some(0), "nothing of it was taken in");
     }
+}
+
+#[test]
+fn what_a_member_was_sent_before_it_left_its_group_is_its_own_after_a_restart() {
+    let mut world = World::new(Settings::default());
+    let member = world.connect(durable("member"));
+    world.send(member, &subscribe("$share/g/t", QoS::AtLeastOnce));
+    world.commit_all();
+    world.receive(member);
+    let publisher = world.connect(passing("publisher"));
+    world.publish_numbers(publisher, 2);
+    assert_eq!(world.receive(member), numbers(2));
+    world.send(member, &acknowledge(PacketType::PubAck, 1));
+    // spec(v5): [MQTT-3.10.4-3]
+    world.send(member, &unsubscribe("$share/g/t"));
+    world.commit_all();
+    world.crash();
+    assert_eq!(world.groups(), []);
+    let member = world.connect_again(durable("member"));
+    assert_eq!(member, [Received::Publish("2".into())]);
+}
+
+fn unsubscribe(filter: &str) -> Vec<u8> {
+    let mut bytes = vec![0xA2, (filter.len() + 5) as u8, 0, 2, 0, 0, filter.len() as u8];
+    bytes.extend_from_slice(filter.as_bytes());
+    bytes
 }

@@ -3,17 +3,20 @@
 //! Each filter is judged and answered on its own ([MQTT-3.8.4-5]). SUBACK leaves when every shard knows of
 //! the interest, so that a message published after SUBACK, wherever, arrives; Retained Messages follow it.
 
+use super::clients::Clients;
+use super::deliver::queued;
 use super::{Shard, StoreState, Violation};
 use crate::connection::{Barrier, Owed, Until};
-use crate::identity::partition;
+use crate::group::Ticket;
+use crate::identity::{ShardId, partition};
 use crate::journal::Record;
 use crate::peer::PeerMessage;
 use crate::router::{Subscription, Target};
-use crate::session::Membership;
+use crate::session::{Exchange, Membership};
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{
-    ProtocolVersion, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions,
+    ProtocolVersion, QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions,
     Unsubscribe,
 };
 use smallvec::SmallVec;
@@ -209,7 +212,11 @@ impl Shard {
         };
         let membership = value.memberships.remove(position);
         value.subscription_bytes -= membership.name.len();
+        let adopted = self.clients.adopt_begun(session, membership.owner);
         self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
+        for ticket in adopted {
+            self.ticket_done(now, session, ticket);
+        }
         true
     }
 
@@ -250,11 +257,42 @@ impl Shard {
     }
 }
 
+impl Clients {
+    /// A member leaves: what it was sent at QoS 1 and has not acknowledged becomes its Session's own, and is
+    /// recorded as such, since the group may end and be forgotten. Of what it has of other groups in the same
+    /// place the same becomes, for a ticket has no name.
+    // spec(v5): [MQTT-3.10.4-3]
+    // spec(v3.1.1): [MQTT-3.10.4-3]
+    fn adopt_begun(&mut self, session: Key, owner: ShardId) -> Vec<Ticket> {
+        let segment = self.journal.segment();
+        let Some(value) = self.sessions.get_mut(session) else {
+            return Vec::new();
+        };
+        let Some(number) = value.number else {
+            return Vec::new();
+        };
+        let mut tickets = Vec::new();
+        for exchange in value.outbound.exchanges_mut() {
+            if let Exchange::Begun(packet_identifier, delivery) = exchange
+                && delivery.qos == QoS::AtLeastOnce
+                && let Some(ticket) = delivery.ticket.take_if(|ticket| ticket.group.owner == owner)
+            {
+                tickets.push(*ticket);
+                delivery.recorded_in = Some(segment);
+                let order = delivery.order;
+                self.journal.stage(|| queued(number, delivery));
+                self.journal.stage(|| Record::Sent { session: number, order, packet_identifier });
+            }
+        }
+        tickets
+    }
+}
+
 fn granted(options: SubscriptionOptions) -> ReasonCode {
     match options.maximum_qos {
-        dunlin_codec::QoS::AtMostOnce => ReasonCode::Success,
-        dunlin_codec::QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
-        dunlin_codec::QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
     }
 }
 
