@@ -157,6 +157,14 @@ impl<'a> RecordReader<'a> {
             kind::RETAINED => {
                 Record::Retained { message: message(self.reference(fields)?).ok_or(Lack::Message)? }
             }
+            kind::RETAINED_OWED => {
+                let (session, filter) = (session(fields)?, fields.text()?.into());
+                let (has_begun, after) = (fields.byte()? != 0, fields.text()?);
+                Record::RetainedOwed { session, filter, after: has_begun.then(|| after.into()) }
+            }
+            kind::RETAINED_SENT => {
+                Record::RetainedSent { session: session(fields)?, filter: fields.text()?.into() }
+            }
             kind::WILL_SET => {
                 let session = session(fields)?;
                 let message = message(self.reference(fields)?).ok_or(Lack::Message)?;

@@ -41,6 +41,8 @@ pub(super) mod kind {
     pub const ROUTING: u8 = 20;
     pub const ROUTED: u8 = 21;
     pub const ROUTED_TO: u8 = 22;
+    pub const RETAINED_OWED: u8 = 23;
+    pub const RETAINED_SENT: u8 = 24;
 }
 
 /// How a message is referred to; the first byte of a reference. 0 is the message named last.
@@ -147,6 +149,18 @@ impl<'a> RecordWriter<'a> {
             }
             Record::Unsubscribed { session, filter } => {
                 self.of_session(kind::UNSUBSCRIBED, *session, |writer| {
+                    put_bytes(writer.bytes, filter.as_bytes());
+                });
+            }
+            Record::RetainedOwed { session, filter, after } => {
+                self.of_session(kind::RETAINED_OWED, *session, |writer| {
+                    put_bytes(writer.bytes, filter.as_bytes());
+                    writer.bytes.push(u8::from(after.is_some()));
+                    put_bytes(writer.bytes, after.as_deref().unwrap_or_default().as_bytes());
+                });
+            }
+            Record::RetainedSent { session, filter } => {
+                self.of_session(kind::RETAINED_SENT, *session, |writer| {
                     put_bytes(writer.bytes, filter.as_bytes());
                 });
             }

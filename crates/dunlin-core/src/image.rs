@@ -33,6 +33,8 @@ pub struct SessionImage {
     pub away_since: Option<Timestamp>,
     /// Its subscriptions by whole filter.
     pub subscriptions: BTreeMap<Box<str>, Subscription>,
+    /// Filters that are owed Retained Messages, all or those behind a topic.
+    pub retained: BTreeMap<Box<str>, Option<Box<str>>>,
     /// The messages it is owed, in order.
     pub deliveries: BTreeMap<u64, DeliveryImage>,
     /// QoS 2 publications taken in.
@@ -201,6 +203,13 @@ impl Image {
             }
             Record::Unsubscribed { session, filter } => {
                 self.session(session).subscriptions.remove(&filter);
+                self.session(session).retained.remove(&filter);
+            }
+            Record::RetainedOwed { session, filter, after } => {
+                self.session(session).retained.insert(filter, after);
+            }
+            Record::RetainedSent { session, filter } => {
+                self.session(session).retained.remove(&filter);
             }
             Record::Queued { session, order, message, qos, retain, identifiers, ticket } => {
                 let id = message.id;

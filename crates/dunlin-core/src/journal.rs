@@ -91,6 +91,23 @@ pub enum Record {
         /// The whole filter.
         filter: Box<str>,
     },
+    /// A new subscription is owed its Retained Messages, but for those up to a topic in their order, which wait or
+    /// were sent.
+    RetainedOwed {
+        /// Whose.
+        session: SessionNumber,
+        /// The whole filter.
+        filter: Box<str>,
+        /// The topic; none at the beginning.
+        after: Option<Box<str>>,
+    },
+    /// It is owed no more of them.
+    RetainedSent {
+        /// Whose.
+        session: SessionNumber,
+        /// The whole filter.
+        filter: Box<str>,
+    },
     /// A message waits for a Session. The body is stored with its first reference.
     Queued {
         /// For whom.
@@ -236,7 +253,10 @@ impl Record {
     /// Whether it is early enough to write it with the next record that somebody waits for: at worst, a message
     /// that the client has acknowledged is sent to it again.
     fn has_time(&self) -> bool {
-        matches!(self, Self::Sent { .. } | Self::Removed { .. } | Self::GroupTaken { .. })
+        matches!(
+            self,
+            Self::Sent { .. } | Self::Removed { .. } | Self::GroupTaken { .. } | Self::RetainedSent { .. }
+        )
     }
 }
 

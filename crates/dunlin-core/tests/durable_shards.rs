@@ -736,3 +736,50 @@ fn unsubscribe(filter: &str) -> Vec<u8> {
     bytes.extend_from_slice(filter.as_bytes());
     bytes
 }
+
+#[test]
+fn retained_messages_that_are_owed_when_the_process_ends_come_afterwards_and_once() {
+    let mut world = World::new(Settings::default());
+    let publisher = world.connect(passing("publisher"));
+    for topic in ["1", "2", "3"] {
+        world.send(publisher, &publish_retained(topic, topic.as_bytes()));
+        world.commit_all();
+    }
+    let mut slow = durable("slow");
+    slow.properties.receive_maximum = Some(1);
+    let subscriber = world.connect(slow);
+    world.send(subscriber, &subscribe("#", QoS::ExactlyOnce));
+    world.commit_all();
+    world.commit_all();
+    assert_eq!(world.receive(subscriber), [Received::Other, Received::Publish("1".into())]);
+    world.send(subscriber, &acknowledge(PacketType::PubAck, 1));
+    world.commit_all();
+    assert_eq!(world.receive(subscriber), [Received::Publish("2".into())]);
+    // The store says all of it again.
+    world.roll(Segment(2));
+    world.vacate(Segment(2));
+    world.crash();
+    assert_eq!(
+        world.connect_again(durable("slow")),
+        [Received::Publish("2".into()), Received::Publish("3".into())]
+    );
+    world.crash();
+    assert_eq!(
+        world.connect_again(durable("slow")),
+        [Received::Publish("2".into()), Received::Publish("3".into())]
+    );
+}
+
+#[test]
+fn retained_messages_are_owed_although_the_process_ended_when_suback_had_just_left() {
+    let mut world = World::new(Settings::default());
+    let publisher = world.connect(passing("publisher"));
+    world.send(publisher, &publish_retained("1", b"1"));
+    world.commit_all();
+    let subscriber = world.connect(durable("subscriber"));
+    world.send(subscriber, &subscribe("#", QoS::AtLeastOnce));
+    world.commit(world.backlog.len());
+    assert_eq!(world.receive(subscriber).first(), Some(&Received::Other), "SUBACK");
+    world.crash();
+    assert_eq!(world.connect_again(durable("subscriber")), numbers(1));
+}

@@ -84,6 +84,12 @@ fn any_record() -> impl Strategy<Value = Record> {
                 let identifiers = Identifiers::from_slice(&identifiers);
                 Record::Queued { session, order, message, qos, retain, identifiers, ticket }
             }),
+        (session(), text(), option::of(text())).prop_map(|(session, filter, after)| Record::RetainedOwed {
+            session,
+            filter,
+            after
+        }),
+        (session(), text()).prop_map(|(session, filter)| Record::RetainedSent { session, filter }),
         (session(), any::<u64>(), packet_identifier()).prop_map(|(session, order, packet_identifier)| {
             Record::Sent { session, order, packet_identifier }
         }),

@@ -7,7 +7,6 @@
 
 use crate::identity::ShardId;
 use crate::journal::Position;
-use crate::router::Subscription;
 use dunlin_codec::{PacketIdentifier, ReasonCode};
 use smallvec::SmallVec;
 
@@ -64,14 +63,12 @@ pub enum Owed {
     PubRel(PacketIdentifier, ReasonCode),
     /// PUBCOMP.
     PubComp(PacketIdentifier, ReasonCode),
-    /// SUBACK, and the Retained Messages that follow it.
+    /// SUBACK. Retained Messages follow it.
     SubAck {
         /// Of SUBSCRIBE.
         packet_identifier: PacketIdentifier,
         /// One per filter.
         reason_codes: SmallVec<[u8; 8]>,
-        /// Filters whose Retained Messages are owed, and the options.
-        retained: Vec<(Box<str>, Subscription)>,
     },
     /// UNSUBACK.
     UnsubAck {

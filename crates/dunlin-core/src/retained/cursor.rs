@@ -101,6 +101,16 @@ impl Cursor {
         Self { filter: filter.into(), position: Position::From, key: key_of(start) }
     }
 
+    pub(super) fn after(filter: &str, topic: &str) -> Self {
+        Self { filter: filter.into(), position: Position::After, key: key_of(topic) }
+    }
+
+    /// The topic that the walk looked at last, if it goes on right behind it: enough to begin another walk there.
+    pub fn passed(&self) -> Option<String> {
+        let topic = RetainedTopic::of_key(&self.key);
+        (self.position == Position::After).then(|| topic.to_string())
+    }
+
     /// Whether the walk is over.
     pub fn is_done(&self) -> bool {
         self.position == Position::Ended

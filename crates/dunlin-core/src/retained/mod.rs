@@ -87,6 +87,11 @@ impl<T> RetainedTree<T> {
         Cursor::new(filter)
     }
 
+    /// Where the walk goes on behind a topic ([`Cursor::passed`]).
+    pub fn cursor_after(&self, filter: &str, topic: &str) -> Cursor {
+        Cursor::after(filter, topic)
+    }
+
     /// Goes on with a walk to the next match. `budget` is how many topics may be looked at, and is
     /// lowered by those that were; when it is used up, the walk says so and can be continued
     /// later, also after changes of the tree.

@@ -22,6 +22,7 @@ use crate::router::Subscription;
 use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
+use dunlin_codec::PacketIdentifier;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -56,6 +57,12 @@ pub struct RetainedDelivery {
     pub cursor: Cursor,
     /// The options of the subscription.
     pub subscription: Subscription,
+    /// The SUBACK that goes before them and has not left.
+    pub suback: Option<PacketIdentifier>,
+    /// The store knows that they are owed.
+    pub is_recorded: bool,
+    /// Up to which topic the store knows that they are sent or wait.
+    pub passed: Option<Box<str>>,
 }
 
 /// What a subscription takes beside the text of its filter, here and in the router.

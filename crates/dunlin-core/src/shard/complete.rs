@@ -194,13 +194,13 @@ impl Shard {
             }
             // spec(v5): [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-2.2.1-6]
             // spec(v3.1.1): [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-2.3.1-7]
-            Owed::SubAck { packet_identifier, reason_codes, retained } => {
+            Owed::SubAck { packet_identifier, reason_codes } => {
                 let session = connection.session;
                 let reason_codes = &reason_codes[..];
                 let user_properties = UserProperties::default();
                 let suback = SubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
                 if self.send_if_it_fits(now, key, |bytes| suback.encode(version, bytes)) {
-                    self.owe_retained(now, session, retained);
+                    self.begin_retained(now, session, packet_identifier);
                 }
             }
             // spec(v5): [MQTT-3.10.4-4] [MQTT-3.10.4-5]

@@ -216,6 +216,10 @@ impl Shard {
     // spec(v5): [MQTT-4.4.0-1]
     // spec(v3.1.1): [MQTT-4.4.0-1]
     pub(super) fn resume(&mut self, now: Timestamp, session: Key) {
+        if let Some(value) = self.clients.sessions.get_mut(session) {
+            // No SUBACK of an earlier connection will leave any more.
+            value.retained.iter_mut().for_each(|delivery| delivery.suback = None);
+        }
         self.pump(now, session);
         let memberships =
             self.clients.sessions.get(session).map(|value| value.memberships.clone()).unwrap_or_default();

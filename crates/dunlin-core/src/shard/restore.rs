@@ -16,7 +16,7 @@ use crate::identity::{ClientIdentifier, Identity, ShardId};
 use crate::image::{BodyImage, ContentImage, DeliveryImage, RestoredGroup, SessionImage, ShardImage};
 use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
 use crate::router::{Subscription, Target};
-use crate::session::{Delivery, Finished, Place, Restored, Session, StoredDelivery};
+use crate::session::{Delivery, Finished, Place, Restored, RetainedDelivery, Session, StoredDelivery};
 use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -45,9 +45,11 @@ impl Shard {
         for group in groups {
             self.restore_group(group, first_segment);
         }
-        for (number, client, session) in sessions {
+        for (number, client, mut session) in sessions {
+            let owed = std::mem::take(&mut session.retained);
             let (key, filters) =
                 self.restore_session(number, client, session, first_segment, &group_owners, ended_at);
+            self.restore_retained(key, owed, &filters);
             self.restore_subscriptions(now, key, filters);
         }
         self.arm_retained_expiry();
@@ -120,6 +122,35 @@ impl Shard {
             self.arm_absence(key, at);
         }
         (key, subscriptions)
+    }
+
+    /// Takes up what subscriptions are owed of Retained Messages.
+    fn restore_retained(
+        &mut self,
+        session: Key,
+        owed: BTreeMap<Box<str>, Option<Box<str>>>,
+        subscriptions: &BTreeMap<Box<str>, Subscription>,
+    ) {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        for (filter, passed) in owed {
+            if let Some(subscription) = subscriptions.get(&filter).copied() {
+                let cursor = match &passed {
+                    Some(topic) => self.retained.cursor_after(&filter, topic),
+                    None => self.retained.cursor(&filter),
+                };
+                let is_recorded = true;
+                value.retained.push_back(RetainedDelivery {
+                    filter,
+                    cursor,
+                    subscription,
+                    suback: None,
+                    is_recorded,
+                    passed,
+                });
+            }
+        }
     }
 
     fn restore_subscriptions(

@@ -20,8 +20,7 @@ use crate::session::RetainedDelivery;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
-use dunlin_codec::QoS;
-use std::collections::BTreeSet;
+use dunlin_codec::{PacketIdentifier, QoS};
 use std::sync::Arc;
 
 /// Tree nodes visited for one subscription before others have their turn.
@@ -162,27 +161,48 @@ impl Shard {
         self.arm_retained_expiry();
     }
 
-    /// SUBACK has left: its subscriptions are owed their Retained Messages.
+    /// A subscription is owed its Retained Messages, which follow its SUBACK.
     pub(super) fn owe_retained(
         &mut self,
-        now: Timestamp,
         session: Key,
-        mut filters: Vec<(Box<str>, Subscription)>,
+        filter: &str,
+        subscription: Subscription,
+        suback: PacketIdentifier,
     ) {
-        if filters.is_empty() || self.retained.is_empty() {
+        let cursor = self.retained.cursor(filter);
+        let (is_empty, is_stored) = (self.retained.is_empty(), subscription.maximum_qos > 0);
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        // Subscribing again begins again: a Session is owed each filter once, and of a filter that was named
+        // twice in one SUBSCRIBE the last counts.
+        value.retained.retain(|delivery| *delivery.filter != *filter);
+        if is_empty {
             return;
         }
-        if let Some(value) = self.clients.sessions.get_mut(session) {
-            // Subscribing again begins again: a Session is owed each filter once, and of a filter that was named
-            // twice in one SUBSCRIBE the last counts.
-            let mut named = BTreeSet::new();
-            filters.reverse();
-            filters.retain(|(filter, _)| named.insert(filter.clone()));
-            value.retained.retain(|delivery| !named.contains(&delivery.filter));
-            for (filter, subscription) in filters.into_iter().rev() {
-                let cursor = self.retained.cursor(&filter);
-                value.retained.push_back(RetainedDelivery { filter, cursor, subscription });
-            }
+        let is_recorded = is_stored && value.is_durable();
+        value.retained.push_back(RetainedDelivery {
+            filter: filter.into(),
+            cursor,
+            subscription,
+            suback: Some(suback),
+            is_recorded,
+            passed: None,
+        });
+        if is_recorded {
+            let filter = filter.into();
+            self.clients.record(session, |session, _| Record::RetainedOwed { session, filter, after: None });
+        }
+    }
+
+    /// SUBACK has left: its subscriptions get their Retained Messages.
+    pub(super) fn begin_retained(&mut self, now: Timestamp, session: Key, suback: PacketIdentifier) {
+        let Some(value) = self.clients.sessions.get_mut(session).filter(|value| !value.retained.is_empty())
+        else {
+            return;
+        };
+        for delivery in &mut value.retained {
+            delivery.suback.take_if(|waits_for| *waits_for == suback);
         }
         self.pump_retained(now, session);
     }
@@ -196,16 +216,11 @@ impl Shard {
             return;
         }
         let mut budget = SLICE_NODES;
-        loop {
-            if !self.clients.can_take(session) {
-                return;
-            }
-            let Some(value) = self.clients.sessions.get_mut(session) else {
-                return;
-            };
-            let Some(delivery) = value.retained.front_mut() else {
-                return;
-            };
+        // Those that wait for their SUBACK are behind those that do not.
+        while self.clients.can_take(session)
+            && let Some(value) = self.clients.sessions.get_mut(session)
+            && let Some(delivery) = value.retained.front_mut().filter(|delivery| delivery.suback.is_none())
+        {
             let subscription = delivery.subscription;
             let publisher = value.identifier_hash;
             let message = match self.retained.next(&mut delivery.cursor, &mut budget) {
@@ -213,10 +228,13 @@ impl Shard {
                 Progress::Pending => {
                     value.is_walking = true;
                     self.retained_continues.push_back(session);
-                    return;
+                    break;
                 }
                 Progress::Done => {
-                    value.retained.pop_front();
+                    if let Some(sent) = value.retained.pop_front().filter(|sent| sent.is_recorded) {
+                        let filter = sent.filter;
+                        self.clients.record(session, |session, _| Record::RetainedSent { session, filter });
+                    }
                     continue;
                 }
             };
@@ -231,6 +249,22 @@ impl Shard {
             };
             self.clients.frames.reset();
             self.clients.deliver(now, session, &mut Publication::of(&message), wanted, None);
+        }
+        self.record_walk(session);
+    }
+
+    /// Tells the store how far the walk has come, together with the messages that it has found.
+    fn record_walk(&mut self, session: Key) {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
+            return;
+        };
+        if let Some(delivery) = value.retained.front_mut().filter(|delivery| delivery.is_recorded)
+            && let Some(passed) = delivery.cursor.passed()
+            && delivery.passed.as_deref() != Some(&passed)
+        {
+            delivery.passed = Some(passed.into());
+            let (filter, after) = (delivery.filter.clone(), delivery.passed.clone());
+            self.clients.record(session, |session, _| Record::RetainedOwed { session, filter, after });
         }
     }
 

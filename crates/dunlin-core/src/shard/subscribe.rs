@@ -36,7 +36,6 @@ impl Shard {
         };
         let (session, version) = (connection.session, connection.version);
         let mut reason_codes = SmallVec::new();
-        let mut retained = Vec::new();
         let token = self.next_token();
         for (filter, options) in subscribe.filters.iter() {
             let reason_code = match self.judge_filter(session, filter) {
@@ -72,7 +71,8 @@ impl Shard {
                         RetainHandling::DoNotSend => false,
                     };
                     if wants_retained && filter.share_name.is_none() {
-                        retained.push((Box::from(filter.as_str()), subscription));
+                        let suback = subscribe.packet_identifier;
+                        self.owe_retained(session, filter.as_str(), subscription, suback);
                     }
                     granted(options)
                 }
@@ -83,7 +83,7 @@ impl Shard {
         let mut barrier = self.barrier_of_all(Until::Applied);
         barrier.joins = Some(token).filter(|token| self.is_join_pending(*token));
         let packet_identifier = subscribe.packet_identifier;
-        self.owe(now, key, barrier, Owed::SubAck { packet_identifier, reason_codes, retained });
+        self.owe(now, key, barrier, Owed::SubAck { packet_identifier, reason_codes });
         Ok(())
     }
 

@@ -142,6 +142,8 @@ impl Shard {
         value.recorded_in = segment;
         let filters = value.filters.clone();
         let memberships = value.memberships.clone();
+        let owed = value.retained.iter().filter(|delivery| delivery.is_recorded);
+        let owed: Vec<_> = owed.map(|delivery| (delivery.filter.clone(), delivery.passed.clone())).collect();
         let received: Vec<_> = value.inbound.iter().collect();
         self.clients.record(key, Session::record);
         for filter in filters {
@@ -152,6 +154,9 @@ impl Shard {
         for membership in memberships {
             let (filter, subscription) = (Box::from(&*membership.name), membership.subscription);
             self.clients.journal.stage(|| Record::Subscribed { session: number, filter, subscription });
+        }
+        for (filter, after) in owed {
+            self.clients.journal.stage(|| Record::RetainedOwed { session: number, filter, after });
         }
         for packet_identifier in received {
             self.clients.journal.stage(|| Record::Received { session: number, packet_identifier });
