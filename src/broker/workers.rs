@@ -219,9 +219,9 @@ fn open_store(
     let store = Store::start(log, shards, gauges.to_vec(), tell).map_err(could_not_start)?;
     let tell = {
         let mailboxes = Arc::clone(mailboxes);
-        move |shard, session, loaded| {
+        move |shard, holder, loaded| {
             if let Some(mailbox) = mailboxes.get(usize::from(shard)) {
-                drop(mailbox.send(Mail::Loaded(session, loaded)));
+                drop(mailbox.send(Mail::Loaded(holder, loaded)));
             }
         }
     };

@@ -48,9 +48,8 @@ pub fn inventory<D: Disk>(disk: &D) -> Result<Inventory, StoreError> {
     found.sessions = part.sessions.iter().map(|(_, client, it)| session(client.as_str(), it)).collect();
     for group in &part.groups {
         let mut holding = Holding::of(&group.name);
-        for waiting in group.waiting.iter().chain(&group.lent) {
-            holding.add(&waiting.message);
-        }
+        group.waiting.iter().for_each(|(_, body, _)| holding.add_body(body));
+        group.lent.iter().for_each(|lent| holding.add(&lent.message));
         found.groups.push(holding);
     }
     for (message, _) in part.retained.iter() {
@@ -66,12 +65,8 @@ fn session(client: &str, session: &SessionImage) -> Holding {
     let mut holding = Holding::of(client);
     holding.subscriptions = session.subscriptions.len() as u64;
     for delivery in session.deliveries.values() {
-        match delivery.content.as_ref().map(|content| &content.body) {
-            Some(BodyImage::Here(message)) => holding.add(message),
-            Some(BodyImage::Stored { content_bytes, .. }) => {
-                holding.messages += 1;
-                holding.bytes += u64::from(*content_bytes);
-            }
+        match &delivery.content {
+            Some(content) => holding.add_body(&content.body),
             // Only a PUBREL is owed.
             None => holding.messages += 1,
         }
@@ -82,6 +77,16 @@ fn session(client: &str, session: &SessionImage) -> Holding {
 impl Holding {
     fn of(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    fn add_body(&mut self, body: &BodyImage) {
+        match body {
+            BodyImage::Here(message) => self.add(message),
+            BodyImage::Stored { content_bytes, .. } => {
+                self.messages += 1;
+                self.bytes += u64::from(*content_bytes);
+            }
+        }
     }
 
     fn add(&mut self, message: &ApplicationMessage) {

@@ -5,7 +5,7 @@
 //! segment before it has its answers.
 //!
 //! A read that panics is one that fails: it is tried again for a while, and then that message alone counts as
-//! lost. The Session needs an answer, or it would deliver nothing more and no segment could be vacated.
+//! lost. Whoever asked needs an answer, or would deliver nothing more and no segment could be vacated.
 //!
 //! Messages that were queued one after the other stand one after the other in the log, so most of an answer
 //! comes from one read.
@@ -17,7 +17,7 @@ use dunlin_core::identity::ShardId;
 use dunlin_core::journal::Segment;
 use dunlin_core::message::{ApplicationMessage, MemoryGauge};
 use dunlin_core::session::Place;
-use dunlin_core::slots::Key;
+use dunlin_core::shard::Holder;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +39,7 @@ const FILES_MAX: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What was read: each message by its place in the Session, or none if it cannot be read any more.
+/// What was read: each message by its place, or none if it cannot be read any more.
 pub type Loaded = Vec<(u64, Option<Arc<ApplicationMessage>>)>;
 
 /// How shards ask.
@@ -48,15 +48,15 @@ pub struct LoaderHandle(Sender<Request>);
 
 struct Request {
     shard: ShardId,
-    session: Key,
+    holder: Holder,
     places: Vec<Place>,
 }
 
 impl LoaderHandle {
-    /// Reads messages for a Session of a shard.
-    pub fn load(&self, shard: ShardId, session: Key, places: Vec<Place>) {
+    /// Reads messages that wait for somebody of a shard.
+    pub fn load(&self, shard: ShardId, holder: Holder, places: Vec<Place>) {
         // The thread listens for as long as there is a handle.
-        let _ = self.0.send(Request { shard, session, places });
+        let _ = self.0.send(Request { shard, holder, places });
     }
 }
 
@@ -65,7 +65,7 @@ impl LoaderHandle {
 pub fn start<D: Disk>(
     disk: D,
     gauges: Vec<MemoryGauge>,
-    tell: impl Fn(ShardId, Key, Loaded) + Send + 'static,
+    tell: impl Fn(ShardId, Holder, Loaded) + Send + 'static,
 ) -> io::Result<LoaderHandle> {
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().name("dunlin-loader".into()).spawn(move || {
@@ -86,7 +86,7 @@ pub fn start<D: Disk>(
                 let gauge = gauges.get(usize::from(request.shard)).unwrap_or(&nobody);
                 let is_last = since.elapsed() > PATIENCE;
                 match loader.answer(&disk, &request.places, gauge, is_last) {
-                    Some(loaded) => tell(request.shard, request.session, loaded),
+                    Some(loaded) => tell(request.shard, request.holder, loaded),
                     None => postponed.push_back((request, since)),
                 }
             }

@@ -11,7 +11,7 @@ use super::{Disk, DiskFile, Log, StoreError, StoreOptions, segment};
 use dunlin_core::Timestamp;
 use dunlin_core::image::{BodyImage, ContentImage, Image};
 use dunlin_core::journal::{Record, Segment};
-use dunlin_core::message::MemoryGauge;
+use dunlin_core::message::{ApplicationMessage, MemoryGauge};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -94,15 +94,21 @@ fn leave(image: &mut Image, record: Record, segment: Segment) {
         Record::Queued { session, order, message, qos, retain, identifiers, ticket: None }
             if identifiers.as_slice().len() <= 1 =>
         {
-            let location = message.location();
-            let content_bytes = u32::try_from(message.content_bytes()).unwrap_or(u32::MAX);
-            let body = BodyImage::Stored { location, content_bytes };
-            let content = ContentImage { body, qos, retain, identifiers };
+            let content = ContentImage { body: stored(&message), qos, retain, identifiers };
             let recorded_in = segment.min(message.segment());
             image.apply_queued(session, order, content, None, recorded_in, message.id);
         }
+        Record::GroupQueued { group, sequence, message } => {
+            let recorded_in = segment.min(message.segment());
+            image.apply_group_queued(group, sequence, stored(&message), recorded_in, message.id);
+        }
         other => image.apply(other, segment),
     }
+}
+
+fn stored(message: &ApplicationMessage) -> BodyImage {
+    let content_bytes = u32::try_from(message.content_bytes()).unwrap_or(u32::MAX);
+    BodyImage::Stored { location: message.location(), content_bytes }
 }
 
 /// The log that goes on after what was found.

@@ -86,8 +86,8 @@ impl Driver {
                         Event::State(state) => shard.handle_store_state(now, state),
                     }
                 }
-                Mail::Loaded(session, messages) => {
-                    self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), session, messages);
+                Mail::Loaded(holder, messages) => {
+                    self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), holder, messages);
                 }
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
@@ -140,7 +140,7 @@ impl Driver {
                     }
                 }
                 Output::Vacated { before } => self.worker.store_vacated(before),
-                Output::Load { session, places } => self.worker.load(session, places),
+                Output::Load { holder, places } => self.worker.load(holder, places),
                 Output::Refused { connection, reason_code, topic } => {
                     if let Some(link) = self.worker.link(connection) {
                         link.description.refused(reason_code, &topic);

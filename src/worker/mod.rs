@@ -29,7 +29,7 @@ use dunlin_core::image::ShardImage;
 use dunlin_core::journal::{Position, Segment};
 use dunlin_core::peer::PeerMessage;
 use dunlin_core::session::Place;
-use dunlin_core::shard::{Shard, ShardConfig};
+use dunlin_core::shard::{Holder, Shard, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
@@ -54,7 +54,7 @@ pub enum Mail {
     /// What the store says.
     Store(Event),
     /// Messages that the store has read for a Session.
-    Loaded(Key, Loaded),
+    Loaded(Holder, Loaded),
     /// Disconnect everybody, then end; answer when nobody is left.
     Stop(oneshot::Sender<()>),
     /// End now, whoever is left.
@@ -138,9 +138,9 @@ impl Worker {
     }
 
     /// Messages are needed that are in the store alone.
-    pub(crate) fn load(&self, session: Key, places: Vec<Place>) {
+    pub(crate) fn load(&self, holder: Holder, places: Vec<Place>) {
         if let Some((_, loader)) = &self.shared.store {
-            loader.load(self.id, session, places);
+            loader.load(self.id, holder, places);
         }
     }
 

@@ -237,10 +237,10 @@ impl Memory {
         for shard in 0..self.shards.len() {
             while let Some(output) = self.shards[shard].poll_output() {
                 was_busy = true;
-                if let Output::Load { session, places } = output {
+                if let Output::Load { holder, places } = output {
                     let read = |place: Place| (place.order, self.bodies.get(&place.location).map(copy));
                     let messages = places.into_iter().map(read).collect();
-                    self.shards[shard].handle_loaded(self.now, session, messages);
+                    self.shards[shard].handle_loaded(self.now, holder, messages);
                     continue;
                 }
                 let (Output::Close { connection: key, .. } | Output::Resume { connection: key }) = output

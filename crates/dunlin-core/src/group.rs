@@ -13,12 +13,14 @@
 //!
 //! This file is the group alone; who sends and who tells whom is in `shard/shared.rs`.
 
+use crate::delivery::{Delivery, Identifiers};
 use crate::identity::ShardId;
 use crate::journal::{GroupNumber, Segment};
 use crate::message::ApplicationMessage;
+use crate::queue::Queue;
 use crate::router::Subscription;
 use crate::slots::Key;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Names a group to other shards.
@@ -72,7 +74,7 @@ pub struct Member {
     pub outstanding: u32,
 }
 
-/// A message that waits for a member.
+/// A message that waits for a member, or that a member has.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     /// Its place.
@@ -81,6 +83,29 @@ pub struct Waiting {
     pub message: Arc<ApplicationMessage>,
     /// The store's log has it in this segment or later; none if the store does not know it.
     pub recorded_in: Option<Segment>,
+}
+
+impl Waiting {
+    /// As it stands in the queue. How it is delivered is decided by the member's options.
+    pub fn into_delivery(self) -> Delivery {
+        let Self { sequence, message, recorded_in } = self;
+        let (qos, retain) = (message.qos, message.retain);
+        Delivery {
+            message,
+            qos,
+            retain,
+            identifiers: Identifiers::None,
+            ticket: None,
+            order: sequence,
+            recorded_in,
+        }
+    }
+}
+
+impl From<Delivery> for Waiting {
+    fn from(Delivery { order, message, recorded_in, .. }: Delivery) -> Self {
+        Self { sequence: order, message, recorded_in }
+    }
 }
 
 /// The members and the queue of one shared subscription.
@@ -93,10 +118,10 @@ pub struct Group {
     /// The store's log has its name in this segment or later; none if the store does not know it.
     pub recorded_in: Option<Segment>,
     members: Vec<Member>,
-    queue: VecDeque<Waiting>,
+    /// What waits, at the place of each.
+    queue: Queue,
     /// Messages that the store knows and a member has, by place: they are the group's until it is done.
     lent: BTreeMap<u64, Waiting>,
-    queued_bytes: usize,
     next_sequence: u64,
     last_picked: usize,
 }
@@ -109,9 +134,8 @@ impl Group {
             number,
             recorded_in: None,
             members: Vec::new(),
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             lent: BTreeMap::new(),
-            queued_bytes: 0,
             next_sequence: 0,
             last_picked: 0,
         }
@@ -181,25 +205,24 @@ impl Group {
         self.next_sequence
     }
 
-    /// Puts a message to its place in the queue: new ones at the end, returned ones where they were.
-    pub fn enqueue(&mut self, waiting: Waiting) {
-        self.queued_bytes += waiting.message.size_bytes();
-        let position = self.queue.partition_point(|other| other.sequence < waiting.sequence);
-        self.queue.insert(position, waiting);
+    /// What waits for a member.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    /// Takes the first message that waits.
-    pub fn dequeue(&mut self) -> Option<Waiting> {
-        let waiting = self.queue.pop_front()?;
-        self.queued_bytes -= waiting.message.size_bytes();
-        Some(waiting)
+    /// What waits for a member.
+    pub fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
     }
 
-    /// Takes the last message that waits, for the overflow policy.
-    pub fn dequeue_newest(&mut self) -> Option<Waiting> {
-        let waiting = self.queue.pop_back()?;
-        self.queued_bytes -= waiting.message.size_bytes();
-        Some(waiting)
+    /// Whether a member is connected and can take a QoS 1 or 2 message as far as is known.
+    pub fn has_ready_member(&self) -> bool {
+        self.members.iter().any(|member| member.is_online && member.is_ready)
+    }
+
+    /// Whether a member is connected.
+    pub fn has_online_member(&self) -> bool {
+        self.members.iter().any(|member| member.is_online)
     }
 
     /// Notes a message, if the store knows it, that a member has now.
@@ -219,25 +242,9 @@ impl Group {
         self.next_sequence = self.next_sequence.max(sequence);
     }
 
-    /// Takes up a message that the store kept, in order: it waits, or a member has it.
-    pub fn restore(&mut self, waiting: Waiting, is_lent: bool) {
-        self.continue_after(waiting.sequence);
-        if is_lent { self.lend(waiting) } else { self.enqueue(waiting) }
-    }
-
-    /// The messages that wait and those that members have.
-    pub fn held_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
-        self.lent.values_mut().chain(&mut self.queue)
-    }
-
-    /// Messages that wait.
-    pub fn queued_messages(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Bytes that wait.
-    pub fn queued_bytes(&self) -> usize {
-        self.queued_bytes
+    /// The messages that members have.
+    pub fn lent_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
+        self.lent.values_mut()
     }
 }
 

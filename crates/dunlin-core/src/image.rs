@@ -89,7 +89,7 @@ pub struct GroupImage {
     /// Its whole filter; none until its record has been seen.
     name: Option<Arc<str>>,
     /// What waits for it or is with a member, by place.
-    pub messages: BTreeMap<u64, (Arc<ApplicationMessage>, Segment)>,
+    pub messages: BTreeMap<u64, (BodyImage, Segment)>,
 }
 
 /// A shard of some life of the process: its number, and how many there were. What it was home of can be told
@@ -165,8 +165,8 @@ pub struct RestoredGroup {
     pub number: Option<GroupNumber>,
     /// Its whole filter.
     pub name: Arc<str>,
-    /// Messages that wait, in order.
-    pub waiting: Vec<Waiting>,
+    /// Messages that wait, in order: the place of each, and the segment that has it, or a later one.
+    pub waiting: Vec<(u64, BodyImage, Segment)>,
     /// Messages that a member has at QoS 2 and will complete.
     pub lent: Vec<Waiting>,
     /// Places of messages that a member had at QoS 2 and has received.
@@ -250,7 +250,8 @@ impl Image {
             Record::WillRemoved { session } => self.session(session).will = None,
             Record::Group { group, name } => self.group(group).name = Some(name),
             Record::GroupQueued { group, sequence, message } => {
-                self.group(group).messages.insert(sequence, (message, recorded_in));
+                let id = message.id;
+                self.apply_group_queued(group, sequence, BodyImage::Here(message), recorded_in, id);
             }
             Record::GroupTaken { group, sequence } => drop(self.group(group).messages.remove(&sequence)),
             Record::GroupEnded { group } => drop(self.groups.remove(&group)),
@@ -274,6 +275,21 @@ impl Image {
         // Said again, it does not take the Packet Identifier back.
         delivery.content = Some(content);
         (delivery.ticket, delivery.recorded_in) = (ticket, recorded_in);
+    }
+
+    /// Applies [`Record::GroupQueued`], whose message need not be in memory. The log has both in this
+    /// segment or later.
+    pub fn apply_group_queued(
+        &mut self,
+        group: GroupNumber,
+        sequence: u64,
+        body: BodyImage,
+        recorded_in: Segment,
+        id: MessageId,
+    ) {
+        self.first_segment.get_or_insert(recorded_in);
+        self.newest_message_at = self.newest_message_at.max(id.received_at);
+        self.group(group).messages.insert(sequence, (body, recorded_in));
     }
 
     fn apply_retained(&mut self, message: Arc<ApplicationMessage>, recorded_in: Segment) {
@@ -400,7 +416,7 @@ impl Image {
             }
             for delivery in session.deliveries.values() {
                 if let Some(ticket) = delivery.ticket {
-                    taken.insert(ticket, delivery.content.is_none());
+                    taken.insert(ticket, delivery.content.as_ref().map(|content| content.body.clone()));
                 }
             }
         }
@@ -425,12 +441,15 @@ impl Image {
             ended.extend(restored.number);
             *restored = RestoredGroup { number: Some(number), ..RestoredGroup::new(restored.name.clone()) };
             restored.last_sequence = last_sequences.get(&number).copied().unwrap_or(0);
-            for (sequence, (message, recorded_in)) in group.messages {
-                let waiting = Waiting { sequence, message, recorded_in: Some(recorded_in) };
+            for (sequence, (body, recorded_in)) in group.messages {
                 match taken.get(&(number, sequence)) {
-                    None => restored.waiting.push(waiting),
-                    Some(false) => restored.lent.push(waiting),
-                    Some(true) => restored.finished.push(sequence),
+                    None => restored.waiting.push((sequence, body, recorded_in)),
+                    // What a member has is in memory.
+                    Some(Some(BodyImage::Here(message))) => {
+                        let (message, recorded_in) = (message.clone(), Some(recorded_in));
+                        restored.lent.push(Waiting { sequence, message, recorded_in });
+                    }
+                    Some(_) => restored.finished.push(sequence),
                 }
             }
         }

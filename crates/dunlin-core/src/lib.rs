@@ -34,6 +34,8 @@ pub mod authenticate;
 pub mod authorize;
 pub mod handshake;
 pub mod connection;
+mod delivery;
+mod queue;
 pub mod session;
 pub mod router;
 pub mod retained;

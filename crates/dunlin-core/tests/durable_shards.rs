@@ -17,12 +17,12 @@ use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next};
 use dunlin_core::identity::{Identity, partition};
-use dunlin_core::image::{Image, ShardImage};
+use dunlin_core::image::{BodyImage, Image, ShardImage};
 use dunlin_core::journal::{Position, Record, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
 use dunlin_core::session::Place;
 use dunlin_core::settings::Settings;
-use dunlin_core::shard::{Output, ShardConfig, StoreState};
+use dunlin_core::shard::{Holder, Output, ShardConfig, StoreState};
 use dunlin_core::slots::Key;
 use dunlin_core::{Shard, Timestamp};
 use std::collections::HashMap;
@@ -56,7 +56,7 @@ struct World {
     last_location: u64,
     written: Position,
     /// Bodies that are to be read.
-    loads: Vec<(Key, Vec<Place>)>,
+    loads: Vec<(Holder, Vec<Place>)>,
     /// The end of a walk that is over.
     vacated: Option<Segment>,
     /// Connections that were closed, and why.
@@ -91,7 +91,7 @@ impl World {
         while self.shard.poll_flush().is_some() {}
         while let Some(output) = self.shard.poll_output() {
             match output {
-                Output::Load { session, places } => self.loads.push((session, places)),
+                Output::Load { holder, places } => self.loads.push((holder, places)),
                 Output::Vacated { before } => self.vacated = Some(before),
                 Output::Close { connection, cause } => self.closed.push((connection, cause)),
                 _ => {}
@@ -132,10 +132,10 @@ impl World {
     /// Reads the bodies that are to be read, if they are still there.
     fn answer_loads(&mut self) {
         let gauge = self.shard.memory_gauge().clone();
-        for (session, places) in std::mem::take(&mut self.loads) {
+        for (holder, places) in std::mem::take(&mut self.loads) {
             let read = |place: &Place| self.bodies.get(&place.location).map(|body| copy(body, &gauge));
             let messages = places.iter().map(|place| (place.order, read(place))).collect();
-            self.shard.handle_loaded(START, session, messages);
+            self.shard.handle_loaded(START, holder, messages);
             self.take();
         }
     }
@@ -198,8 +198,12 @@ impl World {
         let groups = self.image().groups;
         let payload = |message: &ApplicationMessage| String::from_utf8_lossy(message.payload()).into_owned();
         let held = groups.iter().map(|group| {
-            let held = group.waiting.iter().chain(&group.lent);
-            (group.name.to_string(), held.map(|waiting| payload(&waiting.message)).collect())
+            let waiting = group.waiting.iter().map(|(_, body, _)| match body {
+                BodyImage::Here(message) => payload(message),
+                BodyImage::Stored { .. } => "stored".to_owned(),
+            });
+            let held = waiting.chain(group.lent.iter().map(|lent| payload(&lent.message)));
+            (group.name.to_string(), held.collect())
         });
         held.collect()
     }
@@ -782,4 +786,47 @@ fn retained_messages_are_owed_although_the_process_ended_when_suback_had_just_le
     assert_eq!(world.receive(subscriber).first(), Some(&Received::Other), "SUBACK");
     world.crash();
     assert_eq!(world.connect_again(durable("subscriber")), numbers(1));
+}
+
+#[test]
+fn what_waits_for_a_group_gives_up_its_bodies_and_is_read_back_in_order() {
+    let mut world = World::without_body_memory();
+    world.subscribe_and_lose("member", "$share/g/t");
+    let publisher = world.connect(passing("publisher"));
+    world.publish_numbers(publisher, 600);
+    world.log.clear();
+    assert_eq!(world.shard.memory_gauge().bytes(), 0, "nobody is there to take them");
+    let mut slow = durable("member");
+    slow.properties.receive_maximum = Some(10);
+    let member = world.connect(slow);
+    let mut received = Vec::new();
+    for number in 1..=600 {
+        world.answer_loads();
+        received.extend(world.receive(member));
+        world.send(member, &acknowledge(PacketType::PubAck, number));
+    }
+    assert_eq!(received, numbers(600));
+}
+
+#[test]
+fn what_waits_for_a_group_is_said_again_wherever_it_is() {
+    let mut world = World::without_body_memory();
+    world.subscribe_and_lose("member", "$share/g/t");
+    let publisher = world.connect(passing("publisher"));
+    world.publish_numbers(publisher, 300);
+    world.roll(Segment(5));
+    world.shard.handle_vacate(Segment(3));
+    world.turn();
+    assert_eq!(world.loads.len(), 1, "the walk waits for the first of them");
+    // A member takes some of these meanwhile and goes, so that they come back to where the walk has been.
+    let member = world.connect(durable("member"));
+    world.answer_loads();
+    world.receive(member);
+    world.turn();
+    world.lose(member);
+    world.finish_vacating(Segment(3));
+    let waiting: Vec<String> = (1..=300).map(|number| number.to_string()).collect();
+    assert_eq!(world.groups(), [("$share/g/t".to_owned(), waiting)]);
+    world.crash();
+    assert_eq!(world.connect_again(durable("member")).len(), 300);
 }

@@ -49,7 +49,8 @@ fn delivery(number: u64, kind: Kind) -> Delivery {
         identifiers: Identifiers::None,
         ticket: kind.is_shared.then(|| Box::new(Ticket { group, sequence: number })),
         order: number,
-        recorded_in: Some(Segment(1)),
+        // Of a group, an exchange at QoS 2 is the Session's to record.
+        recorded_in: (!kind.is_shared || kind.qos == QoS::ExactlyOnce).then_some(Segment(1)),
     }
 }
 

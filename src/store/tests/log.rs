@@ -15,7 +15,7 @@ use dunlin_core::image::Image;
 use dunlin_core::journal::{Position, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
 use dunlin_core::session::Place;
-use dunlin_core::shard::StoreState;
+use dunlin_core::shard::{Holder, StoreState};
 use dunlin_core::slots::Key;
 use std::path::Path;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ fn a_message_that_cannot_be_read_at_the_moment_is_read_later_and_not_lost() {
     let (answers, answered) = std::sync::mpsc::channel();
     let tell = move |shard, session, loaded| answers.send((shard, session, loaded)).unwrap();
     let handle = loader::start(disk.clone(), vec![gauge], tell).unwrap();
-    let session = Key { index: 3, generation: 1 };
+    let session = Holder::Session(Key { index: 3, generation: 1 });
     let place = Place { order: 1, location: kept.location(), content_bytes: kept.content_bytes() };
     let before = disk.calls_count(Call::Read);
     handle.load(0, session, vec![place]);
@@ -125,7 +125,7 @@ fn a_message_whose_reading_panics_is_read_later_and_the_others_still_are() {
     let tell = move |_, session, loaded| answers.send((session, loaded)).unwrap();
     let handle = loader::start(disk.clone(), vec![gauge], tell).unwrap();
     disk.fail(Failing { call: Call::Read, after: 0, times: 1, kind: PANIC });
-    let [first, second] = [1, 2].map(|index| Key { index, generation: 1 });
+    let [first, second] = [1, 2].map(|index| Holder::Group(Key { index, generation: 1 }));
     handle.load(0, first, vec![place]);
     handle.load(0, second, vec![place]);
     for expected in [second, first] {

@@ -97,10 +97,12 @@ pub fn describe_part(part: ShardImage) -> String {
     }
     for group in part.groups {
         writeln!(text, "{:?} {} {:?}", group.number, group.name, group.finished).unwrap();
-        for (place, waiting) in [("waits", group.waiting), ("lent", group.lent)] {
-            for waiting in waiting {
-                writeln!(text, "  {place} {} {}", waiting.sequence, show(&waiting.message)).unwrap();
-            }
+        for (sequence, body, _) in group.waiting {
+            let BodyImage::Here(message) = body else { panic!("nothing is released here") };
+            writeln!(text, "  waits {sequence} {}", show(&message)).unwrap();
+        }
+        for lent in group.lent {
+            writeln!(text, "  lent {} {}", lent.sequence, show(&lent.message)).unwrap();
         }
     }
     for unrouted in &*part.unrouted {

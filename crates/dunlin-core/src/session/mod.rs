@@ -6,13 +6,11 @@
 
 mod inbound;
 mod outbound;
-mod queue;
 
+pub use crate::delivery::{Delivery, Finished, Identifiers};
+pub use crate::queue::{Place, Queue, StoredDelivery};
 pub use inbound::Inbound;
-pub use outbound::{
-    Acknowledged, Delivery, Enqueued, Exchange, Finished, Identifiers, Outbound, Resend, Restored,
-};
-pub use queue::{Place, Queue, StoredDelivery};
+pub use outbound::{Acknowledged, Enqueued, Exchange, Outbound, Resend, Restored};
 
 use crate::identity::{ClientIdentifier, Identity, ShardId};
 use crate::journal::{Record, Segment, SessionNumber};

@@ -14,76 +14,16 @@
 //! Each Network Connection begins with a full quota and resends from the front ([MQTT-4.4.0-1]); nothing is
 //! resent at any other time.
 
-use super::{Queue, StoredDelivery};
+use crate::delivery::{Delivery, Finished};
 use crate::group::Ticket;
-use crate::journal::Segment;
-use crate::message::ApplicationMessage;
+use crate::queue::{Queue, StoredDelivery};
 use crate::settings::{OverflowPolicy, Settings};
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, QoS};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Packet Identifiers there are, and so the widest window.
 const IDENTIFIERS: u64 = 65_535;
-
-/// The Subscription Identifiers of a delivery. Most have none or one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Identifiers {
-    /// None.
-    #[default]
-    None,
-    /// One.
-    One(u32),
-    /// Several: overlapping subscriptions.
-    Many(Box<[u32]>),
-}
-
-impl Identifiers {
-    /// From a list.
-    pub fn from_slice(identifiers: &[u32]) -> Self {
-        match identifiers {
-            [] => Self::None,
-            [one] => Self::One(*one),
-            many => Self::Many(many.into()),
-        }
-    }
-
-    /// As a list.
-    pub fn as_slice(&self) -> &[u32] {
-        match self {
-            Self::None => &[],
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
-}
-
-/// A message for one Session: the shared body and what is particular to this delivery.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// The message.
-    pub message: Arc<ApplicationMessage>,
-    /// At which QoS it is delivered: 1 or 2.
-    pub qos: QoS,
-    /// With which RETAIN flag.
-    pub retain: bool,
-    /// With which Subscription Identifiers.
-    pub identifiers: Identifiers,
-    /// Where it came from, if from a shared group.
-    pub ticket: Option<Box<Ticket>>,
-    /// Its place among all messages of the Session ([`Outbound::take_order`]).
-    pub order: u64,
-    /// The store's log has it in this segment or later; none if the store does not know it.
-    pub recorded_in: Option<Segment>,
-}
-
-impl Delivery {
-    /// What it costs in a queue, in bytes.
-    pub fn size_bytes(&self) -> usize {
-        self.message.size_bytes() + size_of_val(self.identifiers.as_slice())
-    }
-}
 
 /// How far an exchange has come. A PUBLISH is owed until its acknowledgement, a PUBREL until its own.
 #[derive(Debug)]
@@ -94,23 +34,6 @@ enum Stage {
     Publish(Delivery),
     /// PUBREC came; PUBREL sent or owed. The message itself is needed no longer.
     PubRel(Finished),
-}
-
-/// What is left of a message that the client has received: what its records are called by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Its place among all messages of the Session.
-    pub order: u64,
-    /// The store's log has it in this segment or later; none if the store does not know it.
-    pub recorded_in: Option<Segment>,
-    /// Where it came from, if from a shared group.
-    pub ticket: Option<Box<Ticket>>,
-}
-
-impl From<Delivery> for Finished {
-    fn from(Delivery { order, recorded_in, ticket, .. }: Delivery) -> Self {
-        Self { order, recorded_in, ticket }
-    }
 }
 
 #[derive(Debug)]
@@ -215,13 +138,19 @@ impl Outbound {
     }
 
     /// The Network Connection ended. QoS 1 messages of shared groups, sent or not, and unsent QoS 2 ones go
-    /// back to their group and are returned here in order; a QoS 2 exchange that has begun stays.
+    /// back to their group and are returned here in order; an exchange that is recorded stays: one at QoS 2, or of a
+    /// member that has left.
     // spec(v5): [MQTT-4.8.2-4] [MQTT-4.8.2-5]
     pub fn end_connection(&mut self) -> Vec<Delivery> {
         self.quota = 0;
         let mut returned = Vec::new();
         for entry in &mut self.in_flight {
-            if matches!(&entry.stage, Stage::Publish(delivery) if delivery.ticket.is_some() && delivery.qos == QoS::AtLeastOnce)
+            let goes_back = |delivery: &Delivery| {
+                delivery.ticket.is_some()
+                    && delivery.qos == QoS::AtLeastOnce
+                    && delivery.recorded_in.is_none()
+            };
+            if matches!(&entry.stage, Stage::Publish(delivery) if goes_back(delivery))
                 && let Stage::Publish(delivery) = std::mem::replace(&mut entry.stage, Stage::Done)
             {
                 returned.push(delivery);
@@ -468,13 +397,12 @@ impl Outbound {
             .any(|entry| matches!(&entry.stage, Stage::PubRel(finished) if finished.ticket.is_some()))
     }
 
-    /// The messages of shared groups whose exchange is not over.
-    pub fn tickets(&self) -> Vec<Ticket> {
-        let begun = self.in_flight.iter().filter_map(|entry| match &entry.stage {
-            Stage::Publish(delivery) => delivery.ticket.as_deref().copied(),
+    /// The messages of shared groups that were sent and not acknowledged.
+    pub fn begun_shared(&self) -> impl Iterator<Item = (Ticket, &Delivery)> {
+        self.in_flight.iter().filter_map(|entry| match &entry.stage {
+            Stage::Publish(delivery) => Some((*delivery.ticket.as_deref()?, delivery)),
             Stage::PubRel(_) | Stage::Done => None,
-        });
-        begun.collect()
+        })
     }
 
     /// Messages that wait.

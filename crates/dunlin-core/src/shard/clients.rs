@@ -4,7 +4,7 @@
 //! It sends packets, keeps the list of connections to flush, and owns the timers and the journal.
 
 use super::frames::Frames;
-use super::{Counters, FollowUp, Output};
+use super::{Counters, FollowUp, Holder, Output};
 use crate::authorize::{Authorizer, Who};
 use crate::connection::{Cause, Connection, Outbox};
 use crate::identity::ClientIdentifier;
@@ -37,7 +37,7 @@ pub(crate) struct Clients {
     /// Connections whose acknowledgements wait for the store, by position.
     pub waiting_durable: VecDeque<(Position, Key)>,
     /// Messages that give up their bodies when they are durable: Session and place, by position.
-    pub giving_up: VecDeque<(Position, Key, u64)>,
+    pub giving_up: VecDeque<(Position, Holder, u64)>,
     /// Connections that are closed when the store has what their DISCONNECT changed.
     pub waiting_close: VecDeque<(Position, Key, Cause)>,
     pub outputs: VecDeque<Output>,

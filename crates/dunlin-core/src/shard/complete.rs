@@ -84,7 +84,7 @@ impl Shard {
         }
         self.resume_slowed_by_store();
         self.clients.close_waiting();
-        self.clients.give_up_bodies();
+        self.give_up_bodies();
         while let Some((position, peer, received)) = self.waiting_settled.front().copied() {
             if !self.clients.journal.is_durable(position) {
                 break;

@@ -5,7 +5,7 @@
 //! a slow reader in `pace.rs`.
 
 use super::clients::Clients;
-use super::{DropReason, FollowUp};
+use super::{DropReason, FollowUp, Holder};
 use crate::connection::Cause;
 use crate::group::Ticket;
 use crate::journal::{Record, SessionNumber};
@@ -132,7 +132,7 @@ impl Clients {
             }
         };
         if is_recorded {
-            self.note_queued(session, order);
+            self.note_queued(Holder::Session(session), order);
         }
         self.count_memory(session);
         for finished in dropped {

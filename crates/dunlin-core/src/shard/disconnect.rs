@@ -7,7 +7,7 @@
 //!                                                           └── later: its timer, or Clean Start ──> end_session
 //! ```
 
-use super::{Shard, Violation, protocol_error};
+use super::{Holder, Shard, Violation, protocol_error};
 use crate::connection::{Cause, Slowed};
 use crate::journal::Record;
 use crate::message::Publication;
@@ -17,7 +17,7 @@ use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
-use dunlin_codec::{Disconnect, ReasonCode};
+use dunlin_codec::{Disconnect, QoS, ReasonCode};
 
 impl Shard {
     pub(super) fn handle_disconnect(
@@ -123,7 +123,7 @@ impl Shard {
             }
         }
         if has_waiting {
-            self.clients.note_queued(session, u64::MAX);
+            self.clients.note_queued(Holder::Session(session), u64::MAX);
         }
         self.start_absence(now, session);
     }
@@ -212,10 +212,22 @@ impl Shard {
         self.remove_subscriptions(now, session);
         // What it had begun at QoS 2 no other member may get.
         // spec(v5): [MQTT-4.8.2-5]
-        let tickets =
-            self.clients.sessions.get_mut(session).map(|value| value.outbound.tickets()).unwrap_or_default();
-        for ticket in tickets {
-            self.ticket_done(now, session, ticket);
+        let begun = |value: &Session| {
+            let begun = value.outbound.begun_shared().map(|(ticket, delivery)| {
+                (ticket, (delivery.qos == QoS::AtLeastOnce).then(|| delivery.message.clone()))
+            });
+            begun.collect::<Vec<_>>()
+        };
+        for (ticket, returned) in self.clients.sessions.get(session).map(begun).unwrap_or_default() {
+            match returned {
+                Some(message) => {
+                    let is_busy = false;
+                    let returned = PeerMessage::GroupReturn { ticket, session, message, is_busy };
+                    self.tell(now, ticket.group.owner, returned);
+                }
+                // At QoS 2 nobody else may get it.
+                None => self.ticket_done(now, session, ticket),
+            }
         }
         if let Some(value) = self.clients.sessions.remove(session) {
             self.clients.by_identifier.remove(&value.client_identifier);

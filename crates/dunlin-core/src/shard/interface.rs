@@ -85,6 +85,15 @@ pub enum NextInput {
     Close,
 }
 
+/// Whom messages wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// A Session.
+    Session(Key),
+    /// A shared group.
+    Group(Key),
+}
+
 /// What the runtime is asked to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
@@ -100,11 +109,11 @@ pub enum Output {
         /// Which.
         connection: Key,
     },
-    /// Read the bodies of messages that wait for a Session, then call
+    /// Read the bodies of messages that wait, then call
     /// [`Shard::handle_loaded`](crate::Shard::handle_loaded).
     Load {
-        /// For which.
-        session: Key,
+        /// For whom.
+        holder: Holder,
         /// Where they are.
         places: Vec<Place>,
     },

@@ -1,38 +1,26 @@
 //! Bodies that there is no memory for: given up when they are durable, read back when their turn is near.
 //!
 //! ```text
-//!   enqueue, memory is full ──> noted with its position ──durable──> given up (`session/queue.rs`)
-//!   pump, the front is in the store alone ──> Output::Load ──> handle_loaded ──> pump
+//!   it waits, memory is full ──> noted with its position ──durable──> given up (`queue.rs`)
+//!   the front is in the store alone and somebody can take it ──> Output::Load ──> handle_loaded ──> sent
 //! ```
 //!
-//! Only the queues of Sessions do this; what is in flight, retained or with a shared group stays in memory, and so
-//! does the rare message with several Subscription Identifiers.
+//! Only what waits for Sessions and groups does this; what is in flight or retained stays in memory, and so does the
+//! rare message with several Subscription Identifiers.
 
 use super::clients::Clients;
-use super::{DropReason, Output, Shard};
+use super::{DropReason, Holder, Output, Shard};
 use crate::message::ApplicationMessage;
-use crate::session::Queue;
+use crate::queue::Queue;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
 impl Clients {
     /// A message waits. If bodies take more memory than they may, it gives up its own as soon as it is durable.
-    pub fn note_queued(&mut self, session: Key, order: u64) {
+    pub fn note_queued(&mut self, holder: Holder, order: u64) {
         if self.journal.is_enabled() && self.gauge.bytes() > self.settings.body_memory_bytes {
-            self.giving_up.push_back((self.journal.position(), session, order));
-        }
-    }
-
-    /// Lets messages that have become durable give up their bodies.
-    pub fn give_up_bodies(&mut self) {
-        while let Some((position, session, order)) = self.giving_up.front().copied() {
-            if !self.journal.is_durable(position) {
-                return;
-            }
-            self.giving_up.pop_front();
-            let is_connected = self.sessions.get(session).is_some_and(|value| value.connection.is_some());
-            self.with_queue(session, |queue| queue.give_up_bodies(order, is_connected));
+            self.giving_up.push_back((self.journal.position(), holder, order));
         }
     }
 
@@ -51,42 +39,100 @@ impl Clients {
             && value.outbound.queue().needs_loading()
         {
             let places = value.outbound.queue_mut().begin_loading();
-            self.outputs.push_back(Output::Load { session, places });
+            self.outputs.push_back(Output::Load { holder: Holder::Session(session), places });
         }
     }
 }
 
 impl Shard {
-    /// The store has read what [`Output::Load`] asked for: each message by its place in the Session, or none if
-    /// it cannot be read any more.
+    /// Does something with a queue that may bring bodies into memory or out of it.
+    pub(super) fn with_queue<R>(
+        &mut self,
+        holder: Holder,
+        change: impl FnOnce(&mut Queue) -> R,
+    ) -> Option<R> {
+        match holder {
+            Holder::Session(session) => self.clients.with_queue(session, change),
+            Holder::Group(group) => {
+                let queue = self.groups.get_mut(group)?.queue_mut();
+                let before = queue.stored_bytes();
+                let result = change(queue);
+                self.clients.gauge.note_stored(before, queue.stored_bytes());
+                Some(result)
+            }
+        }
+    }
+
+    /// Has the bodies read that a group's members are to be sent next.
+    pub(super) fn load_front_of_group(&mut self, group: Key) {
+        if let Some(value) = self.groups.get_mut(group)
+            && value.has_ready_member()
+            && value.queue().needs_loading()
+        {
+            let places = value.queue_mut().begin_loading();
+            self.clients.outputs.push_back(Output::Load { holder: Holder::Group(group), places });
+        }
+    }
+
+    /// Lets messages that have become durable give up their bodies.
+    pub(super) fn give_up_bodies(&mut self) {
+        while let Some((position, holder, order)) = self.clients.giving_up.front().copied() {
+            if !self.clients.journal.is_durable(position) {
+                return;
+            }
+            self.clients.giving_up.pop_front();
+            let is_connected = self.is_connected(holder);
+            self.with_queue(holder, |queue| queue.give_up_bodies(order, is_connected));
+        }
+    }
+
+    /// Whether somebody is there who may take what waits.
+    fn is_connected(&self, holder: Holder) -> bool {
+        match holder {
+            Holder::Session(session) => {
+                self.clients.sessions.get(session).is_some_and(|value| value.connection.is_some())
+            }
+            Holder::Group(group) => self.groups.get(group).is_some_and(|value| value.has_online_member()),
+        }
+    }
+
+    /// The store has read what [`Output::Load`] asked for: each message by its place, or none if it cannot be
+    /// read any more.
     pub fn handle_loaded(
         &mut self,
         now: Timestamp,
-        session: Key,
+        holder: Holder,
         messages: Vec<(u64, Option<Arc<ApplicationMessage>>)>,
     ) {
-        let is_walked = self.vacating_goes_on(session, messages.first().map_or(0, |(order, _)| *order));
+        let is_walked = self.vacating_goes_on(holder, messages.first().map_or(0, |(order, _)| *order));
         for (order, message) in messages {
-            let forgotten = self.clients.with_queue(session, |queue| match message {
+            let forgotten = self.with_queue(holder, |queue| match message {
                 Some(message) => {
                     queue.load(order, message);
                     None
                 }
                 None => queue.forget(order),
             });
-            if let Some(finished) = forgotten.flatten() {
-                self.clients.note_dropped(session, finished, DropReason::Unreadable);
+            match (holder, forgotten.flatten()) {
+                (Holder::Session(session), Some(finished)) => {
+                    self.clients.note_dropped(session, finished, DropReason::Unreadable);
+                }
+                (Holder::Group(group), Some(finished)) => {
+                    self.note_dropped_by_group(group, finished, DropReason::Unreadable);
+                }
+                (_, None) => {}
             }
         }
-        if let Some(value) = self.clients.sessions.get_mut(session) {
-            value.outbound.queue_mut().end_loading();
+        self.with_queue(holder, Queue::end_loading);
+        // Whoever they were read for may have gone meanwhile.
+        if !is_walked && !self.is_connected(holder) {
+            self.clients.note_queued(holder, u64::MAX);
+            self.give_up_bodies();
         }
-        // The client that they were read for may have gone meanwhile.
-        if !is_walked && self.clients.sessions.get(session).is_some_and(|value| value.connection.is_none()) {
-            self.clients.note_queued(session, u64::MAX);
-            self.clients.give_up_bodies();
+        match holder {
+            Holder::Session(session) => self.pump(now, session),
+            Holder::Group(group) => self.drain(now, group),
         }
-        self.pump(now, session);
         self.run_follow_ups(now);
     }
 }

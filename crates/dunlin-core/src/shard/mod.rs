@@ -49,7 +49,7 @@ mod reauthenticate;
 mod timeouts;
 
 pub use counters::{Counters, DropReason};
-pub use interface::{NextInput, Output, Progress, ShardConfig, StoreState};
+pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
 
 use crate::authenticate::Mechanisms;
 use crate::connection::{Cause, Connection, Outbox};

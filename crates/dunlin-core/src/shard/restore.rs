@@ -11,7 +11,7 @@
 use super::Shard;
 use super::retain::Kept;
 use super::shared::ROUTE_ONLY;
-use crate::group::{Group, GroupId, Ticket};
+use crate::group::{Group, GroupId, Ticket, Waiting};
 use crate::identity::{ClientIdentifier, Identity, ShardId};
 use crate::image::{BodyImage, ContentImage, DeliveryImage, RestoredGroup, SessionImage, ShardImage};
 use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
@@ -20,6 +20,7 @@ use crate::session::{Delivery, Finished, Place, Restored, RetainedDelivery, Sess
 use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
+use dunlin_codec::QoS;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -66,11 +67,26 @@ impl Shard {
             // Where its name stands is not known; nothing is earlier than the oldest segment.
             group.recorded_in = Some(first_segment);
         }
-        for waiting in waiting {
-            group.restore(waiting, false);
+        for (sequence, body, recorded_in) in waiting {
+            group.continue_after(sequence);
+            match body {
+                BodyImage::Here(message) => {
+                    let waiting = Waiting { sequence, message, recorded_in: Some(recorded_in) };
+                    group.queue_mut().push_back(waiting.into_delivery());
+                }
+                BodyImage::Stored { location, content_bytes } => {
+                    let place = Place { order: sequence, location, content_bytes: content_bytes as usize };
+                    // How it is delivered is decided by the member's options.
+                    let (qos, retain, identifier) = (QoS::AtLeastOnce, false, 0);
+                    let stored = StoredDelivery { place, qos, retain, identifier, recorded_in };
+                    group.queue_mut().push_back_stored(&stored);
+                }
+            }
         }
+        self.clients.gauge.note_stored(0, group.queue().stored_bytes());
         for waiting in lent {
-            group.restore(waiting, true);
+            group.continue_after(waiting.sequence);
+            group.lend(waiting);
         }
         let filter = Box::<str>::from(group.topic_filter());
         let key = self.insert_group(group);

@@ -5,13 +5,15 @@
 //! through its link, and the code is the same ([`Shard::tell`]).
 
 use super::deliver::Wanted;
-use super::{DropReason, Shard};
+use super::{DropReason, Holder, Shard};
 use crate::connection::{Barrier, Mark, Until};
+use crate::delivery::Finished;
 use crate::group::{Group, GroupId, Member, MemberId, Ticket, Waiting};
 use crate::identity::ShardId;
 use crate::journal::{GroupNumber, Record, Segment};
 use crate::message::{ApplicationMessage, Publication};
 use crate::peer::PeerMessage;
+use crate::queue::Queue;
 use crate::router::{Subscription, Target};
 use crate::settings::OverflowPolicy;
 use crate::slots::Key;
@@ -65,7 +67,7 @@ impl Shard {
         };
         let needs_quota = publication.qos != QoS::AtMostOnce;
         let place = Place { sequence: group.take_sequence(), recorded_in: None };
-        let is_first = !needs_quota || group.queued_messages() == 0;
+        let is_first = !needs_quota || group.queue().is_empty();
         let is_recorded = needs_quota && self.clients.journal.is_enabled() && group.is_durable();
         let place = if is_recorded { self.record_place(key, place, publication) } else { place };
         if is_first && self.assign(now, key, publication, place, barrier) {
@@ -96,10 +98,17 @@ impl Shard {
     }
 
     /// A message of a group is done with.
-    fn record_taken(&mut self, group: GroupNumber, waiting: &Waiting) {
-        if waiting.recorded_in.is_some() {
-            let sequence = waiting.sequence;
+    fn record_taken(&mut self, group: GroupNumber, sequence: u64, recorded_in: Option<Segment>) {
+        if recorded_in.is_some() {
             self.clients.journal.stage(|| Record::GroupTaken { group, sequence });
+        }
+    }
+
+    /// What waited for a group is dropped.
+    pub(super) fn note_dropped_by_group(&mut self, key: Key, dropped: Finished, reason: DropReason) {
+        self.clients.counters.drop(reason);
+        if let Some(number) = self.groups.get(key).map(|group| group.number) {
+            self.record_taken(number, dropped.order, dropped.recorded_in);
         }
     }
 
@@ -132,8 +141,11 @@ impl Shard {
                     member.outstanding += 1;
                 }
                 if recorded_in.is_some() {
-                    let waiting = Waiting { sequence, message: publication.keep(), recorded_in };
-                    if is_counted { group.lend(waiting) } else { self.record_taken(number, &waiting) }
+                    if is_counted {
+                        group.lend(Waiting { sequence, message: publication.keep(), recorded_in });
+                    } else {
+                        self.record_taken(number, sequence, recorded_in);
+                    }
                 }
             }
             if id.shard == own {
@@ -165,51 +177,52 @@ impl Shard {
 
     fn let_wait(&mut self, now: Timestamp, key: Key, waiting: Waiting) {
         let settings = Arc::clone(&self.clients.settings);
-        let Some(group) = self.groups.get_mut(key) else {
-            return;
-        };
-        let number = group.number;
-        group.enqueue(waiting);
-        while let Some(group) = self.groups.get_mut(key)
-            && (group.queued_messages() > settings.queued_messages_max
-                || group.queued_bytes() > settings.queued_bytes_max)
+        let holder = Holder::Group(key);
+        let (sequence, is_recorded) = (waiting.sequence, waiting.recorded_in.is_some());
+        self.vacating_goes_back(key, sequence);
+        self.with_queue(holder, |queue| queue.insert(waiting.into_delivery()));
+        while let Some(queue) = self.groups.get(key).map(Group::queue)
+            && (queue.len() > settings.queued_messages_max || queue.bytes() > settings.queued_bytes_max)
         {
-            let dropped = match settings.overflow {
-                OverflowPolicy::DropOldest => group.dequeue(),
-                OverflowPolicy::DropNewest | OverflowPolicy::Disconnect => group.dequeue_newest(),
-            };
-            let Some(dropped) = dropped else {
+            let is_oldest = settings.overflow == OverflowPolicy::DropOldest;
+            let is_expired = if is_oldest { queue.front_is_expired(now) } else { queue.back_is_expired(now) };
+            let dropped =
+                self.with_queue(holder, if is_oldest { Queue::drop_front } else { Queue::drop_back });
+            let Some(dropped) = dropped.flatten() else {
                 return;
             };
-            let is_expired = dropped.message.is_expired(now);
-            self.clients.counters.drop(if is_expired { DropReason::Expired } else { DropReason::QueueFull });
-            self.record_taken(number, &dropped);
+            let reason = if is_expired { DropReason::Expired } else { DropReason::QueueFull };
+            self.note_dropped_by_group(key, dropped, reason);
+        }
+        if is_recorded {
+            self.clients.note_queued(holder, sequence);
         }
     }
 
     /// Hands out what waits, in order, while somebody can take it.
-    fn drain(&mut self, now: Timestamp, key: Key) {
-        while let Some(group) = self.groups.get_mut(key) {
-            let number = group.number;
-            let Some(waiting) = group.dequeue() else {
-                return;
+    pub(super) fn drain(&mut self, now: Timestamp, key: Key) {
+        let holder = Holder::Group(key);
+        while self.groups.get(key).is_some_and(Group::has_ready_member) {
+            let Some(delivery) = self.with_queue(holder, Queue::pop_front).flatten() else {
+                break;
             };
-            if waiting.message.is_expired(now) {
-                self.clients.counters.drop(DropReason::Expired);
-                self.record_taken(number, &waiting);
+            let waiting = Waiting::from(delivery);
+            let Waiting { sequence, ref message, recorded_in } = waiting;
+            if message.is_expired(now) {
+                let dropped = Finished { order: sequence, recorded_in, ticket: None };
+                self.note_dropped_by_group(key, dropped, DropReason::Expired);
                 continue;
             }
-            let place = Place { sequence: waiting.sequence, recorded_in: waiting.recorded_in };
-            let message = waiting.message.clone();
+            let message = message.clone();
             self.clients.frames.reset();
             let mut publication = Publication::of(&message);
+            let place = Place { sequence, recorded_in };
             if !self.assign(now, key, &mut publication, place, &mut Barrier::default()) {
-                if let Some(group) = self.groups.get_mut(key) {
-                    group.enqueue(waiting);
-                }
-                return;
+                self.with_queue(holder, |queue| queue.insert(waiting.into_delivery()));
+                break;
             }
         }
+        self.load_front_of_group(key);
     }
 
     /// A Session of this shard has finished with a message of a group.
@@ -238,9 +251,9 @@ impl Shard {
             member.outstanding = member.outstanding.saturating_sub(1);
             member.is_ready = true;
         }
-        let has_waiting = group.queued_messages() > 0;
-        if let Some(finished) = group.take_back(ticket.sequence) {
-            self.record_taken(ticket.group.number, &finished);
+        let has_waiting = !group.queue().is_empty();
+        if let Some(Waiting { sequence, recorded_in, .. }) = group.take_back(ticket.sequence) {
+            self.record_taken(ticket.group.number, sequence, recorded_in);
         }
         if has_waiting {
             self.drain(now, key);
@@ -376,6 +389,11 @@ impl Shard {
             && let Some(member) = self.groups.get_mut(key).and_then(|group| group.member_mut(id))
         {
             (member.is_online, member.is_ready) = (false, false);
+            if self.groups.get(key).is_some_and(|group| !group.has_online_member()) {
+                // What was loaded for its members is not needed now.
+                self.clients.note_queued(Holder::Group(key), u64::MAX);
+                self.give_up_bodies();
+            }
         }
     }
 
@@ -399,9 +417,10 @@ impl Shard {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        while group.dequeue().is_some() {
+        for _ in 0..group.queue().len() {
             self.clients.counters.drop(DropReason::NoMember);
         }
+        self.clients.gauge.note_stored(group.queue().stored_bytes(), 0);
         let filter = Box::<str>::from(group.topic_filter());
         let (number, name) = (group.number, group.name.clone());
         if group.recorded_in.is_some() {

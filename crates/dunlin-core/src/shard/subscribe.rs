@@ -7,7 +7,6 @@ use super::clients::Clients;
 use super::deliver::queued;
 use super::{Shard, StoreState, Violation};
 use crate::connection::{Barrier, Owed, Until};
-use crate::group::Ticket;
 use crate::identity::{ShardId, partition};
 use crate::journal::Record;
 use crate::peer::PeerMessage;
@@ -212,11 +211,8 @@ impl Shard {
         };
         let membership = value.memberships.remove(position);
         value.subscription_bytes -= membership.name.len();
-        let adopted = self.clients.adopt_begun(session, membership.owner);
+        self.clients.record_begun(session, membership.owner);
         self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
-        for ticket in adopted {
-            self.ticket_done(now, session, ticket);
-        }
         true
     }
 
@@ -258,33 +254,29 @@ impl Shard {
 }
 
 impl Clients {
-    /// A member leaves: what it was sent at QoS 1 and has not acknowledged becomes its Session's own, and is
-    /// recorded as such, since the group may end and be forgotten. Of what it has of other groups in the same
-    /// place the same becomes, for a ticket has no name.
+    /// A member leaves: the exchanges at QoS 1 that have begun are recorded as those at QoS 2 are, because they will
+    /// be completed with this client, and the group may end and be forgotten. What it has of other groups in the
+    /// same place is not told apart, and is completed with it as well.
     // spec(v5): [MQTT-3.10.4-3]
     // spec(v3.1.1): [MQTT-3.10.4-3]
-    fn adopt_begun(&mut self, session: Key, owner: ShardId) -> Vec<Ticket> {
+    fn record_begun(&mut self, session: Key, owner: ShardId) {
         let segment = self.journal.segment();
-        let Some(value) = self.sessions.get_mut(session) else {
-            return Vec::new();
+        let Some((number, value)) =
+            self.sessions.get_mut(session).and_then(|value| Some((value.number?, value)))
+        else {
+            return;
         };
-        let Some(number) = value.number else {
-            return Vec::new();
-        };
-        let mut tickets = Vec::new();
         for exchange in value.outbound.exchanges_mut() {
             if let Exchange::Begun(packet_identifier, delivery) = exchange
-                && delivery.qos == QoS::AtLeastOnce
-                && let Some(ticket) = delivery.ticket.take_if(|ticket| ticket.group.owner == owner)
+                && delivery.recorded_in.is_none()
+                && delivery.ticket.as_ref().is_some_and(|ticket| ticket.group.owner == owner)
             {
-                tickets.push(*ticket);
                 delivery.recorded_in = Some(segment);
                 let order = delivery.order;
                 self.journal.stage(|| queued(number, delivery));
                 self.journal.stage(|| Record::Sent { session: number, order, packet_identifier });
             }
         }
-        tickets
     }
 }
 

@@ -11,12 +11,12 @@
 
 use super::clients::Clients;
 use super::deliver::queued;
-use super::{Output, Shard};
+use super::{Holder, Output, Shard};
 use crate::group::Ticket;
 use crate::identity::partition;
-use crate::journal::{Budget, Record, Segment, SessionNumber};
+use crate::journal::{Budget, GroupNumber, Record, Segment, SessionNumber};
 use crate::router::Target;
-use crate::session::{Exchange, Session};
+use crate::session::{Delivery, Exchange, Session};
 use crate::slots::Key;
 use crate::time::Timestamp;
 
@@ -27,12 +27,12 @@ pub(crate) struct Vacating {
     before: Segment,
     /// The slot of the Session that comes next.
     session: u32,
-    /// The messages of that Session before this place are done.
+    /// The messages of that Session, or then of that group, before this place are done.
     order: u64,
-    /// Whether the rest of that Session is done.
+    /// Whether the rest of it is done.
     is_described: bool,
-    /// Messages of that Session are being read.
-    is_waiting: bool,
+    /// Whose messages are being read.
+    waits_for: Option<Holder>,
     /// Where the walk over the Retained Messages is.
     retained: String,
     /// The slot of the group that comes next.
@@ -53,7 +53,7 @@ impl Shard {
             session: 0,
             order: 0,
             is_described: false,
-            is_waiting: false,
+            waits_for: None,
             retained,
             group: 0,
             is_over: false,
@@ -64,21 +64,29 @@ impl Shard {
     /// Whether the walk has something to do now. It does not run further ahead of the store than publishers.
     pub(super) fn can_vacate(&self) -> bool {
         let is_free = |vacating: &Vacating| {
-            !vacating.is_waiting && (!vacating.is_over || !self.forwards.began_before(vacating.before))
+            vacating.waits_for.is_none()
+                && (!vacating.is_over || !self.forwards.began_before(vacating.before))
         };
         self.vacating.as_ref().is_some_and(is_free) && !self.clients.journal.is_behind()
     }
 
-    /// Messages of a Session have been read, from this place on. If the walk has waited for them, it goes on
-    /// there, and the answer is true.
-    pub(super) fn vacating_goes_on(&mut self, session: Key, from: u64) -> bool {
-        if let Some(vacating) = self.vacating.as_mut().filter(|vacating| vacating.session == session.index)
-            && std::mem::take(&mut vacating.is_waiting)
+    /// Messages have been read, from this place on. If the walk has waited for them, it goes on there, and the
+    /// answer is true.
+    pub(super) fn vacating_goes_on(&mut self, holder: Holder, from: u64) -> bool {
+        if let Some(vacating) = self.vacating.as_mut()
+            && vacating.waits_for.take_if(|waits_for| *waits_for == holder).is_some()
         {
             vacating.order = from;
             return true;
         }
         false
+    }
+
+    /// A message comes back to this place of a group, perhaps where the walk has been.
+    pub(super) fn vacating_goes_back(&mut self, group: Key, place: u64) {
+        if let Some(vacating) = self.vacating.as_mut().filter(|vacating| vacating.group == group.index) {
+            vacating.order = vacating.order.min(place);
+        }
     }
 
     /// One slice of the walk.
@@ -93,7 +101,7 @@ impl Shard {
         vacating.is_over = vacating.is_over
             || self.vacate_sessions(now, &mut vacating, &mut budget)
                 && self.vacate_retained(&mut vacating, &mut budget)
-                && self.vacate_groups(&mut vacating, &mut budget);
+                && self.vacate_groups(now, &mut vacating, &mut budget);
         if vacating.is_over && !self.forwards.began_before(vacating.before) {
             self.clients.outputs.push_back(Output::Vacated { before: vacating.before });
         } else {
@@ -118,8 +126,9 @@ impl Shard {
                     vacating.order = order;
                     return false;
                 }
-                if self.clients.load_before(key, vacating.before) {
-                    vacating.is_waiting = true;
+                let holder = Holder::Session(key);
+                if self.load_before(holder, vacating.before) {
+                    vacating.waits_for = Some(holder);
                     return false;
                 }
                 // Last, because what has waited may have been sent meanwhile, and never waits again.
@@ -185,33 +194,103 @@ impl Shard {
         }
     }
 
-    fn vacate_groups(&mut self, vacating: &mut Vacating, budget: &mut Budget) -> bool {
+    fn vacate_groups(&mut self, now: Timestamp, vacating: &mut Vacating, budget: &mut Budget) -> bool {
         while vacating.group < self.groups.end_index() {
             if budget.is_used_up() {
                 return false;
             }
-            budget.use_for(0);
-            let segment = self.clients.journal.segment();
-            if let Some(group) = self.groups.at_mut(vacating.group)
-                && let Some(recorded_in) = group.recorded_in
+            if let Some(key) = self.groups.key_at(vacating.group)
+                && let Some((number, recorded_in)) =
+                    self.groups.get(key).and_then(|group| Some((group.number, group.recorded_in?)))
             {
-                let (number, name) = (group.number, group.name.clone());
-                if recorded_in < vacating.before {
-                    group.recorded_in = Some(segment);
-                    self.clients.journal.stage(|| Record::Group { group: number, name });
+                if !std::mem::replace(&mut vacating.is_described, true) {
+                    self.describe_group(key, recorded_in, vacating.before);
                 }
-                let is_old =
-                    |recorded_in: Option<Segment>| recorded_in.is_some_and(|place| place < vacating.before);
-                for held in group.held_mut().filter(|held| is_old(held.recorded_in)) {
-                    held.recorded_in = Some(segment);
-                    budget.use_for(held.message.content_bytes());
-                    let (sequence, message) = (held.sequence, held.message.clone());
-                    self.clients.journal.stage(|| Record::GroupQueued { group: number, sequence, message });
+                if let Some(order) =
+                    self.say_group_again(now, key, number, vacating.order, vacating.before, budget)
+                {
+                    vacating.order = order;
+                    return false;
                 }
+                let holder = Holder::Group(key);
+                if self.load_before(holder, vacating.before) {
+                    vacating.waits_for = Some(holder);
+                    return false;
+                }
+                // Once more, because what has waited may have been sent meanwhile.
+                self.say_lent_again(key, vacating.before);
             }
+            budget.use_for(0);
+            (vacating.order, vacating.is_described) = (0, false);
             vacating.group += 1;
         }
         true
+    }
+
+    /// Says the name of a group again, and the messages that its members have.
+    fn describe_group(&mut self, key: Key, recorded_in: Segment, before: Segment) {
+        let segment = self.clients.journal.segment();
+        if let Some(group) = self.groups.get_mut(key).filter(|_| recorded_in < before) {
+            group.recorded_in = Some(segment);
+            let (number, name) = (group.number, group.name.clone());
+            self.clients.journal.stage(|| Record::Group { group: number, name });
+        }
+        self.say_lent_again(key, before);
+    }
+
+    /// Says the messages again that members of a group have: not more than there are Packet Identifiers.
+    fn say_lent_again(&mut self, key: Key, before: Segment) {
+        let segment = self.clients.journal.segment();
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let number = group.number;
+        for lent in group.lent_mut().filter(|lent| lent.recorded_in.is_some_and(|place| place < before)) {
+            lent.recorded_in = Some(segment);
+            let (sequence, message) = (lent.sequence, lent.message.clone());
+            self.clients.journal.stage(|| Record::GroupQueued { group: number, sequence, message });
+        }
+    }
+
+    /// Says the messages that wait for a group again, as [`Clients::say_queue_again`] does.
+    fn say_group_again(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        group: GroupNumber,
+        from: u64,
+        before: Segment,
+        budget: &mut Budget,
+    ) -> Option<u64> {
+        let segment = self.clients.journal.segment();
+        let queue = self.groups.get_mut(key)?.queue_mut();
+        let again = queue.record_again(from, before, segment, now, budget);
+        let last = again.last().map(|delivery| delivery.order);
+        for Delivery { order: sequence, message, .. } in again {
+            self.clients.journal.stage(|| Record::GroupQueued { group, sequence, message });
+        }
+        if let Some(last) = last {
+            self.clients.note_queued(Holder::Group(key), last);
+        }
+        budget.is_used_up().then(|| last.map_or(from, |last| last + 1))
+    }
+
+    /// Has messages read that are in the store alone and must be said again. False if there are none.
+    fn load_before(&mut self, holder: Holder, before: Segment) -> bool {
+        let places = self.with_queue(holder, |queue| {
+            let is_loading = queue.is_loading();
+            let places = if is_loading { Vec::new() } else { queue.begin_loading_before(before) };
+            (is_loading, places)
+        });
+        match places {
+            None => false,
+            Some((true, _)) => true,
+            Some((false, places)) if places.is_empty() => false,
+            Some((false, places)) => {
+                self.clients.outputs.push_back(Output::Load { holder, places });
+                true
+            }
+        }
     }
 }
 
@@ -260,25 +339,8 @@ impl Clients {
             self.journal.stage(|| queued(session, &delivery));
         }
         if let Some(last) = last {
-            self.note_queued(key, last);
+            self.note_queued(Holder::Session(key), last);
         }
         budget.is_used_up().then(|| last.map_or(from, |last| last + 1))
-    }
-
-    /// Has messages read that are in the store alone and must be said again. False if there are none.
-    fn load_before(&mut self, session: Key, before: Segment) -> bool {
-        let Some(value) = self.sessions.get_mut(session) else {
-            return false;
-        };
-        let queue = value.outbound.queue_mut();
-        if queue.is_loading() {
-            return true;
-        }
-        let places = queue.begin_loading_before(before);
-        let is_wanted = !places.is_empty();
-        if is_wanted {
-            self.outputs.push_back(Output::Load { session, places });
-        }
-        is_wanted
     }
 }

@@ -24,7 +24,7 @@ use dunlin_core::message::{MemoryGauge, MessageId};
 use dunlin_core::peer::PeerMessage;
 use dunlin_core::session::Place;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
-use dunlin_core::shard::{Output, ShardConfig};
+use dunlin_core::shard::{Holder, Output, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
 use log::{Batch, Log};
@@ -71,7 +71,7 @@ pub struct World {
     applied: HashMap<MessageId, Vec<(usize, u64)>>,
     log: Log,
     /// Messages that shards have asked the log for: shard, Session, and which.
-    loads: VecDeque<(usize, Key, Vec<Place>)>,
+    loads: VecDeque<(usize, Holder, Vec<Place>)>,
     /// What the shards of this life take in counts there.
     gauge: MemoryGauge,
     /// How often its oldest segments were vacated and deleted.
@@ -221,9 +221,9 @@ impl World {
                 }
                 Output::Close { connection, cause } => self.close(shard, connection, cause),
                 Output::Vacated { before } => self.log.vacated(shard, before),
-                Output::Load { session, places } => {
-                    self.trace(|| format!("shard {shard} asks for {places:x?} of {session:?}"));
-                    self.loads.push_back((shard, session, places));
+                Output::Load { holder, places } => {
+                    self.trace(|| format!("shard {shard} asks for {places:x?} of {holder:?}"));
+                    self.loads.push_back((shard, holder, places));
                 }
                 Output::Refused { reason_code, topic, .. } => {
                     self.history.complain(format!("a correct client was refused {topic}: {reason_code}"));

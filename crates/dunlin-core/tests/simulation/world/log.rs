@@ -206,11 +206,16 @@ impl Log {
                     Record::Queued { session, order, message, qos, retain, identifiers, ticket: None }
                         if leaves_bodies && identifiers.as_slice().len() <= 1 && !is_gone(&message) =>
                     {
-                        let content_bytes = message.content_bytes() as u32;
-                        let body = BodyImage::Stored { location: message.location(), content_bytes };
-                        let content = ContentImage { body, qos, retain, identifiers };
+                        let content = ContentImage { body: stored(&message), qos, retain, identifiers };
                         let recorded_in = segment.number.min(message.segment());
                         image.apply_queued(session, order, content, None, recorded_in, message.id);
+                    }
+                    Record::GroupQueued { group, sequence, message }
+                        if leaves_bodies && !is_gone(&message) =>
+                    {
+                        let recorded_in = segment.number.min(message.segment());
+                        let body = stored(&message);
+                        image.apply_group_queued(group, sequence, body, recorded_in, message.id);
                     }
                     record => image.apply(record, segment.number),
                 }
@@ -231,6 +236,11 @@ fn copy(message: &ApplicationMessage, id: MessageId, gauge: &MemoryGauge) -> Arc
     (publication.publisher, publication.expires_at) = (message.publisher, message.expires_at);
     (publication.forwarded, publication.payload) = (message.forwarded(), message.payload());
     publication.keep()
+}
+
+/// What recovery keeps of a message for which there is no memory.
+fn stored(message: &ApplicationMessage) -> BodyImage {
+    BodyImage::Stored { location: message.location(), content_bytes: message.content_bytes() as u32 }
 }
 
 fn with_message(mut record: Record, body: Arc<ApplicationMessage>) -> Record {

@@ -84,23 +84,24 @@ impl World {
     fn judge_bodies(&mut self, parts: &[ShardImage]) {
         // One that has expired is nobody's any more.
         let is_lost = |message: &ApplicationMessage| is_gone(message) && !message.is_expired(self.now);
+        let is_body_lost = |body: &BodyImage| match body {
+            BodyImage::Here(message) => is_lost(message),
+            BodyImage::Stored { location, .. } => self.log.read(*location, &MemoryGauge::default()).is_none(),
+        };
         let deliveries = |session: &SessionImage| {
             let mut contents = session.deliveries.values().filter_map(|delivery| delivery.content.as_ref());
-            contents.any(|content| match &content.body {
-                BodyImage::Here(message) => is_lost(message),
-                BodyImage::Stored { location, .. } => {
-                    self.log.read(*location, &MemoryGauge::default()).is_none()
-                }
-            })
+            contents.any(|content| is_body_lost(&content.body))
         };
         let will = |session: &SessionImage| session.will.as_ref().is_some_and(|will| is_gone(&will.message));
         for part in parts {
             let sessions = || part.sessions.iter().map(|(.., session)| session);
-            let kept = part.groups.iter().flat_map(|group| group.waiting.iter().chain(&group.lent));
+            let waiting = || part.groups.iter().flat_map(|group| &group.waiting);
+            let mut lent = part.groups.iter().flat_map(|group| &group.lent);
             let found = [
                 ("message of a Session", sessions().any(deliveries)),
                 ("Will", sessions().any(will)),
-                ("message of a group", kept.into_iter().any(|waiting| is_gone(&waiting.message))),
+                ("message of a group", waiting().any(|(_, body, _)| is_body_lost(body))),
+                ("message of a member", lent.any(|lent| is_gone(&lent.message))),
                 ("Retained Message", part.retained.iter().any(|(message, _)| is_lost(message))),
             ];
             for (what, _) in found.iter().filter(|(_, is_gone)| *is_gone) {

@@ -1,4 +1,4 @@
-//! The messages that wait for one Session: some of them in memory, the rest in the store alone.
+//! The messages that wait for one Session or one shared group: some of them in memory, the rest in the store alone.
 //!
 //! ```text
 //!   front                                              back
@@ -16,7 +16,7 @@
 //!
 //! What must stay true: orders ascend from front to back; a message without a record is never `Stored`.
 
-use super::{Delivery, Finished, Identifiers};
+use crate::delivery::{Delivery, Finished, Identifiers};
 use crate::journal::{Budget, Segment};
 use crate::message::ApplicationMessage;
 use crate::time::Timestamp;
@@ -148,7 +148,7 @@ fn identifiers(identifier: u32) -> Identifiers {
 enum Slot {
     Here(Here),
     Stored(Stored),
-    /// One of a shared group, or with several Subscription Identifiers.
+    /// One that a member has of its group, or with several Subscription Identifiers.
     Whole(Box<Delivery>),
 }
 
@@ -168,6 +168,15 @@ impl Slot {
         }
     }
 
+    /// One that is in the store alone is not known to.
+    fn is_expired(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Here(here) => here.message.is_expired(now),
+            Self::Stored(_) => false,
+            Self::Whole(delivery) => delivery.message.is_expired(now),
+        }
+    }
+
     /// The lower half of its order.
     fn order(&self) -> u32 {
         match self {
@@ -181,7 +190,7 @@ impl Slot {
 /// Where the body of a message is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The place of the message among all of the Session.
+    /// The place of the message among all of the Session or group.
     pub order: u64,
     /// Where the store has its body ([`ApplicationMessage::location`]).
     pub location: u64,
@@ -268,6 +277,18 @@ impl Queue {
         self.push(order, Slot::Stored(stored));
     }
 
+    /// Puts a message to its place among the others.
+    pub fn insert(&mut self, delivery: Delivery) {
+        let (order, position) = (delivery.order, self.position(delivery.order));
+        if position == self.slots.len() {
+            return self.push_back(delivery);
+        }
+        self.base_order = self.base_order.min(order);
+        let slot = Slot::new(delivery);
+        self.bytes += slot.size_bytes();
+        self.slots.insert(position, slot);
+    }
+
     fn push(&mut self, order: u64, slot: Slot) {
         if self.slots.is_empty() {
             self.base_order = order;
@@ -292,8 +313,17 @@ impl Queue {
 
     /// Drops the first message, wherever it is.
     pub fn drop_front(&mut self) -> Option<Finished> {
-        let order = self.order_of(self.slots.front()?.order());
-        Some(match self.take(0)? {
+        self.drop_at(0)
+    }
+
+    /// Drops the last message, wherever it is.
+    pub fn drop_back(&mut self) -> Option<Finished> {
+        self.drop_at(self.slots.len().checked_sub(1)?)
+    }
+
+    fn drop_at(&mut self, position: usize) -> Option<Finished> {
+        let order = self.order_of(self.slots.get(position)?.order());
+        Some(match self.take(position)? {
             Slot::Here(here) => Finished::from(here.into_delivery(order)),
             Slot::Stored(stored) => Finished { order, recorded_in: Some(stored.recorded_in()), ticket: None },
             Slot::Whole(delivery) => Finished::from(*delivery),
@@ -302,11 +332,12 @@ impl Queue {
 
     /// Whether the first message is known to have expired.
     pub fn front_is_expired(&self, now: Timestamp) -> bool {
-        match self.slots.front() {
-            Some(Slot::Here(here)) => here.message.is_expired(now),
-            Some(Slot::Whole(delivery)) => delivery.message.is_expired(now),
-            Some(Slot::Stored(_)) | None => false,
-        }
+        self.slots.front().is_some_and(|slot| slot.is_expired(now))
+    }
+
+    /// Whether the last message is known to have expired.
+    pub fn back_is_expired(&self, now: Timestamp) -> bool {
+        self.slots.back().is_some_and(|slot| slot.is_expired(now))
     }
 
     /// Takes out the messages of shared groups.
@@ -593,6 +624,25 @@ mod tests {
         queue.load(19, delivery(19, &gauge).message);
         assert_eq!(queue.pop_front().map(|delivery| delivery.order), Some(19));
         assert_eq!(queue.len(), 21);
+    }
+
+    #[test]
+    fn what_comes_back_goes_to_its_place_among_those_in_the_store() {
+        let gauge = MemoryGauge::default();
+        let mut queue = Queue::default();
+        // Across the end of the lower half.
+        let first = u64::from(u32::MAX) - 1;
+        (first..first + 4)
+            .filter(|order| order % 2 == 1)
+            .for_each(|order| queue.push_back(delivery(order, &gauge)));
+        queue.give_up_bodies(first + 4, false);
+        (first..first + 4)
+            .filter(|order| order % 2 == 0)
+            .for_each(|order| queue.insert(delivery(order, &gauge)));
+        let dropped: Vec<_> =
+            std::iter::from_fn(|| queue.drop_back()).map(|finished| finished.order).collect();
+        assert_eq!(dropped, [first + 3, first + 2, first + 1, first]);
+        assert_eq!((queue.bytes(), queue.stored_bytes()), (0, 0));
     }
 
     #[test]
