@@ -199,7 +199,7 @@ impl<D: Disk> Log<D> {
         }
         let next_at = self.retry_at.unwrap_or(self.written_at + HEARTBEAT_INTERVAL);
         let put_off_until = self.put_off.as_ref().map(|put_off| put_off.until);
-        [self.sync_at, put_off_until].into_iter().flatten().fold(Some(next_at), |next, at| next.min(Some(at)))
+        [Some(next_at), self.sync_at, put_off_until].into_iter().flatten().min()
     }
 
     /// Does what is due: tries again, syncs, gives a sign of life.
