@@ -211,6 +211,8 @@ pub struct StoredDelivery {
     pub identifier: u32,
     /// The store's log has its record in this segment or later, and not after its body.
     pub recorded_in: Segment,
+    /// Whether its body counts here as something that the store keeps: in one place of all where it waits.
+    pub is_counted: bool,
 }
 
 /// See the top of the file.
@@ -270,7 +272,7 @@ impl Queue {
             qos: delivery.qos,
             retain: delivery.retain,
             segments_behind: u8::try_from(behind).unwrap_or(u8::MAX),
-            is_counted: true,
+            is_counted: delivery.is_counted,
         };
         self.stored += 1;
         self.stored_bytes += stored.counted_bytes();

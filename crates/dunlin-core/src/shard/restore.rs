@@ -21,8 +21,16 @@ use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::QoS;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+
+/// What restoring one Session must know of others.
+struct Known {
+    /// The shards of all groups that the store knows.
+    group_owners: Arc<HashMap<GroupNumber, ShardId>>,
+    /// Where the bodies are that are counted already: many Sessions may wait for one.
+    counted: HashSet<u64>,
+}
 
 impl Shard {
     /// Takes up what the store kept, before any connection. `ended_at` is when the connections ended that
@@ -32,6 +40,7 @@ impl Shard {
         let ShardImage { number_max, newest_message_at, unrouted, ended_groups, .. } = image;
         self.last_number = number_max / u64::from(self.peers.count()) + 1;
         self.last_message_at = self.last_message_at.max(newest_message_at);
+        let mut known = Known { group_owners, counted: HashSet::new() };
         for (message, recorded_in) in retained.iter() {
             if !message.is_expired(now) {
                 self.keep_retained(
@@ -44,12 +53,12 @@ impl Shard {
             self.clients.journal.stage(|| Record::GroupEnded { group });
         }
         for group in groups {
-            self.restore_group(group, first_segment);
+            self.restore_group(group, first_segment, &mut known);
         }
         for (number, client, mut session) in sessions {
             let owed = std::mem::take(&mut session.retained);
             let (key, filters) =
-                self.restore_session(number, client, session, first_segment, &group_owners, ended_at);
+                self.restore_session(number, client, session, first_segment, &mut known, ended_at);
             self.restore_retained(key, owed, &filters);
             self.restore_subscriptions(now, key, filters);
         }
@@ -57,7 +66,7 @@ impl Shard {
         self.restore_forwards(unrouted);
     }
 
-    fn restore_group(&mut self, restored: RestoredGroup, first_segment: Segment) {
+    fn restore_group(&mut self, restored: RestoredGroup, first_segment: Segment, known: &mut Known) {
         let RestoredGroup { number, name, waiting, lent, finished, last_sequence } = restored;
         let is_new = number.is_none();
         let number = number.unwrap_or_else(|| GroupNumber(self.take_number()));
@@ -78,7 +87,8 @@ impl Shard {
                     let place = Place { order: sequence, location, content_bytes: content_bytes as usize };
                     // How it is delivered is decided by the member's options.
                     let (qos, retain, identifier) = (QoS::AtLeastOnce, false, 0);
-                    let stored = StoredDelivery { place, qos, retain, identifier, recorded_in };
+                    let is_counted = known.counted.insert(location);
+                    let stored = StoredDelivery { place, qos, retain, identifier, recorded_in, is_counted };
                     group.queue_mut().push_back_stored(&stored);
                 }
             }
@@ -104,7 +114,7 @@ impl Shard {
         client: ClientIdentifier,
         image: SessionImage,
         first_segment: Segment,
-        group_owners: &HashMap<GroupNumber, ShardId>,
+        known: &mut Known,
         ended_at: Timestamp,
     ) -> (Key, BTreeMap<Box<str>, Subscription>) {
         let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } =
@@ -115,7 +125,7 @@ impl Shard {
         (session.number, session.recorded_in) = (Some(number), first_segment);
         (session.inbound, session.will) = (inbound, will);
         for (order, delivery) in deliveries {
-            if let Some(restored) = restored(order, delivery, group_owners) {
+            if let Some(restored) = restored(order, delivery, known) {
                 session.outbound.restore(restored);
             }
         }
@@ -188,17 +198,13 @@ impl Shard {
 }
 
 /// A message as the Session holds it.
-fn restored(
-    order: u64,
-    delivery: DeliveryImage,
-    group_owners: &HashMap<GroupNumber, ShardId>,
-) -> Option<Restored> {
+fn restored(order: u64, delivery: DeliveryImage, known: &mut Known) -> Option<Restored> {
     let DeliveryImage { content, packet_identifier, ticket, recorded_in } = delivery;
     let delivery_segment = recorded_in;
     let recorded_in = Some(recorded_in);
     // A message of a group that has ended is the member's own.
     let ticket = ticket.and_then(|(number, sequence)| {
-        let owner = *group_owners.get(&number)?;
+        let owner = *known.group_owners.get(&number)?;
         Some(Box::new(Ticket { group: GroupId { owner, number }, sequence }))
     });
     match (content, packet_identifier) {
@@ -226,6 +232,7 @@ fn restored(
                 retain,
                 identifier,
                 recorded_in: delivery_segment,
+                is_counted: known.counted.insert(location),
             }))
         }
         (None, Some(packet_identifier)) => {
