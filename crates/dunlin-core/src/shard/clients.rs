@@ -25,6 +25,9 @@ use std::sync::Arc;
 /// Empty outboxes kept for the next connection that needs one.
 const POOL_MAX: usize = 256;
 
+/// Bytes of them.
+const POOL_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// See the top of the file.
 pub(crate) struct Clients {
     pub settings: Arc<Settings>,
@@ -59,13 +62,19 @@ pub(crate) struct Wire {
     pub turn_bytes: usize,
     #[expect(clippy::vec_box, reason = "the boxes move between the pool and idle-small connections")]
     pool: Vec<Box<Outbox>>,
+    /// What they hold.
+    pool_bytes: usize,
 }
 
 impl Wire {
     /// Appends to the outbox of `connection`, whose key is `key`.
     #[inline]
     pub fn append(&mut self, key: Key, connection: &mut Connection, write: impl FnOnce(&mut Outbox)) {
-        let outbox = connection.outbox.get_or_insert_with(|| self.pool.pop().unwrap_or_default());
+        let outbox = connection.outbox.get_or_insert_with(|| {
+            let pooled = self.pool.pop().unwrap_or_default();
+            self.pool_bytes -= pooled.capacity();
+            pooled
+        });
         let before = outbox.len();
         write(outbox);
         self.turn_bytes += outbox.len() - before;
@@ -185,7 +194,9 @@ impl Clients {
         if let Some(outbox) = connection.outbox.take_if(|outbox| outbox.is_empty())
             && outbox.is_poolable()
             && self.wire.pool.len() < POOL_MAX
+            && self.wire.pool_bytes + outbox.capacity() <= POOL_BYTES_MAX
         {
+            self.wire.pool_bytes += outbox.capacity();
             self.wire.pool.push(outbox);
         }
     }
