@@ -66,7 +66,22 @@ pub(crate) struct Wire {
     pool_bytes: usize,
 }
 
+/// Bytes for each connection that is written to, with which a turn is full: more in one write saves nothing, and
+/// what waits for it leaves the processor's cache. With 4 MiB for ten of them, saturated QoS 0 took a fifth longer.
+const TURN_BYTES_EACH: usize = 32 * 1024;
+
+/// Bytes with which no turn is full, and with which every turn is, so that a large fan-out stays bounded.
+const TURN_BYTES_MIN: usize = 256 * 1024;
+const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 impl Wire {
+    /// Whether so much was routed in this turn that input waits for the flush.
+    #[inline]
+    pub fn is_turn_full(&self) -> bool {
+        let enough = self.dirty.len().saturating_mul(TURN_BYTES_EACH);
+        self.turn_bytes > enough.clamp(TURN_BYTES_MIN, TURN_BYTES_MAX)
+    }
+
     /// Appends to the outbox of `connection`, whose key is `key`.
     #[inline]
     pub fn append(&mut self, key: Key, connection: &mut Connection, write: impl FnOnce(&mut Outbox)) {

@@ -78,9 +78,6 @@ use vacate::Vacating;
 /// Topics whose routes are remembered.
 const MATCH_CACHE_TOPICS: usize = 16 * 1024;
 
-/// Bytes routed in one turn after which input waits for the flush, so that a large fan-out stays bounded.
-const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 /// What the shard itself still has to do, decided while something was borrowed.
 #[derive(Debug)]
 pub(crate) enum FollowUp {
@@ -198,7 +195,7 @@ impl Shard {
                 }
                 break NextInput::Pause;
             }
-            if self.clients.wire.turn_bytes > TURN_BYTES_MAX {
+            if self.clients.wire.is_turn_full() {
                 break NextInput::Yield;
             }
             let (version, size_max) = (value.version, value.accepted_packet_size_bytes);

@@ -46,7 +46,7 @@ impl Shard {
     /// Applies what a shard has sent. What runs into a slow consumer holds the rest up, as it would pause a
     /// publisher of this shard; so does a store that is far behind; and a large fan-out goes on after the flush.
     fn apply_received(&mut self, now: Timestamp, from: ShardId) {
-        while self.clients.wire.turn_bytes <= super::TURN_BYTES_MAX
+        while !self.clients.wire.is_turn_full()
             && !self.clients.journal.is_behind()
             && let Some(message) = self.peers.link(from).and_then(|link| link.next_received())
         {
