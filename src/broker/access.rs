@@ -5,19 +5,24 @@ use arc_swap::ArcSwapOption;
 use dunlin_codec::TopicFilter;
 use dunlin_core::authorize::{Authorizer, Who};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Asks the ACL; without one, everything is allowed.
 pub(super) struct AclAuthorizer {
     acl: ArcSwapOption<Acl>,
+    /// Whether there is one, for the way of every message: a plain load, where the other takes a debt slot.
+    has_acl: AtomicBool,
 }
 
 impl AclAuthorizer {
     pub(super) fn new(acl: Option<Acl>) -> Self {
-        Self { acl: ArcSwapOption::new(acl.map(Arc::new)) }
+        Self { has_acl: AtomicBool::new(acl.is_some()), acl: ArcSwapOption::new(acl.map(Arc::new)) }
     }
 
     pub(super) fn replace(&self, acl: Option<Acl>) {
+        let has_acl = acl.is_some();
         self.acl.store(acl.map(Arc::new));
+        self.has_acl.store(has_acl, Ordering::Release);
     }
 
     fn ask(&self, who: Who<'_>, question: impl FnOnce(&Acl, &AclWho<'_>) -> bool) -> bool {
@@ -29,7 +34,7 @@ impl AclAuthorizer {
 
 impl Authorizer for AclAuthorizer {
     fn allows_everything(&self) -> bool {
-        self.acl.load().is_none()
+        !self.has_acl.load(Ordering::Acquire)
     }
 
     fn may_publish(&self, who: Who<'_>, topic: &str, _retain: bool) -> bool {
