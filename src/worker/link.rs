@@ -1,11 +1,12 @@
 //! The runtime's side of a connection: its transport, its tasks, and what the log says about it.
 
 use super::admission::Ticket;
-use crate::transport::{Peer, Transport};
+use crate::transport::Transport;
 use dunlin_codec::{ProtocolVersion, ReasonCode};
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::ConnectRequest;
 use dunlin_core::identity::ClientIdentifier;
+use dunlin_core::shard::NextInput;
 use dunlin_core::slots::Key;
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
@@ -24,12 +25,14 @@ pub(crate) struct Link {
     /// Wakes the reader when its pause is over.
     pub paused: Cell<Option<Waker>>,
     pub description: Description,
-    /// Counts the connection as long as it lives.
-    _ticket: Ticket,
+    /// Bytes of a packet that is not whole, or that the shard has not taken yet.
+    pub pending: RefCell<Vec<u8>>,
+    /// What the shard wants next.
+    pub next: Cell<NextInput>,
 }
 
 impl Link {
-    pub fn new(key: Key, transport: Transport, description: Description, ticket: Ticket) -> Self {
+    pub fn new(key: Key, transport: Transport, description: Description, pending: Vec<u8>) -> Self {
         Self {
             key,
             transport: RefCell::new(transport),
@@ -38,7 +41,9 @@ impl Link {
             is_closing: Cell::new(false),
             paused: Cell::default(),
             description,
-            _ticket: ticket,
+            pending: RefCell::new(pending),
+            // What came with CONNECT is handed in first.
+            next: Cell::new(NextInput::Yield),
         }
     }
 
@@ -54,21 +59,22 @@ impl Link {
 /// Who is at the other end, for the log.
 pub(crate) struct Description {
     client: ClientIdentifier,
-    peer: Peer,
     version: ProtocolVersion,
+    /// Knows where that is, and counts the connection as long as it lives.
+    ticket: Ticket,
 }
 
 impl Description {
-    pub fn new(request: &ConnectRequest, ticket: &Ticket) -> Self {
-        Self { client: request.client_identifier.clone(), peer: ticket.peer, version: request.version }
+    pub fn new(request: &ConnectRequest, ticket: Ticket) -> Self {
+        Self { client: request.client_identifier.clone(), version: request.version, ticket }
     }
 
     pub fn connected(&self) {
-        tracing::info!(client = ?self.client, address = %self.peer, version = %self.version, "connected");
+        tracing::info!(client = ?self.client, address = %self.ticket.peer, version = %self.version, "connected");
     }
 
     pub fn closed(&self, cause: &Cause) {
-        let (client, address, reason) = (&self.client, &self.peer, cause.detail());
+        let (client, address, reason) = (&self.client, &self.ticket.peer, cause.detail());
         match cause {
             Cause::Violation { reason_code, statement, .. } => {
                 tracing::warn!(?client, %address, reason, %reason_code, statement, "closed: the client broke the protocol");
@@ -84,15 +90,15 @@ impl Description {
     }
 
     pub fn failed(&self, error: &std::io::Error) {
-        tracing::debug!(client = ?self.client, address = %self.peer, %error, "the transport failed");
+        tracing::debug!(client = ?self.client, address = %self.ticket.peer, %error, "the transport failed");
     }
 
     pub fn refused(&self, reason_code: ReasonCode, topic: &str) {
-        let (client, address) = (&self.client, &self.peer);
+        let (client, address) = (&self.client, &self.ticket.peer);
         tracing::warn!(?client, %address, %reason_code, topic, "refused (further refusals of this connection are not logged)");
     }
 
     pub fn panicked(&self) {
-        tracing::error!(client = ?self.client, address = %self.peer, "a packet made the broker panic: the connection is closed; please report this");
+        tracing::error!(client = ?self.client, address = %self.ticket.peer, "a packet made the broker panic: the connection is closed; please report this");
     }
 }

@@ -187,10 +187,10 @@ impl Worker {
             return;
         }
         let Client { request, transport, pending, arrival } = client;
-        let log = link::Description::new(&request, &arrival);
+        let log = link::Description::new(&request, arrival);
         log.connected();
         let key = self.shard.borrow_mut().handle_connect(self.now(), *request);
-        let link = Rc::new(Link::new(key, transport, log, arrival));
+        let link = Rc::new(Link::new(key, transport, log, pending));
         {
             let mut links = self.links.borrow_mut();
             let index = key.index as usize;
@@ -201,8 +201,7 @@ impl Worker {
                 *place = Some(Rc::clone(&link));
             }
         }
-        let reader =
-            tokio::task::spawn_local(reader::Reader::new(Rc::clone(self), Rc::clone(&link), pending));
+        let reader = tokio::task::spawn_local(reader::Reader::new(Rc::clone(self), Rc::clone(&link)));
         link.reader.set(Some(reader.abort_handle()));
         self.wake_driver();
     }

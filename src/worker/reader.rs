@@ -1,7 +1,8 @@
 //! Reads one connection and feeds the shard.
 //!
 //! Bytes are read into the worker's one buffer and decoded there; only the beginning of a packet that has not
-//! come whole is kept, so an idle connection owns no buffer. One read of at most that buffer is one turn:
+//! come whole is kept, so an idle connection owns no buffer. The task itself holds nothing but its two pointers,
+//! which makes it fit into 128 bytes with all that tokio adds. One read of at most that buffer is one turn:
 //! then others have theirs.
 
 use super::Worker;
@@ -19,10 +20,6 @@ const OWN_BUFFER_FROM_BYTES: usize = 16 * 1024;
 pub(crate) struct Reader {
     worker: Rc<Worker>,
     link: Rc<Link>,
-    /// Bytes of a packet that is not whole, or that the shard has not taken yet.
-    pending: Vec<u8>,
-    /// What the shard wants next.
-    next: NextInput,
 }
 
 /// How one turn ended.
@@ -35,9 +32,8 @@ enum Turn {
 }
 
 impl Reader {
-    pub fn new(worker: Rc<Worker>, link: Rc<Link>, pending: Vec<u8>) -> Self {
-        // What came with CONNECT is handed in first.
-        Self { worker, link, pending, next: NextInput::Yield }
+    pub fn new(worker: Rc<Worker>, link: Rc<Link>) -> Self {
+        Self { worker, link }
     }
 
     /// Hands bytes to the shard. A panic ends this connection and nothing else.
@@ -55,27 +51,29 @@ impl Reader {
         }
     }
 
-    fn feed_pending(&mut self) {
-        let (consumed, next) = Self::feed(&self.worker, &self.link, &self.pending);
-        self.pending.drain(..consumed);
-        if self.pending.is_empty() {
-            self.pending = Vec::new();
+    fn feed_pending(&self) {
+        let mut pending = self.link.pending.borrow_mut();
+        let (consumed, next) = Self::feed(&self.worker, &self.link, &pending);
+        pending.drain(..consumed);
+        if pending.is_empty() {
+            *pending = Vec::new();
         }
-        self.next = next;
+        self.link.next.set(next);
     }
 
     /// Reads once, and hands in what came.
-    fn read(&mut self, context: &mut Context<'_>, packet_length: Option<usize>) -> Turn {
+    fn read(&self, context: &mut Context<'_>, packet_length: Option<usize>) -> Turn {
         let mut transport = self.link.transport.borrow_mut();
-        let missing = packet_length.unwrap_or(0).saturating_sub(self.pending.len());
-        if self.pending.len().max(missing) >= OWN_BUFFER_FROM_BYTES {
+        let mut pending = self.link.pending.borrow_mut();
+        let missing = packet_length.unwrap_or(0).saturating_sub(pending.len());
+        let start = pending.len();
+        if start.max(missing) >= OWN_BUFFER_FROM_BYTES {
             // The buffer grows with what has come, not with what was announced.
-            let start = self.pending.len();
             let room = missing.clamp(1, start.max(OWN_BUFFER_FROM_BYTES));
-            self.pending.resize(start + room, 0);
-            let result = transport.poll_read(context, &mut self.pending[start..]);
-            self.pending.truncate(start + if let Poll::Ready(Ok(count)) = result { count } else { 0 });
-            drop(transport);
+            pending.resize(start + room, 0);
+            let result = transport.poll_read(context, &mut pending[start..]);
+            pending.truncate(start + if let Poll::Ready(Ok(count)) = result { count } else { 0 });
+            drop((transport, pending));
             return match result {
                 Poll::Pending => Turn::Waiting,
                 Poll::Ready(Ok(count)) if count > 0 => {
@@ -86,8 +84,7 @@ impl Reader {
             };
         }
         let mut scratch = self.worker.scratch.borrow_mut();
-        let start = self.pending.len();
-        scratch[..start].copy_from_slice(&self.pending);
+        scratch[..start].copy_from_slice(&pending);
         let result = transport.poll_read(context, &mut scratch[start..]);
         drop(transport);
         match result {
@@ -95,22 +92,22 @@ impl Reader {
             Poll::Ready(Ok(count)) if count > 0 => {
                 let bytes = &scratch[..start + count];
                 let (consumed, next) = Self::feed(&self.worker, &self.link, bytes);
-                self.pending.clear();
-                self.pending.extend_from_slice(&bytes[consumed..]);
-                if self.pending.is_empty() {
-                    self.pending = Vec::new();
+                pending.clear();
+                pending.extend_from_slice(&bytes[consumed..]);
+                if pending.is_empty() {
+                    *pending = Vec::new();
                 }
-                self.next = next;
+                self.link.next.set(next);
                 Turn::Again
             }
             Poll::Ready(result) => {
-                drop(scratch);
+                drop((scratch, pending));
                 self.lost(result.err())
             }
         }
     }
 
-    fn lost(&mut self, error: Option<std::io::Error>) -> Turn {
+    fn lost(&self, error: Option<std::io::Error>) -> Turn {
         if let Some(error) = error {
             self.link.description.failed(&error);
         }
@@ -124,7 +121,7 @@ impl Future for Reader {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let turn = match this.next {
+        let turn = match this.link.next.get() {
             NextInput::Read { packet_length } => this.read(context, packet_length),
             NextInput::Yield => {
                 this.feed_pending();
@@ -136,7 +133,7 @@ impl Future for Reader {
                 return Poll::Pending;
             }
             NextInput::Pause => {
-                this.next = NextInput::Yield;
+                this.link.next.set(NextInput::Yield);
                 Turn::Again
             }
             NextInput::Close => Turn::Over,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A ClientID (5.0 section 3.1.3.1): names a Session. Not empty; at most 65,535 bytes of UTF-8.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,4 +73,12 @@ pub struct Identity {
     /// The User Name that was verified, or that enhanced authentication or a certificate gave; none for
     /// anonymous clients.
     pub user_name: Option<Box<str>>,
+}
+
+impl Identity {
+    /// To be kept: all who are nobody in particular share one.
+    pub fn into_shared(self) -> Arc<Self> {
+        static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(Arc::default);
+        if self == **NOBODY { Arc::clone(&NOBODY) } else { Arc::new(self) }
+    }
 }

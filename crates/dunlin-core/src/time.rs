@@ -4,29 +4,35 @@
 //! the process, so a timestamp counts from the Unix epoch; the runtime must hand in values that never go
 //! backwards.
 
+use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
-pub struct Timestamp(u64);
+// One more than that is stored, so that `Option<Timestamp>` takes no more room: a Session has four of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(NonZeroU64);
 
 impl Timestamp {
     /// The epoch itself; earlier than every real time.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
 
     /// A timestamp from microseconds since the Unix epoch.
     pub const fn from_micros(micros: u64) -> Self {
-        Self(micros)
+        match NonZeroU64::new(micros.saturating_add(1)) {
+            Some(stored) => Self(stored),
+            None => Self::ZERO,
+        }
     }
 
     /// Microseconds since the Unix epoch.
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The time from `earlier` to `self`, zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.as_micros().saturating_sub(earlier.as_micros()))
     }
 
     /// `seconds` later, saturating.
@@ -41,7 +47,20 @@ impl Timestamp {
 
     /// Whole seconds from `now` until `self`, rounded up; zero when `self` has passed.
     pub fn seconds_from(self, now: Self) -> u32 {
-        u32::try_from(self.0.saturating_sub(now.0).div_ceil(1_000_000)).unwrap_or(u32::MAX)
+        let micros = self.as_micros().saturating_sub(now.as_micros());
+        u32::try_from(micros.div_ceil(1_000_000)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.as_micros()).finish()
     }
 }
 

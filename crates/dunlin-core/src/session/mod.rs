@@ -125,7 +125,7 @@ impl Session {
         Self {
             identifier_hash: client_identifier.hash(),
             client_identifier,
-            identity: Arc::default(),
+            identity: Identity::default().into_shared(),
             connection: None,
             expiry: SessionExpiryInterval::WITH_CONNECTION,
             expiry_max: SessionExpiryInterval::Never,
@@ -194,6 +194,10 @@ impl Session {
         match self.filters.binary_search_by(|other| (**other).cmp(filter)) {
             Ok(_) => false,
             Err(position) => {
+                if self.filters.is_empty() {
+                    // Most have one, and a vector that grows begins with four.
+                    self.filters.reserve_exact(1);
+                }
                 self.filters.insert(position, filter.into());
                 self.subscription_bytes += filter.len();
                 true

@@ -3,6 +3,7 @@
 //! [`Clients`] is the part of a shard that a delivery may touch while the router's match is still borrowed.
 //! It sends packets, keeps the list of connections to flush, and owns the timers and the journal.
 
+use super::client_index::ClientIndex;
 use super::frames::Frames;
 use super::{Counters, FollowUp, Holder, Output};
 use crate::authorize::{Authorizer, Who};
@@ -17,8 +18,6 @@ use crate::timers::Timers;
 use dunlin_codec::{
     Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode, UserProperties,
 };
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -33,7 +32,7 @@ pub(crate) struct Clients {
     pub settings: Arc<Settings>,
     pub authorizer: Option<Arc<dyn Authorizer>>,
     pub sessions: Slots<Session>,
-    pub by_identifier: HashMap<ClientIdentifier, Key, FixedState>,
+    pub by_identifier: ClientIndex,
     pub connections: Slots<Connection>,
     pub timers: Timers,
     pub journal: Journal,
@@ -112,7 +111,7 @@ impl Clients {
             settings,
             authorizer,
             sessions: Slots::default(),
-            by_identifier: HashMap::with_hasher(FixedState::with_seed(seed)),
+            by_identifier: ClientIndex::new(seed),
             connections: Slots::default(),
             timers: Timers::default(),
             waiting_durable: VecDeque::new(),
@@ -151,6 +150,18 @@ impl Clients {
     /// Memory that messages and Sessions take, about.
     pub fn memory_bytes(&self) -> usize {
         self.gauge.bytes() + self.gauge.session_bytes()
+    }
+
+    /// The Session of a client.
+    pub fn session_named(&self, client_identifier: &ClientIdentifier) -> Option<Key> {
+        self.by_identifier.get(&self.sessions, client_identifier.as_str())
+    }
+
+    /// A new Session can be found by its client identifier.
+    pub fn name_session(&mut self, session: Key) {
+        if let Some(value) = self.sessions.get(session) {
+            self.by_identifier.insert(&self.sessions, value.client_identifier.as_str(), session);
+        }
     }
 
     /// Counts what a Session takes in memory anew.

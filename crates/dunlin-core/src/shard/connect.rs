@@ -36,7 +36,7 @@ impl Shard {
         if self.must_refuse(&request) {
             return self.refuse_durable(now, &request);
         }
-        if let Some(existing) = self.clients.by_identifier.get(&request.client_identifier).copied() {
+        if let Some(existing) = self.clients.session_named(&request.client_identifier) {
             // spec(v5): [MQTT-3.1.4-3]
             // spec(v3.1.1): [MQTT-3.1.4-2]
             if let Some(old) = self.clients.sessions.get(existing).and_then(|session| session.connection) {
@@ -51,7 +51,7 @@ impl Shard {
         }
         // spec(v5): [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.2.2-2] [MQTT-3.2.2-3]
         // spec(v3.1.1): [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3]
-        let existing = self.clients.by_identifier.get(&request.client_identifier).copied();
+        let existing = self.clients.session_named(&request.client_identifier);
         let session_present = existing.is_some();
         if !session_present && self.clients.sessions.len() >= self.clients.settings.sessions_max {
             // There is room for its connection, which counts elsewhere, and not for what it would leave behind.
@@ -59,7 +59,7 @@ impl Shard {
         }
         let session = existing.unwrap_or_else(|| {
             let key = self.clients.sessions.insert(Session::new(request.client_identifier.clone()));
-            self.clients.by_identifier.insert(request.client_identifier.clone(), key);
+            self.clients.name_session(key);
             key
         });
         let ended = self.ended_sessions.get(&request.client_identifier.hash()).copied();
@@ -93,9 +93,9 @@ impl Shard {
             StoreState::Full => self.clients.journal.is_behind(),
             StoreState::Failed => true,
         };
-        let existing = || self.clients.by_identifier.get(&request.client_identifier);
+        let existing = || self.clients.session_named(&request.client_identifier);
         let resumes = || {
-            let session = existing().and_then(|key| self.clients.sessions.get(*key));
+            let session = existing().and_then(|key| self.clients.sessions.get(key));
             !request.clean_start && session.is_some_and(Session::is_durable)
         };
         let begins = request.granted_expiry(&self.clients.settings) != SessionExpiryInterval::WITH_CONNECTION;
@@ -164,7 +164,7 @@ impl Shard {
         value.expiry = request.granted_expiry(&settings);
         value.expiry_max = request.session_expiry_max.min(settings.session_expiry_max);
         value.may_change_expiry = request.session_expiry != SessionExpiryInterval::WITH_CONNECTION;
-        value.identity = Arc::new(request.identity);
+        value.identity = request.identity.into_shared();
         (value.away_since, value.expires_at) = (None, None);
         // A Will of an earlier connection whose delay has not passed is never sent.
         // spec(v5): [MQTT-3.1.3-9]

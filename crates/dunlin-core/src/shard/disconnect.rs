@@ -230,7 +230,7 @@ impl Shard {
             }
         }
         if let Some(value) = self.clients.sessions.remove(session) {
-            self.clients.by_identifier.remove(&value.client_identifier);
+            self.clients.by_identifier.remove(value.client_identifier.as_str(), session);
             self.clients.gauge.note_stored(value.outbound.queue().stored_bytes(), 0);
             self.clients.gauge.note_session(value.counted_bytes, 0);
             if value.absence_timer_at.is_some() {

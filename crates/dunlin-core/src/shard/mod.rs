@@ -26,6 +26,7 @@
 
 mod interface;
 mod counters;
+mod client_index;
 mod clients;
 mod deliver;
 mod frames;

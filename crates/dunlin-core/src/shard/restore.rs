@@ -119,8 +119,8 @@ impl Shard {
     ) -> (Key, BTreeMap<Box<str>, Subscription>) {
         let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } =
             image;
-        let mut session = Session::new(client.clone());
-        session.identity = Arc::new(Identity { user_name });
+        let mut session = Session::new(client);
+        session.identity = Identity { user_name }.into_shared();
         session.expiry = expiry.unwrap_or(SessionExpiryInterval::Never);
         (session.number, session.recorded_in) = (Some(number), first_segment);
         (session.inbound, session.will) = (inbound, will);
@@ -139,7 +139,7 @@ impl Shard {
         session.will_due_at = session.will.as_ref().map(|will| since.after_s(will.delay_s));
         let due_at = session.expires_at.into_iter().chain(session.will_due_at).min();
         let key = self.clients.sessions.insert(session);
-        self.clients.by_identifier.insert(client, key);
+        self.clients.name_session(key);
         if away_since.is_none() {
             self.clients.record(key, |session, _| Record::SessionAway { session, since });
         }
