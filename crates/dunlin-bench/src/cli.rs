@@ -2,7 +2,7 @@
 //! scenarios.
 //!
 //! [`BenchArgs`] is a clap argument group, so that another program can take it as a subcommand of its own.
-//! Results go to standard output, progress to standard error.
+//! Results go to standard output; progress and, in a comparison, the figures of each run go to standard error.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -18,6 +18,7 @@ use crate::compare::{self, Plan};
 use crate::disk::Disk;
 use crate::handshake::Target;
 use crate::process::Process;
+use crate::progress::Progress;
 use crate::relay::Relay;
 use crate::report::{self, Document, Machine, Section};
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
@@ -60,6 +61,8 @@ struct RunArgs {
     scenario: String,
     #[command(flatten)]
     changes: ChangeArgs,
+    #[command(flatten)]
+    progress: ProgressArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -112,12 +115,22 @@ struct CompareArgs {
     /// Where brokers get their data directories, for scenarios of the store: on the disk to be measured
     #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
     data_dir: PathBuf,
+    #[command(flatten)]
+    progress: ProgressArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
     /// Also write the results into this document, between its two lines for them
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+}
+
+/// What is shown meanwhile.
+#[derive(Debug, Args)]
+struct ProgressArgs {
+    /// Show nothing while a scenario runs
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 /// What differs from the named scenarios.
@@ -188,7 +201,9 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
 fn run_scenario(args: &RunArgs) -> Result<(), Error> {
     let scenario = scenario::by_name(&args.scenario)?.with(&args.changes.overrides())?;
     let target = Target { address: broker::resolve(&args.address)?, version: args.changes.protocol };
-    let figures = compare::run_one(&target, &scenario, args.pid.map(Process::new))?;
+    let watch = args.progress.progress().watch(&scenario.name);
+    let figures = compare::run_watched(&target, &scenario, args.pid.map(Process::new), &watch)?;
+    drop(watch);
     if args.json {
         println!("{}", report::to_json(&figures));
     } else {
@@ -234,8 +249,14 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
     }
     let sections: Vec<_> = scenarios.iter().map(Section::of).collect();
     let disk = sections.contains(&Section::Store).then(|| Disk::open(&args.data_dir)).transpose()?;
-    let plan =
-        Plan { brokers: args.broker, scenarios, rounds: args.rounds, version: args.changes.protocol, disk };
+    let plan = Plan {
+        brokers: args.broker,
+        scenarios,
+        rounds: args.rounds,
+        version: args.changes.protocol,
+        disk,
+        progress: args.progress.progress(),
+    };
     let document = args.markdown.map(|path| Document::open(path, &sections)).transpose()?;
     let machine = Machine::this();
     let comparison = compare::run(&plan, |scenario, round, broker, figures| {
@@ -258,6 +279,12 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
         false => print!("{}", report::table(&comparison)),
     }
     Ok(())
+}
+
+impl ProgressArgs {
+    fn progress(&self) -> Progress {
+        if self.quiet { Progress::Hidden } else { Progress::on_standard_error() }
+    }
 }
 
 impl ChangeArgs {

@@ -20,6 +20,7 @@ use crate::disk::{Disk, DiskFigures};
 use crate::handshake::Target;
 use crate::idle::{self, IdleFigures};
 use crate::process::Process;
+use crate::progress::{Progress, Watch};
 use crate::queue::{self, QueueFigures};
 use crate::recovery::{self, RecoveryFigures};
 use crate::retained::{self, RetainedFigures};
@@ -73,6 +74,8 @@ pub struct Plan {
     pub version: ProtocolVersion,
     /// Where brokers have their data directories; needed by scenarios of the store.
     pub disk: Option<Disk>,
+    /// How each run is shown while it goes on.
+    pub progress: Progress,
 }
 
 /// What a comparison has shown.
@@ -147,12 +150,27 @@ impl Figures {
 /// When the run fails, or the scenario needs the broker's process and it is not known, or a broker that the
 /// generator has started with a data directory.
 pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -> Result<Figures, Error> {
+    run_watched(target, scenario, process, &Watch::nobody())
+}
+
+/// The same, and somebody watches.
+///
+/// # Errors
+/// As of [`run_one`].
+pub fn run_watched(
+    target: &Target,
+    scenario: &Scenario,
+    process: Option<Process>,
+    watch: &Watch,
+) -> Result<Figures, Error> {
     match (&scenario.load, process) {
         (load, _) if load.baselines().is_some() => {
             Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
         }
         (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
-        (Load::Traffic(traffic), process) => traffic::run(target, traffic, process).map(Figures::Traffic),
+        (Load::Traffic(traffic), process) => {
+            traffic::run(target, traffic, process, watch).map(Figures::Traffic)
+        }
         _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
     }
 }
@@ -177,7 +195,10 @@ pub fn run(
         let mut figures = vec![Vec::new(); contenders.len()];
         for round in 1..=plan.rounds {
             for (contender, of_contender) in contenders.iter().zip(&mut figures) {
-                let found = contender.run(plan, scenario, cores)?;
+                let watch =
+                    plan.progress.watch(&format!("{} round {round} {}", scenario.name, contender.name()));
+                let found = contender.run(plan, scenario, cores, &watch)?;
+                drop(watch);
                 observe(scenario, round, contender.name(), &found);
                 of_contender.push(found);
             }
@@ -252,12 +273,18 @@ impl Contender {
         }
     }
 
-    fn run(&self, plan: &Plan, scenario: &Scenario, cores: Option<Cores>) -> Result<Figures, Error> {
+    fn run(
+        &self,
+        plan: &Plan,
+        scenario: &Scenario,
+        cores: Option<Cores>,
+        watch: &Watch,
+    ) -> Result<Figures, Error> {
         match self {
             Self::RawLoop(raw_loop) => raw_loop.run().map(Figures::Commits),
             Self::Broker(spec) => {
                 let mut running = spec.start(cores, plan.version)?;
-                run_started(plan, scenario, &mut running).map_err(|error| {
+                run_started(plan, scenario, &mut running, watch).map_err(|error| {
                     let end = running.post_mortem().map(|end| format!("; {end}")).unwrap_or_default();
                     Error::Broker(format!("{} in {}: {error}{end}", spec.name, scenario.name))
                 })
@@ -267,16 +294,21 @@ impl Contender {
 }
 
 /// Runs a scenario against a broker that was just started for it.
-fn run_started(plan: &Plan, scenario: &Scenario, running: &mut Running) -> Result<Figures, Error> {
+fn run_started(
+    plan: &Plan,
+    scenario: &Scenario,
+    running: &mut Running,
+    watch: &Watch,
+) -> Result<Figures, Error> {
     let target = Target { address: running.address, version: plan.version };
     let process = running.process;
     let known =
         || process.ok_or_else(|| Error::Usage(format!("{} needs the broker's process", scenario.name)));
     match &scenario.load {
-        Load::Traffic(traffic) => traffic::run(&target, traffic, process).map(Figures::Traffic),
+        Load::Traffic(traffic) => traffic::run(&target, traffic, process, watch).map(Figures::Traffic),
         Load::Idle(idle) => idle::run(&target, idle, known()?).map(Figures::Idle),
         Load::Beside(beside) => {
-            beside::run(&target, beside, process).map(|figures| Figures::Beside(Box::new(figures)))
+            beside::run(&target, beside, process, watch).map(|figures| Figures::Beside(Box::new(figures)))
         }
         Load::Queue(queue) => queue::run(&target, queue, known()?).map(Figures::Queue),
         Load::Retained(retained) => retained::run(&target, retained, known()?).map(Figures::Retained),

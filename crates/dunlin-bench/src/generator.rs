@@ -11,8 +11,10 @@ use dunlin_codec::QoS;
 
 use crate::Error;
 use crate::connection::{Connection, READ_BYTES};
+use crate::course::{Course, Sample, Totals};
 use crate::handshake::{Session, Target};
 use crate::latency::{Latencies, Latency};
+use crate::progress::Watch;
 use crate::publisher::{Limits, Outgoing, Publisher};
 use crate::scenario::{Subscribers, Traffic};
 use crate::subscriber::{Subscriber, Tally};
@@ -45,6 +47,7 @@ pub(crate) struct Generator {
     last_arrival: Instant,
     qos: QoS,
     is_stored: bool,
+    course: Course,
     buffer: Vec<u8>,
 }
 
@@ -95,6 +98,7 @@ impl Generator {
             last_arrival: Instant::now(),
             qos,
             is_stored,
+            course: Course::new(),
             buffer: vec![0; READ_BYTES],
         })
     }
@@ -165,6 +169,32 @@ impl Generator {
     /// Deliveries that these should make.
     pub(crate) fn expected(&self) -> u64 {
         self.publishers.iter().map(Publisher::expected).sum()
+    }
+
+    /// From now on, whoever watches is told what was sent and received.
+    pub(crate) fn watched(&mut self, watch: &Watch) {
+        self.course.told_to(watch.teller());
+    }
+
+    /// Begins anew to take samples; what follows goes on for so long.
+    pub(crate) fn begin_course(&mut self, duration: Duration) {
+        self.course.begin(self.totals(Instant::now()), duration);
+    }
+
+    /// The samples since then.
+    pub(crate) fn course(&mut self) -> Vec<Sample> {
+        self.course.take()
+    }
+
+    fn totals(&self, at: Instant) -> Totals {
+        let (sent, acknowledged) = (self.published(), self.acknowledged());
+        Totals { at, sent, received: self.tally().received, acknowledged }
+    }
+
+    #[cold]
+    fn take_sample(&mut self, now: Instant) {
+        let latency = if self.course.is_told(now) { self.waits() } else { None };
+        self.course.add(self.totals(now), self.is_stored, latency);
     }
 
     /// Begins anew to record how long acknowledgements take.
@@ -249,6 +279,9 @@ impl Generator {
         }
         let now = Instant::now();
         self.judge_silence(now)?;
+        if self.course.is_due(now) {
+            self.take_sample(now);
+        }
         Ok(now)
     }
 

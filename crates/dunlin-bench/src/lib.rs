@@ -6,7 +6,8 @@
 //! broker by its address and read its process from `/proc`. [`beside`], [`queue`], [`retained`] and [`recovery`]
 //! run what concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`]
 //! starts brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command
-//! line of all that, for the program `dunlin-bench` and for whoever ships it inside another.
+//! line of all that, for the program `dunlin-bench` and for whoever ships it inside another. [`progress`] shows a
+//! run while it goes on.
 //!
 //! What must stay true:
 //! * the generator is one thread, and one core of it saturates one core of broker: on the path of a message
@@ -39,6 +40,9 @@ pub mod retained;
 
 mod collector;
 mod crowd;
+
+pub mod course;
+pub mod progress;
 
 pub mod commits;
 pub mod disk;

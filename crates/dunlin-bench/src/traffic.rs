@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::Error;
+use crate::course::Sample;
 use crate::generator::Generator;
 use crate::handshake::Target;
 use crate::latency::Latency;
 use crate::process::{CpuTime, Process};
+use crate::progress::Watch;
 use crate::scenario::Traffic;
 
 /// What a run that moves messages has shown.
@@ -52,6 +54,8 @@ pub struct TrafficFigures {
     pub lost: u64,
     /// Messages that came twice, or after a later one of the same publisher.
     pub repeated: u64,
+    /// How it went on while it was measured.
+    pub course: Vec<Sample>,
 }
 
 /// What was acknowledged while it was measured.
@@ -65,20 +69,28 @@ pub struct Acknowledged {
     pub latency: Option<Latency>,
 }
 
-/// Runs a scenario; `process` is the broker's, when it is known.
+/// Runs a scenario; `process` is the broker's, when it is known, and `watch` is told how it goes on.
 ///
 /// # Errors
 /// When the broker refuses, closes a connection, breaks the protocol or stops delivering.
-pub fn run(target: &Target, traffic: &Traffic, process: Option<Process>) -> Result<TrafficFigures, Error> {
+pub fn run(
+    target: &Target,
+    traffic: &Traffic,
+    process: Option<Process>,
+    watch: &Watch,
+) -> Result<TrafficFigures, Error> {
+    let duration = Duration::from_millis(traffic.duration_ms);
     let mut generator = Generator::connect(target, traffic)?;
+    generator.watched(watch);
     generator.warm_up(traffic.warm_up_messages)?;
     generator.forget_waits();
     let before = Reading::take(process, &generator)?;
-    generator.publish_until(before.at + Duration::from_millis(traffic.duration_ms))?;
+    generator.begin_course(duration);
+    generator.publish_until(before.at + duration)?;
     let after = Reading::take(process, &generator)?;
-    let waits = generator.waits();
+    let (waits, course) = (generator.waits(), generator.course());
     generator.drain()?;
-    let mut figures = figures(&before, &after, &generator);
+    let mut figures = TrafficFigures { course, ..figures(&before, &after, &generator) };
     if let Some(acknowledged) = &mut figures.acknowledged {
         acknowledged.latency = waits;
     }
@@ -137,5 +149,6 @@ fn figures(before: &Reading, after: &Reading, generator: &Generator) -> TrafficF
         received,
         lost: expected.saturating_sub(received),
         repeated: tally.repeated,
+        course: Vec::new(),
     }
 }

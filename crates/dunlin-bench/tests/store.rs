@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use dunlin_bench::broker::Spec;
 use dunlin_bench::compare::{self, Comparison, Figures, Plan, run_one};
 use dunlin_bench::disk::Disk;
+use dunlin_bench::progress::Progress;
 use dunlin_bench::report::{self, Machine, Section};
 use dunlin_bench::scenario::{self, Overrides};
 use dunlin_bench::{Error, Target};
@@ -41,6 +42,7 @@ fn compare(name: &str, version: ProtocolVersion, overrides: &Overrides) -> Compa
         rounds: 1,
         version,
         disk: Some(Disk::open(&directory).unwrap()),
+        progress: Progress::Hidden,
     };
     let comparison = compare::run(&plan, |_, _, _, _| {}).unwrap();
     drop(plan);

@@ -20,7 +20,8 @@ mod measures;
 mod numbers;
 
 pub use document::{Document, Section};
-use numbers::{percent, significant, thousands};
+pub(crate) use numbers::thousands;
+use numbers::{percent, significant};
 
 /// The machine that a comparison ran on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
