@@ -99,9 +99,12 @@ struct CommitsArgs {
 
 #[derive(Debug, Args)]
 struct CompareArgs {
-    /// mosquitto, mosquitto=PATH, dunlin=PATH or NAME=HOST:PORT[,PID]; repeat it; ratios are those of the
-    /// first to the others
-    #[arg(long, value_name = "BROKER", required = true)]
+    /// dunlin, mosquitto or rumqttd, each with or without =PATH, to be started; or NAME=HOST:PORT[,PID], which
+    /// runs; ratios are those of the first to the others
+    #[arg(value_name = "BROKER", required_unless_present = "broker")]
+    brokers: Vec<Spec>,
+    /// One more of them
+    #[arg(long, value_name = "BROKER")]
     broker: Vec<Spec>,
     /// A scenario to run; repeat it for several; durable and store name several [default: qos0-10-10,
     /// fan-out-1-1000, qos1-10-10, idle]
@@ -250,7 +253,7 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
     let sections: Vec<_> = scenarios.iter().map(Section::of).collect();
     let disk = sections.contains(&Section::Store).then(|| Disk::open(&args.data_dir)).transpose()?;
     let plan = Plan {
-        brokers: args.broker,
+        brokers: args.brokers.into_iter().chain(args.broker).collect(),
         scenarios,
         rounds: args.rounds,
         version: args.changes.protocol,
@@ -341,6 +344,17 @@ mod tests {
         let overrides = args.changes.overrides();
         assert_eq!((overrides.qos, overrides.window), (Some(QoS::AtLeastOnce), Some(7)));
         assert_eq!(overrides.duration_ms, Some(500));
+    }
+
+    #[test]
+    fn brokers_are_named_with_and_without_a_flag() {
+        let line = ["x", "compare", "dunlin=/d", "rumqttd=/r", "--broker", "mosquitto", "--rounds", "1"];
+        let BenchCommand::Compare(args) = Program::try_parse_from(line).unwrap().bench.command else {
+            panic!("not a comparison");
+        };
+        let names: Vec<_> = args.brokers.iter().chain(&args.broker).map(|spec| spec.name.as_str()).collect();
+        assert_eq!(names, ["dunlin", "rumqttd", "mosquitto"]);
+        assert!(Program::try_parse_from(["x", "compare", "--broker", "mosquitto"]).is_ok());
     }
 
     #[test]
