@@ -19,13 +19,15 @@ fn a_broker_is_measured_by_its_own_program() {
     let mut dunlin = Dunlin::start(directory.path(), &config);
     let address = dunlin.address(0).to_string();
     let arguments = ["bench", "run", "--scenario", "qos1-10-10", "--address", &address];
-    let short = ["--warm-up-messages", "100", "--duration-s", "0.2", "--json"];
+    let short = ["--warm-up-messages", "100", "--duration-s", "0.2", "--json", "--html", "run.html"];
     let (status, output, error) = run(directory.path(), &[&arguments[..], &short[..]].concat());
     assert_eq!(status, 0, "{error}");
     let json: serde_json::Value = serde_json::from_str(&output).unwrap();
     let figures = &json["traffic"];
     assert!(figures["received"].as_u64().unwrap() >= 100, "{json}");
     assert_eq!((&figures["lost"], &figures["repeated"]), (&0.into(), &0.into()), "{json}");
+    let page = std::fs::read_to_string(directory.path().join("run.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains(&address), "{page}");
     dunlin.stop();
 }
 

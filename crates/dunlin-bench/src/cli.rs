@@ -14,13 +14,13 @@ use dunlin_codec::{ProtocolVersion, QoS};
 use crate::Error;
 use crate::broker::{self, Spec};
 use crate::commits::{Preparation, RawLoop};
-use crate::compare::{self, Plan};
+use crate::compare::{self, ComparedBroker, Comparison, Plan};
 use crate::disk::Disk;
 use crate::handshake::Target;
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::relay::Relay;
-use crate::report::{self, Document, Machine, Section};
+use crate::report::{self, Document, HtmlFile, Machine, Section, Subject};
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
 
 /// Where brokers keep their data unless the command line says otherwise: on the disk that holds the build.
@@ -66,6 +66,9 @@ struct RunArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Also write a page with plots into this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +129,9 @@ struct CompareArgs {
     /// Also write the results into this document, between its two lines for them
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Also write a page with plots into this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// What is shown meanwhile.
@@ -204,6 +210,7 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
 fn run_scenario(args: &RunArgs) -> Result<(), Error> {
     let scenario = scenario::by_name(&args.scenario)?.with(&args.changes.overrides())?;
     let target = Target { address: broker::resolve(&args.address)?, version: args.changes.protocol };
+    let html = args.html.clone().map(HtmlFile::open).transpose()?;
     let watch = args.progress.progress().watch(&scenario.name);
     let figures = compare::run_watched(&target, &scenario, args.pid.map(Process::new), &watch)?;
     drop(watch);
@@ -211,6 +218,12 @@ fn run_scenario(args: &RunArgs) -> Result<(), Error> {
         println!("{}", report::to_json(&figures));
     } else {
         println!("{}: {}", scenario.summary, report::one_line(&figures));
+    }
+    if let Some(html) = html {
+        let settings = "started and set by somebody else".to_owned();
+        let broker = ComparedBroker { name: args.address.clone(), version: None, settings };
+        let comparison = Comparison::of_one_run(broker, scenario, target.version.to_string(), figures);
+        html.write(&report::html(&comparison, &Machine::this(), Subject::SingleRun))?;
     }
     Ok(())
 }
@@ -261,6 +274,7 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
         progress: args.progress.progress(),
     };
     let document = args.markdown.map(|path| Document::open(path, &sections)).transpose()?;
+    let html = args.html.map(HtmlFile::open).transpose()?;
     let machine = Machine::this();
     let comparison = compare::run(&plan, |scenario, round, broker, figures| {
         eprintln!("{} round {round} {broker}: {}", scenario.name, report::one_line(figures));
@@ -276,6 +290,9 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
                 document.write(section, &results)?;
             }
         }
+    }
+    if let Some(html) = html {
+        html.write(&report::html(&comparison, &machine, Subject::Comparison))?;
     }
     match args.json {
         true => println!("{}", report::json(&comparison, &machine)),

@@ -119,6 +119,32 @@ pub struct ComparedScenario {
     pub ratios: Vec<Option<Spread>>,
 }
 
+impl Comparison {
+    /// One run against one broker, as a comparison with nobody.
+    #[must_use]
+    pub fn of_one_run(
+        broker: ComparedBroker,
+        scenario: Scenario,
+        protocol: String,
+        figures: Figures,
+    ) -> Self {
+        let compared = ComparedScenario {
+            scenario,
+            contenders: vec![broker.name.clone()],
+            figures: vec![vec![figures]],
+            ratios: Vec::new(),
+        };
+        Self {
+            brokers: vec![broker],
+            scenarios: vec![compared],
+            protocol,
+            cores: None,
+            rounds: 1,
+            disk: None,
+        }
+    }
+}
+
 impl Figures {
     /// What brokers are compared by: CPU µs per delivered message, or bytes of resident memory per
     /// connection.

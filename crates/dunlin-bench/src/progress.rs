@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn stored_messages_are_acknowledged_and_may_wait_for_nobody() {
         let at = Instant::now();
-        let latency = Some(Latency { p50_us: 1_234.0, p99_us: 9.0, max_us: 9.0, count: 1 });
+        let latency = Some(Latency { p50_us: 1_234.0, p99_us: 9.0, ..Latency::default() });
         let now = Moment { at, sent: 30, received: 0, acknowledged: Some(20), latency };
         let shown = since(None, &now, at - Duration::from_secs(2));
         assert_eq!(shown, ", sent 15/s, acknowledged 10/s, p50 1,234 µs, p99 9 µs");

@@ -311,7 +311,7 @@ mod tests {
             measured_s: 1.0,
             commits_per_s: records_per_s,
             records_per_s,
-            commit: Latency { p50_us: 1.0, p99_us: 2.0, max_us: 3.0, count: 4 },
+            commit: Latency { p50_us: 1.0, p99_us: 2.0, max_us: 3.0, count: 4, ..Latency::default() },
             cpu_us_per_record,
             wait_share: 0.0,
         })

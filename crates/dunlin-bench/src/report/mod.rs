@@ -1,6 +1,7 @@
-//! What a comparison prints: a table for the terminal, JSON for programs, Markdown for `docs/benchmarks.md`.
+//! What a comparison prints: a table for the terminal, JSON for programs, Markdown for `docs/benchmarks.md`, and a
+//! page with plots for a browser.
 //!
-//! The three say the same. A line for a broker holds its cost, the rate, how busy broker and generator were,
+//! The four say the same. A line for a broker holds its cost, the rate, how busy broker and generator were,
 //! how much others disturbed them, and what was lost; without these a cost means little. What a store does has
 //! more figures than a line holds, and a table of its own for each scenario.
 
@@ -14,12 +15,15 @@ use crate::compare::{Comparison, Figures};
 use crate::disk::{DiskFigures, FileSystem};
 use crate::scenario::Scenario;
 
+mod date;
 mod document;
+mod html;
 mod lines;
 mod measures;
 mod numbers;
 
 pub use document::{Document, Section};
+pub use html::{HtmlFile, Subject, html};
 pub(crate) use numbers::thousands;
 use numbers::{percent, significant};
 
