@@ -147,6 +147,9 @@ struct ChangeArgs {
     /// Messages each publisher may be ahead of what its subscribers have received
     #[arg(long)]
     ahead_max: Option<u32>,
+    /// Messages per second of all publishers together, each due at its time, instead of as many as possible
+    #[arg(long, value_name = "MESSAGES")]
+    rate: Option<u32>,
     /// Deliveries before the measurement begins
     #[arg(long)]
     warm_up_messages: Option<u64>,
@@ -178,7 +181,7 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
         BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
             for Scenario { name, summary, .. } in BUILT_IN {
-                println!("{name:<21} {summary}");
+                println!("{name:<24} {summary}");
             }
             Ok(())
         }
@@ -270,6 +273,7 @@ impl ChangeArgs {
             payload_bytes: self.payload_bytes,
             window: self.window,
             ahead_max: self.ahead_max,
+            rate_per_s: self.rate,
             warm_up_messages: self.warm_up_messages,
             duration_ms: self.duration_s.map(|duration| duration.as_millis() as u64),
             connections: self.connections,

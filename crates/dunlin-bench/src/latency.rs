@@ -17,6 +17,8 @@ pub struct Latency {
     pub p50_us: f64,
     /// 99 of 100 waits were not longer than this, in microseconds.
     pub p99_us: f64,
+    /// 999 of 1,000 waits were not longer than this, in microseconds.
+    pub p999_us: f64,
     /// The longest wait in microseconds.
     pub max_us: f64,
     /// How many waits there were.
@@ -58,6 +60,7 @@ impl Latencies {
         (!self.nanoseconds.is_empty()).then(|| Latency {
             p50_us: microseconds(self.nanoseconds.value_at_quantile(0.5)),
             p99_us: microseconds(self.nanoseconds.value_at_quantile(0.99)),
+            p999_us: microseconds(self.nanoseconds.value_at_quantile(0.999)),
             max_us: microseconds(self.nanoseconds.max()),
             count: self.nanoseconds.len(),
         })

@@ -22,10 +22,14 @@ pub mod cli;
 pub mod scenario;
 pub mod traffic;
 
+mod alarm;
+mod arrivals;
 mod connection;
 mod generator;
 mod handshake;
+mod pace;
 mod publisher;
+mod schedule;
 mod stamp;
 mod subscriber;
 

@@ -11,6 +11,8 @@ use dunlin_codec::{Frame, PacketType, ProtocolVersion, PublishParts, QoS};
 use crate::Error;
 use crate::connection::{Connection, acknowledge, next_frame, packet_identifier};
 use crate::latency::Latencies;
+use crate::pace::Pace;
+use crate::schedule::Schedule;
 use crate::stamp::Stamp;
 
 /// The digits of a numbered topic.
@@ -68,13 +70,14 @@ pub(crate) struct Publisher {
     /// All messages before this one count as received: they were given up.
     given_up: u64,
     clock: Option<Clock>,
+    pace: Option<Pace>,
 }
 
 /// How long acknowledgements take. The time is asked for once for each batch that is sent or received.
 #[derive(Debug)]
 struct Clock {
-    /// When the message was sent that has this identifier, by identifier.
-    sent_at: Vec<Instant>,
+    /// When the message was sent, or due by its schedule, that has this identifier, by identifier.
+    begun_at: Vec<Instant>,
     waits: Latencies,
 }
 
@@ -103,19 +106,35 @@ impl Publisher {
             ahead_max: u64::from(limits.ahead_max),
             given_up: 0,
             clock: None,
+            pace: None,
         }
     }
 
     /// The same, and it records how long acknowledgements take.
     pub(crate) fn timed(mut self) -> Self {
-        let sent_at = vec![Instant::now(); self.window + 1];
-        self.clock = Some(Clock { sent_at, waits: Latencies::new() });
+        let begun_at = vec![Instant::now(); self.window + 1];
+        self.clock = Some(Clock { begun_at, waits: Latencies::new() });
         self
     }
 
     /// How long acknowledgements took, if that is recorded.
     pub(crate) fn waits(&mut self) -> Option<&mut Latencies> {
         self.clock.as_mut().map(|clock| &mut clock.waits)
+    }
+
+    /// From now on it keeps to a schedule: see [`Publisher::send_due`].
+    pub(crate) fn keep_to(&mut self, schedule: Schedule) {
+        self.pace = Some(Pace::new(schedule, self.index));
+    }
+
+    /// How it keeps to its schedule, if it has one.
+    pub(crate) fn pace(&mut self) -> Option<&mut Pace> {
+        self.pace.as_mut()
+    }
+
+    /// Messages that were due at `now` and have not left.
+    pub(crate) fn behind(&self, now: Instant) -> u64 {
+        self.pace.as_ref().map_or(0, |pace| pace.count_due(now).saturating_sub(self.sent))
     }
 
     /// How many messages were sent.
@@ -162,6 +181,27 @@ impl Publisher {
         self.connection.flush()
     }
 
+    /// Sends at `now` what was due `until` then, as far as window and socket allow. How far subscribers have
+    /// come is not asked: a schedule does not wait for them.
+    pub(crate) fn send_due(&mut self, until: Instant, now: Instant) -> Result<(), Error> {
+        let Some(pace) = &self.pace else { return Ok(()) };
+        let due = pace.count_due(until);
+        let room = match self.identifier_at {
+            _ if self.connection.is_blocked() => 0,
+            Some(_) => self.free_identifiers.len() as u64,
+            None => u64::MAX,
+        };
+        let until = due.min(self.sent.saturating_add(room));
+        for sequence in self.sent..until {
+            let due = self.pace.as_mut().map(|pace| pace.leaves(sequence, now));
+            self.append_message(due);
+        }
+        if let Some(pace) = self.pace.as_mut().filter(|_| until < due) {
+            pace.hold(due);
+        }
+        self.connection.flush()
+    }
+
     /// Reads once and judges the acknowledgements. The result says whether the socket has no more for now.
     pub(crate) fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Error> {
         let received = self.connection.receive(buffer)?;
@@ -187,12 +227,12 @@ impl Publisher {
     }
 
     #[inline]
-    fn append_message(&mut self, now: Option<Instant>) {
+    fn append_message(&mut self, begun: Option<Instant>) {
         if let Some(at) = self.identifier_at {
             let Some(identifier) = self.free_identifiers.pop() else { return };
             self.packet[at..at + 2].copy_from_slice(&identifier.to_be_bytes());
-            if let Some((clock, now)) = self.clock.as_mut().zip(now) {
-                clock.sent_at[usize::from(identifier)] = now;
+            if let Some((clock, begun)) = self.clock.as_mut().zip(begun) {
+                clock.begun_at[usize::from(identifier)] = begun;
             }
             if self.numbered_topics > 0 {
                 let number = self.sent % u64::from(self.numbered_topics);
@@ -234,7 +274,7 @@ impl Publisher {
             )));
         }
         if let Some((clock, now)) = self.clock.as_mut().zip(now) {
-            clock.waits.record(now.duration_since(clock.sent_at[usize::from(identifier)]));
+            clock.waits.record(now.duration_since(clock.begun_at[usize::from(identifier)]));
         }
         self.free_identifiers.push(identifier);
         Ok(())

@@ -4,20 +4,14 @@
 //! the topic read, to find the packet identifier behind it. Acknowledgements collect in the outbox and leave
 //! once per turn.
 
+use std::time::Instant;
+
 use dunlin_codec::{Frame, PacketType};
 
 use crate::Error;
+use crate::arrivals::Arrivals;
 use crate::connection::{Connection, acknowledge, next_frame, packet_identifier};
 use crate::stamp::Stamp;
-
-/// What subscribers have received.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Messages, repeated ones included.
-    pub(crate) received: u64,
-    /// Messages that came twice, or after a later one of the same publisher.
-    pub(crate) repeated: u64,
-}
 
 /// A subscribing connection.
 #[derive(Debug)]
@@ -39,19 +33,14 @@ impl Subscriber {
         Self { connection, next_sequence: NextSequence { by_slot: vec![0; senders as usize], topics } }
     }
 
-    /// Reads once, judges what came and sends acknowledgements. Adds to `progress` of a publisher each
-    /// message of it that this subscriber is past, received or missed. The result says whether the socket
-    /// has no more for now.
-    pub(crate) fn turn(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        tally: &mut Tally,
-        progress: &mut [u64],
-    ) -> Result<bool, Error> {
+    /// Reads once, judges what came, sends acknowledgements, and adds to `arrivals` each message that this
+    /// subscriber is past, received or missed. The result says whether the socket has no more for now.
+    pub(crate) fn turn(&mut self, buffer: &mut Vec<u8>, arrivals: &mut Arrivals) -> Result<bool, Error> {
         let received = self.connection.receive(buffer)?;
+        let now = arrivals.now();
         let mut rest = &buffer[..received.length];
         while let Some(frame) = next_frame(&mut rest)? {
-            self.handle(frame, tally, progress)?;
+            self.handle(frame, arrivals, now)?;
         }
         self.connection.keep(rest);
         self.connection.flush()?;
@@ -59,9 +48,14 @@ impl Subscriber {
     }
 
     #[inline]
-    fn handle(&mut self, frame: Frame<'_>, tally: &mut Tally, progress: &mut [u64]) -> Result<(), Error> {
+    fn handle(
+        &mut self,
+        frame: Frame<'_>,
+        arrivals: &mut Arrivals,
+        now: Option<Instant>,
+    ) -> Result<(), Error> {
         match frame.packet_type()? {
-            PacketType::Publish => self.handle_publish(frame, tally, progress),
+            PacketType::Publish => self.handle_publish(frame, arrivals, now),
             PacketType::PubRel => {
                 let identifier = packet_identifier(frame.body, 0)?;
                 acknowledge(self.connection.outbox(), PacketType::PubComp, identifier);
@@ -75,18 +69,12 @@ impl Subscriber {
     fn handle_publish(
         &mut self,
         frame: Frame<'_>,
-        tally: &mut Tally,
-        progress: &mut [u64],
+        arrivals: &mut Arrivals,
+        now: Option<Instant>,
     ) -> Result<(), Error> {
         let stamp = Stamp::read(frame.body).ok_or_else(foreign_message)?;
-        tally.received += 1;
-        match self.next_sequence.advance(stamp) {
-            Some(0) => tally.repeated += 1,
-            Some(passed) => {
-                *progress.get_mut(stamp.publisher as usize).ok_or_else(foreign_message)? += passed
-            }
-            None => return Err(foreign_message()),
-        }
+        let passed = self.next_sequence.advance(stamp).ok_or_else(foreign_message)?;
+        arrivals.count(stamp, passed, now).ok_or_else(foreign_message)?;
         let answer = match frame.first_byte >> 1 & 0b11 {
             0 => return Ok(()),
             1 => PacketType::PubAck,

@@ -17,10 +17,23 @@ pub(super) const PAIRS: Traffic = Traffic {
     payload_bytes: 64,
     window: 20,
     ahead_max: 10_000,
+    rate_per_s: None,
     warm_up_messages: 100_000,
     duration_ms: 5_000,
     prefix: "bench",
 };
+
+/// One publisher, one subscriber.
+const ONE: Traffic = Traffic { publishers: 1, subscribers: 1, topics: 1, ..PAIRS };
+
+/// One publisher to 1,000 subscribers.
+const FAN_OUT: Traffic = Traffic { publishers: 1, subscribers: 1_000, topics: 1, ahead_max: 200, ..PAIRS };
+
+/// The same at a fixed rate, warmed up for a second.
+const fn at_rate(traffic: Traffic, rate_per_s: u32) -> Traffic {
+    let warm_up_messages = rate_per_s as u64 * traffic.subscribers as u64;
+    Traffic { rate_per_s: Some(rate_per_s), warm_up_messages, ..traffic }
+}
 
 /// 10 pairs with 1,000 messages of 200 bytes outstanding together, stored for subscribers that are away.
 const STORED: Traffic = Traffic {
@@ -41,7 +54,7 @@ const STORED_ONE: Traffic =
 pub const DEFAULT_NAMES: [&str; 4] = ["qos0-10-10", "fan-out-1-1000", "qos1-10-10", "idle"];
 
 /// All scenarios that have a name.
-pub const BUILT_IN: [Scenario; 15] = [
+pub const BUILT_IN: [Scenario; 19] = [
     Scenario {
         name: Cow::Borrowed("qos0-10-10"),
         summary: Cow::Borrowed("10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, saturated"),
@@ -75,13 +88,7 @@ pub const BUILT_IN: [Scenario; 15] = [
     Scenario {
         name: Cow::Borrowed("fan-out-1-1000"),
         summary: Cow::Borrowed("1 publisher to 1,000 subscribers, QoS 0, 64 bytes, saturated"),
-        load: Load::Traffic(Traffic {
-            publishers: 1,
-            subscribers: 1_000,
-            topics: 1,
-            ahead_max: 200,
-            ..PAIRS
-        }),
+        load: Load::Traffic(FAN_OUT),
     },
     Scenario {
         name: Cow::Borrowed("fan-in-100-1"),
@@ -93,6 +100,26 @@ pub const BUILT_IN: [Scenario; 15] = [
             ahead_max: 1_000,
             ..PAIRS
         }),
+    },
+    Scenario {
+        name: Cow::Borrowed("rate-1000"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 64 bytes, 1,000 messages a second"),
+        load: Load::Traffic(at_rate(ONE, 1_000)),
+    },
+    Scenario {
+        name: Cow::Borrowed("rate-5000"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 64 bytes, 5,000 messages a second"),
+        load: Load::Traffic(at_rate(ONE, 5_000)),
+    },
+    Scenario {
+        name: Cow::Borrowed("rate-20000"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 64 bytes, 20,000 messages a second"),
+        load: Load::Traffic(at_rate(ONE, 20_000)),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-out-1-1000-rate-200"),
+        summary: Cow::Borrowed("1 publisher to 1,000 subscribers, QoS 0, 64 bytes, 200 messages a second"),
+        load: Load::Traffic(at_rate(FAN_OUT, 200)),
     },
     Scenario {
         name: Cow::Borrowed("idle"),

@@ -8,7 +8,8 @@
 //! Two limits close the loop. The `window` is MQTT's: messages of QoS 1 and 2 sent and not yet acknowledged.
 //! `ahead_max` bounds, at every QoS, how far a publisher runs ahead of its subscribers; it keeps a QoS 0
 //! publisher from filling every buffer on the way with minutes of work, and it is large enough that no broker
-//! ever waits for the generator.
+//! ever waits for the generator. A `rate_per_s` opens the loop: messages are due at their times, and only the
+//! window holds them back.
 
 use std::borrow::Cow;
 
@@ -84,8 +85,12 @@ pub struct Traffic {
     /// QoS 1 and 2: messages each publisher may have unacknowledged, 1 to 65,535. A Receive Maximum of the
     /// broker lowers it.
     pub window: u16,
-    /// Messages each publisher may be ahead of what its subscribers have received, 1 or more.
+    /// Messages each publisher may be ahead of what its subscribers have received, 1 or more. Without meaning
+    /// where there is a rate.
     pub ahead_max: u32,
+    /// Messages per second of all publishers together, each due at its time; `None`: as fast as the limits
+    /// allow.
+    pub rate_per_s: Option<u32>,
     /// Deliveries before the measurement begins; acknowledgements, where messages are stored.
     pub warm_up_messages: u64,
     /// How long is measured.
@@ -120,6 +125,8 @@ pub struct Overrides {
     pub window: Option<u16>,
     /// See [`Traffic::ahead_max`].
     pub ahead_max: Option<u32>,
+    /// See [`Traffic::rate_per_s`].
+    pub rate_per_s: Option<u32>,
     /// See [`Traffic::warm_up_messages`].
     pub warm_up_messages: Option<u64>,
     /// See [`Traffic::duration_ms`].
@@ -165,9 +172,13 @@ impl Load {
                     Subscribers::Persistent => " with persistent Sessions",
                     Subscribers::Away => " that are away",
                 };
+                let speed = match traffic.rate_per_s {
+                    None => "saturated".to_owned(),
+                    Some(rate) => format!("{rate} messages a second"),
+                };
                 format!(
                     "{publishers} publishers to {subscribers} subscribers{presence} over {topics} topics, \
-                     QoS {}{window}, {payload_bytes} bytes, saturated",
+                     QoS {}{window}, {payload_bytes} bytes, {speed}",
                     traffic.qos.bits()
                 )
             }
@@ -184,6 +195,12 @@ impl Traffic {
     /// The topic that publisher `index` publishes to and subscriber `index` subscribes to.
     pub(crate) fn topic(&self, index: u32) -> String {
         format!("dunlin-{}/{}", self.prefix, index % self.topics)
+    }
+
+    /// Deliveries that a second of its rate should make.
+    fn deliveries_of_a_second(&self, rate_per_s: u32) -> u64 {
+        let receivers: u64 = (0..self.publishers).map(|index| u64::from(self.receivers(index))).sum();
+        (receivers * u64::from(rate_per_s)).div_ceil(u64::from(self.publishers))
     }
 
     /// Whether the broker has to store what is published.
@@ -223,14 +240,15 @@ impl Traffic {
             apply(&mut self.payload_bytes, overrides.payload_bytes),
             apply(&mut self.window, overrides.window),
             apply(&mut self.ahead_max, overrides.ahead_max),
+            apply(&mut self.rate_per_s, overrides.rate_per_s.map(Some)),
             apply(&mut self.warm_up_messages, overrides.warm_up_messages),
             apply(&mut self.duration_ms, overrides.duration_ms),
         ];
         if self.publishers == 0 || self.subscribers == 0 || self.topics == 0 {
             return Err(Error::Usage("publishers, subscribers and topics must be 1 or more".to_owned()));
         }
-        if self.window == 0 || self.ahead_max == 0 || self.duration_ms == 0 {
-            return Err(Error::Usage("window, ahead-max and duration must be more than 0".to_owned()));
+        if self.window == 0 || self.ahead_max == 0 || self.duration_ms == 0 || self.rate_per_s == Some(0) {
+            return Err(Error::Usage("window, ahead-max, rate and duration must be more than 0".to_owned()));
         }
         if (self.payload_bytes as usize) < STAMP_BYTES {
             return Err(Error::Usage(format!("payloads must have {STAMP_BYTES} bytes or more")));
@@ -240,6 +258,14 @@ impl Traffic {
         }
         if self.is_stored() && self.qos == QoS::AtMostOnce {
             return Err(Error::Usage("messages of QoS 0 are not stored for anybody".to_owned()));
+        }
+        if let (Some(rate_per_s), None) = (overrides.rate_per_s, overrides.warm_up_messages) {
+            // Another rate shall not make the warm-up longer than a second or two.
+            let of_a_second = match self.presence {
+                Subscribers::Away => u64::from(rate_per_s),
+                Subscribers::Clean | Subscribers::Persistent => self.deliveries_of_a_second(rate_per_s),
+            };
+            self.warm_up_messages = self.warm_up_messages.min(of_a_second);
         }
         Ok(changed.contains(&true))
     }
