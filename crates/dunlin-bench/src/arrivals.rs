@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::group::Group;
 use crate::latency::Latencies;
 use crate::schedule::Schedule;
 use crate::stamp::Stamp;
@@ -12,7 +13,7 @@ use crate::stamp::Stamp;
 pub(crate) struct Tally {
     /// Messages, repeated ones included.
     pub(crate) received: u64,
-    /// Messages that came twice, or after a later one of the same publisher.
+    /// Messages that came twice or, but for shared groups, after a later one of the same publisher.
     pub(crate) repeated: u64,
 }
 
@@ -22,6 +23,8 @@ pub(crate) struct Arrivals {
     pub(crate) tally: Tally,
     /// Deliveries that the subscribers of each publisher are past, together.
     pub(crate) progress: Vec<u64>,
+    /// What has come to a shared group, where subscribers are members of one.
+    pub(crate) group: Option<Group>,
     waits: Option<Waits>,
 }
 

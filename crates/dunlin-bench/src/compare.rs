@@ -19,6 +19,7 @@ use crate::cores::Cores;
 use crate::disk::{Disk, DiskFigures};
 use crate::handshake::Target;
 use crate::idle::{self, IdleFigures};
+use crate::open_files;
 use crate::process::Process;
 use crate::queue::{self, QueueFigures};
 use crate::recovery::{self, RecoveryFigures};
@@ -147,6 +148,7 @@ impl Figures {
 /// When the run fails, or the scenario needs the broker's process and it is not known, or a broker that the
 /// generator has started with a data directory.
 pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -> Result<Figures, Error> {
+    open_files::make_room(scenario.load.connections())?;
     match (&scenario.load, process) {
         (load, _) if load.baselines().is_some() => {
             Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
@@ -166,7 +168,8 @@ pub fn run(
     plan: &Plan,
     mut observe: impl FnMut(&Scenario, u32, &str, &Figures),
 ) -> Result<Comparison, Error> {
-    // Whoever cannot take part is known before minutes of measuring.
+    // Whatever cannot be done is known before minutes of measuring.
+    plan.scenarios.iter().try_for_each(|scenario| open_files::make_room(scenario.load.connections()))?;
     let turns: Vec<_> =
         plan.scenarios.iter().map(|scenario| contenders(plan, scenario)).collect::<Result<_, _>>()?;
     let cores = Cores::choose();

@@ -16,12 +16,13 @@ use crate::Error;
 use crate::alarm::Alarm;
 use crate::arrivals::{Arrivals, Tally};
 use crate::connection::{Connection, READ_BYTES};
+use crate::group::Group;
 use crate::handshake::{Session, Target};
 use crate::latency::{Latencies, Latency};
 use crate::publisher::{Limits, Outgoing, Publisher};
 use crate::scenario::{Subscribers, Traffic};
 use crate::schedule::Schedule;
-use crate::subscriber::Subscriber;
+use crate::subscriber::{Hearing, Subscriber};
 
 /// How long the warm-up may take.
 const WARM_UP_MAX: Duration = Duration::from_secs(60);
@@ -77,6 +78,7 @@ impl Generator {
     /// Connects everybody of a scenario. Subscribers that are to be away have subscribed and gone.
     pub(crate) fn connect(target: &Target, traffic: &Traffic) -> Result<Self, Error> {
         let mut generator = Self::new(traffic.qos, traffic.is_stored())?;
+        generator.arrivals.group = traffic.shared.then(|| Group::new(traffic.publishers));
         for index in 0..traffic.subscribers {
             generator.add_subscriber(target, traffic, index)?;
         }
@@ -135,14 +137,18 @@ impl Generator {
             Subscribers::Persistent | Subscribers::Away => Session::Persistent,
         };
         let mut connected = target.connect(&name, session)?;
-        connected.subscribe(&traffic.topic(index), traffic.qos)?;
+        connected.subscribe(&traffic.filter(index), traffic.qos)?;
         if traffic.presence == Subscribers::Away {
             connected.begin_disconnect()?;
             return connected.finish_disconnect();
         }
         let mut connection = Connection::of_client(connected, name)?;
         self.watch(&mut connection)?;
-        self.subscribers.push(Subscriber::new(connection, traffic.senders(index), traffic.topics));
+        let hearing = match traffic.shared {
+            true => Hearing::Member,
+            false => Hearing::every(traffic.senders(index), traffic.topics),
+        };
+        self.subscribers.push(Subscriber::new(connection, hearing));
         Ok(())
     }
 
@@ -307,14 +313,17 @@ impl Generator {
         loop {
             let all_there = self.tally().received - self.tally().repeated >= expected;
             let settled = self.publishers.iter_mut().all(Publisher::is_settled);
-            let now = Instant::now();
-            if all_there && settled || now > deadline || now - self.last_arrival > DRAIN_SILENCE {
+            if all_there && settled || Instant::now() > deadline {
                 return Ok(());
             }
             self.poll(POLL_MAX)?;
             self.receive()?;
             for publisher in &mut self.publishers {
                 publisher.connection.flush()?;
+            }
+            // Only now: a thread that others kept from its core has not listened.
+            if self.last_arrival.elapsed() > DRAIN_SILENCE {
+                return Ok(());
             }
         }
     }

@@ -26,6 +26,7 @@ mod alarm;
 mod arrivals;
 mod connection;
 mod generator;
+mod group;
 mod handshake;
 mod pace;
 mod publisher;
@@ -51,6 +52,7 @@ pub mod latency;
 pub mod broker;
 pub mod compare;
 mod cores;
+mod open_files;
 pub mod process;
 
 pub mod report;

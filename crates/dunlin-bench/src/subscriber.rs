@@ -17,20 +17,36 @@ use crate::stamp::Stamp;
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) connection: Connection,
-    next_sequence: NextSequence,
+    hearing: Hearing,
+}
+
+/// Which messages come to a subscriber, and so what a gap in their numbers means.
+#[derive(Debug)]
+pub(crate) enum Hearing {
+    /// Every message of some publishers: what it misses is lost.
+    Every(NextSequence),
+    /// What no other member of its shared group gets.
+    Member,
 }
 
 /// The sequence number that each publisher's next message should carry.
 #[derive(Debug)]
-struct NextSequence {
+pub(crate) struct NextSequence {
     by_slot: Vec<u64>,
     topics: u32,
 }
 
+impl Hearing {
+    /// Of a subscriber that hears `senders` publishers: those that share its topic, of `topics`.
+    pub(crate) fn every(senders: u32, topics: u32) -> Self {
+        Self::Every(NextSequence { by_slot: vec![0; senders as usize], topics })
+    }
+}
+
 impl Subscriber {
-    /// A subscriber that hears `senders` publishers: those that share its topic, of `topics`.
-    pub(crate) fn new(connection: Connection, senders: u32, topics: u32) -> Self {
-        Self { connection, next_sequence: NextSequence { by_slot: vec![0; senders as usize], topics } }
+    /// A subscriber whose Subscriptions are granted.
+    pub(crate) fn new(connection: Connection, hearing: Hearing) -> Self {
+        Self { connection, hearing }
     }
 
     /// Reads once, judges what came, sends acknowledgements, and adds to `arrivals` each message that this
@@ -73,8 +89,11 @@ impl Subscriber {
         now: Option<Instant>,
     ) -> Result<(), Error> {
         let stamp = Stamp::read(frame.body).ok_or_else(foreign_message)?;
-        let passed = self.next_sequence.advance(stamp).ok_or_else(foreign_message)?;
-        arrivals.count(stamp, passed, now).ok_or_else(foreign_message)?;
+        let passed = match &mut self.hearing {
+            Hearing::Every(next_sequence) => next_sequence.advance(stamp),
+            Hearing::Member => arrivals.group.as_mut().and_then(|group| group.advance(stamp)),
+        };
+        arrivals.count(stamp, passed.ok_or_else(foreign_message)?, now).ok_or_else(foreign_message)?;
         let answer = match frame.first_byte >> 1 & 0b11 {
             0 => return Ok(()),
             1 => PacketType::PubAck,

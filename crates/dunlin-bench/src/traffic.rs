@@ -54,7 +54,7 @@ pub struct TrafficFigures {
     pub received: u64,
     /// `expected - received`.
     pub lost: u64,
-    /// Messages that came twice, or after a later one of the same publisher.
+    /// Messages that came twice or, but for shared groups, after a later one of the same publisher.
     pub repeated: u64,
 }
 

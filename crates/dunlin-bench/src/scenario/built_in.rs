@@ -12,6 +12,7 @@ pub(super) const PAIRS: Traffic = Traffic {
     publishers: 10,
     subscribers: 10,
     presence: Subscribers::Clean,
+    shared: false,
     topics: 10,
     qos: QoS::AtMostOnce,
     payload_bytes: 64,
@@ -28,6 +29,10 @@ const ONE: Traffic = Traffic { publishers: 1, subscribers: 1, topics: 1, ..PAIRS
 
 /// One publisher to 1,000 subscribers.
 const FAN_OUT: Traffic = Traffic { publishers: 1, subscribers: 1_000, topics: 1, ahead_max: 200, ..PAIRS };
+
+/// 1,000 pairs. A publisher has little ahead, so that all together have no more under way than ten pairs.
+const MANY: Traffic =
+    Traffic { publishers: 1_000, subscribers: 1_000, topics: 1_000, ahead_max: 100, ..PAIRS };
 
 /// The same at a fixed rate, warmed up for a second.
 const fn at_rate(traffic: Traffic, rate_per_s: u32) -> Traffic {
@@ -54,7 +59,7 @@ const STORED_ONE: Traffic =
 pub const DEFAULT_NAMES: [&str; 4] = ["qos0-10-10", "fan-out-1-1000", "qos1-10-10", "idle"];
 
 /// All scenarios that have a name.
-pub const BUILT_IN: [Scenario; 19] = [
+pub const BUILT_IN: [Scenario; 28] = [
     Scenario {
         name: Cow::Borrowed("qos0-10-10"),
         summary: Cow::Borrowed("10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, saturated"),
@@ -75,6 +80,33 @@ pub const BUILT_IN: [Scenario; 19] = [
         load: Load::Traffic(Traffic { qos: QoS::ExactlyOnce, ..PAIRS }),
     },
     Scenario {
+        name: Cow::Borrowed("qos0-1-1"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(ONE),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos1-1-1"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 1, window 20, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic { qos: QoS::AtLeastOnce, ..ONE }),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos2-1-1"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 2, window 20, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic { qos: QoS::ExactlyOnce, ..ONE }),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos0-1000-1000"),
+        summary: Cow::Borrowed("1,000 publishers to 1,000 subscribers in pairs, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(MANY),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos1-1000-1000"),
+        summary: Cow::Borrowed(
+            "1,000 publishers to 1,000 subscribers in pairs, QoS 1, window 20, 64 bytes, saturated",
+        ),
+        load: Load::Traffic(Traffic { qos: QoS::AtLeastOnce, ..MANY }),
+    },
+    Scenario {
         name: Cow::Borrowed("fan-out-1-100"),
         summary: Cow::Borrowed("1 publisher to 100 subscribers, QoS 0, 64 bytes, saturated"),
         load: Load::Traffic(Traffic {
@@ -89,6 +121,34 @@ pub const BUILT_IN: [Scenario; 19] = [
         name: Cow::Borrowed("fan-out-1-1000"),
         summary: Cow::Borrowed("1 publisher to 1,000 subscribers, QoS 0, 64 bytes, saturated"),
         load: Load::Traffic(FAN_OUT),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-out-1-10000"),
+        summary: Cow::Borrowed("1 publisher to 10,000 subscribers, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic { subscribers: 10_000, ahead_max: 20, ..FAN_OUT }),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-out-1-100-16k"),
+        summary: Cow::Borrowed("1 publisher to 100 subscribers, QoS 0, 16,384 bytes, saturated"),
+        load: Load::Traffic(Traffic {
+            subscribers: 100,
+            payload_bytes: 16_384,
+            ahead_max: 20,
+            warm_up_messages: 5_000,
+            ..FAN_OUT
+        }),
+    },
+    Scenario {
+        name: Cow::Borrowed("large-1m"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 1,000,000 bytes, saturated"),
+        load: Load::Traffic(Traffic { payload_bytes: 1_000_000, ahead_max: 8, warm_up_messages: 200, ..ONE }),
+    },
+    Scenario {
+        name: Cow::Borrowed("shared-10-10"),
+        summary: Cow::Borrowed(
+            "10 publishers to a shared group of 10 members, QoS 1, window 20, 64 bytes, saturated",
+        ),
+        load: Load::Traffic(Traffic { qos: QoS::AtLeastOnce, shared: true, topics: 1, ..PAIRS }),
     },
     Scenario {
         name: Cow::Borrowed("fan-in-100-1"),

@@ -75,6 +75,8 @@ pub struct Traffic {
     pub subscribers: u32,
     /// Whether they are there.
     pub presence: Subscribers,
+    /// Whether the subscribers of a topic are one shared group, of which each message goes to one member.
+    pub shared: bool,
     /// Topics, 1 or more; see the file comment.
     pub topics: u32,
     /// The QoS of messages and Subscriptions.
@@ -159,6 +161,16 @@ impl Scenario {
 }
 
 impl Load {
+    /// The most connections that are open at once, about.
+    pub(crate) fn connections(&self) -> u32 {
+        match self {
+            Self::Traffic(traffic) => traffic.publishers.saturating_add(traffic.subscribers),
+            Self::Idle(idle) => idle.connections.saturating_add(idle.warm_up_connections),
+            // One each, or waves of a few hundred.
+            Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => 0,
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Traffic(traffic) => {
@@ -168,6 +180,7 @@ impl Load {
                     _ => format!(", window {}", traffic.window),
                 };
                 let presence = match traffic.presence {
+                    Subscribers::Clean if traffic.shared => " in a shared group",
                     Subscribers::Clean => "",
                     Subscribers::Persistent => " with persistent Sessions",
                     Subscribers::Away => " that are away",
@@ -192,9 +205,15 @@ impl Load {
 }
 
 impl Traffic {
-    /// The topic that publisher `index` publishes to and subscriber `index` subscribes to.
+    /// The topic that publisher `index` publishes to, and that subscriber `index` receives.
     pub(crate) fn topic(&self, index: u32) -> String {
         format!("dunlin-{}/{}", self.prefix, index % self.topics)
+    }
+
+    /// What subscriber `index` subscribes to.
+    pub(crate) fn filter(&self, index: u32) -> String {
+        let topic = self.topic(index);
+        if self.shared { format!("$share/{}/{topic}", self.prefix) } else { topic }
     }
 
     /// Deliveries that a second of its rate should make.
@@ -213,12 +232,13 @@ impl Traffic {
         self.publishers * u32::from(self.window)
     }
 
-    /// How many subscribers are there to receive each message of a publisher.
+    /// How many subscribers receive each message of a publisher, of those that are there.
     pub(crate) fn receivers(&self, publisher: u32) -> u32 {
-        if self.presence == Subscribers::Away {
-            return 0;
+        match self.presence {
+            Subscribers::Away => 0,
+            _ if self.shared => self.listeners(publisher).min(1),
+            _ => self.listeners(publisher),
         }
-        self.listeners(publisher)
     }
 
     /// How many subscribers have subscribed to what a publisher publishes.
