@@ -156,7 +156,10 @@ struct ChangeArgs {
     /// Seconds that are measured
     #[arg(long, value_parser = parse_seconds)]
     duration_s: Option<Duration>,
-    /// Idle connections
+    /// Subscriptions of the scenario subscriptions, which are shared out to its connections
+    #[arg(long)]
+    subscriptions: Option<u32>,
+    /// Connections of the scenarios idle and subscriptions
     #[arg(long)]
     connections: Option<u32>,
     /// Messages that wait in the scenarios queue and recovery; recovery has a tenth as many Sessions and
@@ -276,6 +279,7 @@ impl ChangeArgs {
             rate_per_s: self.rate,
             warm_up_messages: self.warm_up_messages,
             duration_ms: self.duration_s.map(|duration| duration.as_millis() as u64),
+            subscriptions: self.subscriptions,
             connections: self.connections,
             messages: self.messages,
         }

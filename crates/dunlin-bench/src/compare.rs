@@ -26,6 +26,7 @@ use crate::recovery::{self, RecoveryFigures};
 use crate::retained::{self, RetainedFigures};
 use crate::scenario::{Baseline, Load, Scenario};
 use crate::statistics::Spread;
+use crate::subscriptions::{self, SubscriptionsFigures};
 use crate::traffic::{self, TrafficFigures};
 
 /// What a run has shown.
@@ -36,6 +37,8 @@ pub enum Figures {
     Traffic(TrafficFigures),
     /// Of idle connections.
     Idle(IdleFigures),
+    /// Of many Subscriptions.
+    Subscriptions(Box<SubscriptionsFigures>),
     /// Of the raw loop.
     Commits(CommitFigures),
     /// Of messages beside others that are stored.
@@ -125,6 +128,9 @@ impl Figures {
         match self {
             Self::Traffic(figures) => figures.broker_cpu_us_per_message,
             Self::Idle(figures) => Some(figures.resident_bytes_per_connection),
+            Self::Subscriptions(figures) => {
+                Some(figures.both(|traffic| traffic.broker_cpu_us_per_message)?.1)
+            }
             // What a store does has several figures: see `report::measures`.
             Self::Commits(_) | Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => {
                 None
@@ -154,6 +160,8 @@ pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -
             Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
         }
         (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
+        (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
+            .map(|figures| Figures::Subscriptions(Box::new(figures))),
         (Load::Traffic(traffic), process) => traffic::run(target, traffic, process).map(Figures::Traffic),
         _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
     }
@@ -278,6 +286,8 @@ fn run_started(plan: &Plan, scenario: &Scenario, running: &mut Running) -> Resul
     match &scenario.load {
         Load::Traffic(traffic) => traffic::run(&target, traffic, process).map(Figures::Traffic),
         Load::Idle(idle) => idle::run(&target, idle, known()?).map(Figures::Idle),
+        Load::Subscriptions(wanted) => subscriptions::run(&target, wanted, known()?)
+            .map(|figures| Figures::Subscriptions(Box::new(figures))),
         Load::Beside(beside) => {
             beside::run(&target, beside, process).map(|figures| Figures::Beside(Box::new(figures)))
         }

@@ -17,7 +17,7 @@ use crate::alarm::Alarm;
 use crate::arrivals::{Arrivals, Tally};
 use crate::connection::{Connection, READ_BYTES};
 use crate::group::Group;
-use crate::handshake::{Session, Target};
+use crate::handshake::{Connected, Session, Target};
 use crate::latency::{Latencies, Latency};
 use crate::publisher::{Limits, Outgoing, Publisher};
 use crate::scenario::{Subscribers, Traffic};
@@ -30,7 +30,8 @@ const WARM_UP_MAX: Duration = Duration::from_secs(60);
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// When nothing arrives for so long while draining, the rest is lost.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
-/// When nothing arrives for so long at QoS 0 while publishers wait for it, they stop waiting.
+/// When nothing arrives for so long at QoS 0 while publishers wait for it, they stop waiting for what they have
+/// sent.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
 /// When nothing arrives for so long at QoS 1 or 2, the broker has stopped.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
@@ -51,6 +52,8 @@ pub(crate) struct Generator {
     arrivals: Arrivals,
     timetable: Option<Timetable>,
     last_arrival: Instant,
+    /// When publishers last stopped to wait for what they had sent.
+    gave_up: Instant,
     qos: QoS,
     is_stored: bool,
     buffer: Vec<u8>,
@@ -86,7 +89,7 @@ impl Generator {
             let topic = traffic.topic(index);
             let outgoing = Outgoing {
                 topic: &topic,
-                numbered_topics: 0,
+                numbers: None,
                 retain: false,
                 qos: traffic.qos,
                 payload_bytes: traffic.payload_bytes,
@@ -112,7 +115,8 @@ impl Generator {
         Ok(generator)
     }
 
-    fn new(qos: QoS, is_stored: bool) -> Result<Self, Error> {
+    /// Nobody yet.
+    pub(crate) fn new(qos: QoS, is_stored: bool) -> Result<Self, Error> {
         Ok(Self {
             poll: mio::Poll::new().map_err(Error::io("create a poll"))?,
             events: mio::Events::with_capacity(1024),
@@ -123,6 +127,7 @@ impl Generator {
             arrivals: Arrivals::default(),
             timetable: None,
             last_arrival: Instant::now(),
+            gave_up: Instant::now(),
             qos,
             is_stored,
             buffer: vec![0; READ_BYTES],
@@ -142,17 +147,32 @@ impl Generator {
             connected.begin_disconnect()?;
             return connected.finish_disconnect();
         }
-        let mut connection = Connection::of_client(connected, name)?;
-        self.watch(&mut connection)?;
         let hearing = match traffic.shared {
             true => Hearing::Member,
             false => Hearing::every(traffic.senders(index), traffic.topics),
         };
+        self.adopt(connected, name, hearing)
+    }
+
+    /// Takes over a subscriber that hears a part of what all `publishers` send.
+    pub(crate) fn adopt_hearer(
+        &mut self,
+        connected: Connected,
+        name: String,
+        publishers: u32,
+    ) -> Result<(), Error> {
+        self.adopt(connected, name, Hearing::part(publishers))
+    }
+
+    fn adopt(&mut self, connected: Connected, name: String, hearing: Hearing) -> Result<(), Error> {
+        let mut connection = Connection::of_client(connected, name)?;
+        self.watch(&mut connection)?;
         self.subscribers.push(Subscriber::new(connection, hearing));
         Ok(())
     }
 
-    fn add_publisher(
+    /// Connects one more publisher.
+    pub(crate) fn add_publisher(
         &mut self,
         target: &Target,
         name: &str,
@@ -371,8 +391,10 @@ impl Generator {
 
     fn judge_silence(&mut self, now: Instant) -> Result<(), Error> {
         let silence = now - self.last_arrival;
-        if self.qos == QoS::AtMostOnce && silence > GIVE_UP_AFTER {
+        // What is sent after giving up has as long to arrive.
+        if self.qos == QoS::AtMostOnce && now - self.last_arrival.max(self.gave_up) > GIVE_UP_AFTER {
             self.publishers.iter_mut().for_each(Publisher::give_up_outstanding);
+            self.gave_up = now;
         }
         if silence > STALLED_AFTER {
             let seconds = STALLED_AFTER.as_secs();

@@ -3,7 +3,7 @@
 //!
 //! A [`scenario::Scenario`] is data: how many publishers and subscribers, which QoS, how large a window.
 //! [`traffic`] runs the ones that move messages and [`idle`] the ones that hold connections; both talk to any
-//! broker by its address and read its process from `/proc`. [`beside`], [`queue`], [`retained`] and [`recovery`]
+//! broker by its address and read its process from `/proc`. [`subscriptions`] has a million of them. [`beside`], [`queue`], [`retained`] and [`recovery`]
 //! run what concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`]
 //! starts brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command
 //! line of all that, for the program `dunlin-bench` and for whoever ships it inside another.
@@ -28,6 +28,7 @@ mod connection;
 mod generator;
 mod group;
 mod handshake;
+mod numbered;
 mod pace;
 mod publisher;
 mod schedule;
@@ -36,14 +37,17 @@ mod subscriber;
 
 pub mod idle;
 pub mod relay;
+pub mod subscriptions;
 
 pub mod beside;
 pub mod queue;
 pub mod recovery;
 pub mod retained;
 
+pub mod churn;
 mod collector;
 mod crowd;
+mod filters;
 
 pub mod commits;
 pub mod disk;

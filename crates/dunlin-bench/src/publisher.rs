@@ -11,12 +11,10 @@ use dunlin_codec::{Frame, PacketType, ProtocolVersion, PublishParts, QoS};
 use crate::Error;
 use crate::connection::{Connection, acknowledge, next_frame, packet_identifier};
 use crate::latency::Latencies;
+use crate::numbered::{Numbers, digits_of, write_digits};
 use crate::pace::Pace;
 use crate::schedule::Schedule;
 use crate::stamp::Stamp;
-
-/// The digits of a numbered topic.
-const TOPIC_DIGITS: usize = 8;
 
 /// A turn appends messages until the outbox has about this many bytes.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -24,10 +22,10 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// What a publisher sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
-    /// The Topic Name; with `numbered_topics`, what it begins with.
+    /// The Topic Name; with `numbers`, the pattern of it.
     pub(crate) topic: &'a str,
-    /// Not 0: message `n` goes to a topic that ends with `n` modulo this, as eight digits. Needs QoS 1 or 2.
-    pub(crate) numbered_topics: u32,
+    /// Which topic a message goes to, if not all go to the same.
+    pub(crate) numbers: Option<Numbers>,
     pub(crate) retain: bool,
     pub(crate) qos: QoS,
     pub(crate) payload_bytes: u32,
@@ -60,7 +58,8 @@ pub(crate) struct Publisher {
     index: u32,
     packet: Vec<u8>,
     identifier_at: Option<usize>,
-    numbered_topics: u32,
+    numbers: Option<Numbers>,
+    digits_at: Vec<usize>,
     free_identifiers: Vec<u16>,
     window: usize,
     sent: u64,
@@ -90,14 +89,15 @@ impl Publisher {
         limits: Limits,
         version: ProtocolVersion,
     ) -> Self {
-        let (packet, identifier_at) = outgoing.encode(version);
+        let Encoded { packet, identifier_at, digits_at } = outgoing.encode(version);
         let identifiers = if outgoing.qos == QoS::AtMostOnce { 0 } else { limits.window };
         Self {
             connection,
             index,
             packet,
             identifier_at,
-            numbered_topics: outgoing.numbered_topics,
+            numbers: outgoing.numbers,
+            digits_at,
             free_identifiers: (1..=identifiers).rev().collect(),
             window: usize::from(identifiers),
             sent: 0,
@@ -234,13 +234,12 @@ impl Publisher {
             if let Some((clock, begun)) = self.clock.as_mut().zip(begun) {
                 clock.begun_at[usize::from(identifier)] = begun;
             }
-            if self.numbered_topics > 0 {
-                let number = self.sent % u64::from(self.numbered_topics);
-                // The topic stands right before the identifier.
-                write_digits(&mut self.packet[at - TOPIC_DIGITS..at], number);
-            }
         }
-        Stamp { publisher: self.index, sequence: self.sent }.write(&mut self.packet);
+        let stamp = Stamp { publisher: self.index, sequence: self.sent };
+        if let Some(numbers) = self.numbers {
+            write_digits(&mut self.packet, &self.digits_at, numbers.of(stamp));
+        }
+        stamp.write(&mut self.packet);
         self.connection.outbox().extend_from_slice(&self.packet);
         self.sent += 1;
     }
@@ -281,58 +280,57 @@ impl Publisher {
     }
 }
 
+/// A packet to copy from.
+struct Encoded {
+    /// With room for the stamp.
+    packet: Vec<u8>,
+    identifier_at: Option<usize>,
+    /// Where the digits of a pattern are.
+    digits_at: Vec<usize>,
+}
+
 impl Outgoing<'_> {
-    /// A packet with room for the stamp, and where its identifier is.
-    fn encode(&self, version: ProtocolVersion) -> (Vec<u8>, Option<usize>) {
-        let topic = match self.numbered_topics {
-            0 => self.topic.to_owned(),
-            _ => numbered_topic(self.topic, 0),
-        };
+    fn encode(&self, version: ProtocolVersion) -> Encoded {
         let parts = PublishParts {
             qos: self.qos,
             retain: self.retain,
-            topic: &topic,
+            topic: self.topic,
             payload_length: self.payload_bytes as usize,
             ..PublishParts::default()
         };
         let mut packet = Vec::new();
         let identifier_at = parts.encode_head(version, &mut packet);
         packet.resize(packet.len() + self.payload_bytes as usize, b'x');
-        (packet, identifier_at)
-    }
-}
-
-/// The topic of that number, as a publisher with numbered topics writes it.
-pub(crate) fn numbered_topic(beginning: &str, number: u32) -> String {
-    format!("{beginning}{number:0TOPIC_DIGITS$}")
-}
-
-#[inline]
-fn write_digits(digits: &mut [u8], mut number: u64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+        // A fixed header has one byte, and then a length that goes on while the first bit is set; the topic
+        // has its own length of two bytes before it.
+        let length_bytes = packet.iter().skip(1).take_while(|&&byte| byte & 0x80 != 0).count() + 1;
+        let topic_at = 1 + length_bytes + 2;
+        let digits_at = match self.numbers {
+            Some(_) => digits_of(self.topic).into_iter().map(|at| topic_at + at).collect(),
+            None => Vec::new(),
+        };
+        Encoded { packet, identifier_at, digits_at }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dunlin_codec::{Split, split};
 
     #[test]
-    fn a_numbered_topic_ends_right_before_the_identifier() {
+    fn a_numbered_topic_is_where_its_digits_are_written() {
         for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
-            let outgoing = Outgoing {
-                topic: "a/",
-                numbered_topics: 3,
-                retain: true,
-                qos: QoS::AtLeastOnce,
-                payload_bytes: 200,
-            };
-            let (mut packet, at) = outgoing.encode(version);
-            let at = at.unwrap();
-            write_digits(&mut packet[at - TOPIC_DIGITS..at], 1_234);
-            assert!(packet[..at].ends_with(numbered_topic("a/", 1_234).as_bytes()), "{version}");
+            for (qos, payload_bytes) in
+                [(QoS::AtLeastOnce, 200), (QoS::AtMostOnce, 12), (QoS::AtMostOnce, 20_000)]
+            {
+                let numbers = Some(Numbers::InTurn(3));
+                let outgoing = Outgoing { topic: "a/~~/b/~~", numbers, retain: true, qos, payload_bytes };
+                let Encoded { mut packet, digits_at, .. } = outgoing.encode(version);
+                write_digits(&mut packet, &digits_at, 1_234);
+                let Split::Packet { frame, .. } = split(&packet, u32::MAX).unwrap() else { panic!() };
+                assert_eq!(&frame.body[..11], b"\x00\x09a/12/b/34", "{version}");
+            }
         }
     }
 }

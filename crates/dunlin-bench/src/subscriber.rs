@@ -25,6 +25,9 @@ pub(crate) struct Subscriber {
 pub(crate) enum Hearing {
     /// Every message of some publishers: what it misses is lost.
     Every(NextSequence),
+    /// Some messages of all publishers, in their order: what others hear leaves gaps, and only the sum over all
+    /// subscribers says what is lost.
+    Part(NextSequence),
     /// What no other member of its shared group gets.
     Member,
 }
@@ -40,6 +43,11 @@ impl Hearing {
     /// Of a subscriber that hears `senders` publishers: those that share its topic, of `topics`.
     pub(crate) fn every(senders: u32, topics: u32) -> Self {
         Self::Every(NextSequence { by_slot: vec![0; senders as usize], topics })
+    }
+
+    /// Of a subscriber that hears a part of what all `publishers` send.
+    pub(crate) fn part(publishers: u32) -> Self {
+        Self::Part(NextSequence { by_slot: vec![0; publishers as usize], topics: 1 })
     }
 }
 
@@ -91,6 +99,7 @@ impl Subscriber {
         let stamp = Stamp::read(frame.body).ok_or_else(foreign_message)?;
         let passed = match &mut self.hearing {
             Hearing::Every(next_sequence) => next_sequence.advance(stamp),
+            Hearing::Part(next_sequence) => next_sequence.advance(stamp).map(|passed| passed.min(1)),
             Hearing::Member => arrivals.group.as_mut().and_then(|group| group.advance(stamp)),
         };
         arrivals.count(stamp, passed.ok_or_else(foreign_message)?, now).ok_or_else(foreign_message)?;

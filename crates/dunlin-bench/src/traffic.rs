@@ -90,15 +90,25 @@ pub struct Scheduled {
 pub fn run(target: &Target, traffic: &Traffic, process: Option<Process>) -> Result<TrafficFigures, Error> {
     let mut generator = Generator::connect(target, traffic)?;
     generator.warm_up(traffic.warm_up_messages)?;
+    measure(&mut generator, traffic.duration_ms, process)
+}
+
+/// Measures what flows for so long, and then drains. What was published, expected, received, lost and repeated
+/// counts from the generator's beginning.
+pub(crate) fn measure(
+    generator: &mut Generator,
+    duration_ms: u64,
+    process: Option<Process>,
+) -> Result<TrafficFigures, Error> {
     generator.forget_waits();
-    let before = Reading::take(process, &generator)?;
-    generator.publish_until(before.at + Duration::from_millis(traffic.duration_ms))?;
-    let after = Reading::take(process, &generator)?;
+    let before = Reading::take(process, generator)?;
+    generator.publish_until(before.at + Duration::from_millis(duration_ms))?;
+    let after = Reading::take(process, generator)?;
     let waits = generator.waits();
     generator.catch_up()?;
     let punctuality = generator.punctuality();
     generator.drain()?;
-    let mut figures = figures(&before, &after, &generator);
+    let mut figures = figures(&before, &after, generator);
     figures.scheduled = punctuality.map(|Punctuality { lateness, held_back, unsent }| Scheduled {
         latency: generator.latency(),
         lateness,

@@ -26,3 +26,23 @@ fn a_message_to_a_shared_group_is_counted_once_over_all_members() {
         assert_eq!((figures.received, figures.lost, figures.repeated), (figures.expected, 0, 0), "{version}");
     }
 }
+
+#[test]
+fn each_message_among_many_subscriptions_makes_three_deliveries() {
+    let overrides = Overrides {
+        subscriptions: Some(3_000),
+        connections: Some(7),
+        duration_ms: Some(200),
+        warm_up_messages: Some(100),
+        ..Overrides::default()
+    };
+    for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+        let Figures::Subscriptions(figures) = run("subscriptions", version, &overrides) else { panic!() };
+        assert_eq!(figures.subscriptions, 3_000);
+        assert!(figures.memory_after.resident_bytes > 0 && figures.subscribed_per_s > 0.0, "{figures:?}");
+        let after = &figures.after;
+        assert_eq!(after.expected, after.published * 3, "{version}");
+        assert_eq!((after.received, after.lost, after.repeated), (after.expected, 0, 0), "{version}");
+        assert!(figures.churn.answered_per_s > 0.0 && figures.churn.latency.is_some(), "{:?}", figures.churn);
+    }
+}

@@ -1,6 +1,7 @@
 //! Brokers compared by more figures than a line holds: the rows of such scenarios.
 
 use super::measures::{Measure, Unit};
+use crate::subscriptions::SubscriptionsFigures;
 use crate::traffic::TrafficFigures;
 
 /// Messages at a fixed rate; nothing for messages at full speed, which have a line.
@@ -13,11 +14,53 @@ pub(super) fn of_scheduled(figures: &TrafficFigures) -> Vec<Measure> {
     rows.extend(figures.broker_cpu_us_per_message.map(|cpu| Unit::Cpu.of("CPU per delivered message", cpu)));
     rows.extend(figures.broker_cpu_share.map(|share| Unit::Share.of("broker core", share)));
     rows.push(Unit::Share.of("generator core", figures.generator_cpu_share));
-    let disturbed = figures.generator_wait_share.max(figures.broker_wait_share.unwrap_or_default());
-    rows.push(Unit::Share.of("disturbed", disturbed));
+    rows.push(Unit::Share.of("disturbed", disturbed(figures)));
     rows.push(Unit::Fault.of("lost", figures.lost as f64));
     rows.push(Unit::Fault.of("repeated", figures.repeated as f64));
     rows
+}
+
+/// Many Subscriptions.
+pub(super) fn of_subscriptions(figures: &SubscriptionsFigures) -> Vec<Measure> {
+    let mut rows = vec![
+        Unit::Each.of("resident memory per Subscription", figures.resident_bytes_per_subscription),
+        Unit::Count.of("subscribed, Subscriptions/s", figures.subscribed_per_s),
+        Unit::Cpu.of("CPU per Subscription made", figures.subscribing_cpu_us),
+    ];
+    let mut row = |unit: Unit, names: [&'static str; 3], figure: fn(&TrafficFigures) -> Option<f64>| {
+        let Some((beside, alone)) = figures.both(figure) else { return };
+        rows.push(unit.of(names[0], alone));
+        rows.push(unit.of(names[1], beside));
+        rows.push(Unit::Ratio.of(names[2], beside / alone));
+    };
+    row(
+        Unit::Cpu,
+        ["CPU per delivered message, alone", "CPU per delivered message, churn", "CPU, churn / alone"],
+        |traffic| traffic.broker_cpu_us_per_message,
+    );
+    row(
+        Unit::Count,
+        ["delivered, messages/s, alone", "delivered, messages/s, churn", "delivered, churn / alone"],
+        |traffic| Some(traffic.delivered_per_s),
+    );
+    rows.push(Unit::Count.of("came and went, Subscriptions/s", figures.churn.answered_per_s));
+    if let Some(latency) = figures.churn.latency {
+        rows.push(Unit::Wait.of("SUBSCRIBE due to SUBACK, p50", latency.p50_us));
+        rows.push(Unit::Wait.of("SUBSCRIBE due to SUBACK, p99", latency.p99_us));
+    }
+    let phases = [&figures.before, &figures.beside, &figures.after];
+    let most = |figure: fn(&TrafficFigures) -> f64| phases.map(figure).into_iter().fold(0.0, f64::max);
+    rows.extend(figures.before.broker_cpu_share.map(|share| Unit::Share.of("broker core, alone", share)));
+    rows.push(Unit::Share.of("generator core, at most", most(|traffic| traffic.generator_cpu_share)));
+    rows.push(Unit::Share.of("disturbed, at most", most(disturbed)));
+    rows.push(Unit::Fault.of("lost", figures.after.lost as f64));
+    rows.push(Unit::Fault.of("repeated", figures.after.repeated as f64));
+    rows
+}
+
+/// The share of the time in which broker or generator had work and others had its core.
+fn disturbed(figures: &TrafficFigures) -> f64 {
+    figures.generator_wait_share.max(figures.broker_wait_share.unwrap_or_default())
 }
 
 /// How late messages came that were due at their times, and how late the generator was.

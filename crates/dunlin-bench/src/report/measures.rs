@@ -40,6 +40,8 @@ pub(super) enum Unit {
     Cpu,
     Seconds,
     Bytes,
+    /// Memory of one of many.
+    Each,
     /// A ratio in itself, not compared again.
     Ratio,
     /// A part of a core, or of the time.
@@ -58,6 +60,7 @@ pub(super) fn measures(figures: &Figures) -> Vec<Measure> {
         Figures::Queue(figures) => of_queue(figures),
         Figures::Retained(figures) => of_retained(figures),
         Figures::Recovery(figures) => of_recovery(figures),
+        Figures::Subscriptions(figures) => brokers::of_subscriptions(figures),
         Figures::Idle(_) => Vec::new(),
     }
 }
@@ -252,7 +255,7 @@ impl Unit {
 
     fn number(self, value: f64) -> String {
         match self {
-            Self::Count | Self::Fault | Self::Wait | Self::Lateness => thousands(value),
+            Self::Count | Self::Fault | Self::Wait | Self::Lateness | Self::Each => thousands(value),
             Self::Cost | Self::Cpu | Self::Seconds | Self::Ratio => significant(value),
             Self::Bytes => significant(value / 1e6),
             Self::Share => thousands(value * 100.0),
@@ -265,6 +268,7 @@ impl Unit {
             Self::Wait | Self::Lateness | Self::Cost | Self::Cpu => " µs",
             Self::Seconds => " s",
             Self::Bytes => " MB",
+            Self::Each => " B",
             Self::Share => " %",
         }
     }
@@ -282,7 +286,7 @@ impl Unit {
             Self::Cost => {
                 Spread::of_differences(first, other).map(|it| in_spread(it, show_difference, self.symbol()))
             }
-            Self::Count | Self::Wait | Self::Cpu | Self::Seconds | Self::Bytes => {
+            Self::Count | Self::Wait | Self::Cpu | Self::Seconds | Self::Bytes | Self::Each => {
                 Spread::of_ratios(first, other).map(|it| in_spread(it, significant, ""))
             }
             Self::Ratio | Self::Share | Self::Lateness | Self::Fault => None,

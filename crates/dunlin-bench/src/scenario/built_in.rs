@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use dunlin_codec::QoS;
 
-use super::{Beside, Idle, Load, Queue, Recovery, Retained, Scenario, Subscribers, Traffic};
+use super::{Beside, Idle, Load, Queue, Recovery, Retained, Scenario, Subscribers, Subscriptions, Traffic};
 use crate::Error;
 
 /// 10 publishers, 10 subscribers, 10 topics, 64 bytes: what the pairwise scenarios have in common.
@@ -59,7 +59,7 @@ const STORED_ONE: Traffic =
 pub const DEFAULT_NAMES: [&str; 4] = ["qos0-10-10", "fan-out-1-1000", "qos1-10-10", "idle"];
 
 /// All scenarios that have a name.
-pub const BUILT_IN: [Scenario; 28] = [
+pub const BUILT_IN: [Scenario; 29] = [
     Scenario {
         name: Cow::Borrowed("qos0-10-10"),
         summary: Cow::Borrowed("10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, saturated"),
@@ -187,6 +187,23 @@ pub const BUILT_IN: [Scenario; 28] = [
             "5,000 idle connections with one Subscription each: memory of the broker's process",
         ),
         load: Load::Idle(Idle { connections: 5_000, warm_up_connections: 100 }),
+    },
+    Scenario {
+        name: Cow::Borrowed("subscriptions"),
+        summary: Cow::Borrowed(
+            "1,000,000 Subscriptions, a third each exact, with + and with #; messages alone and beside churn",
+        ),
+        load: Load::Subscriptions(Subscriptions {
+            subscriptions: 1_000_000,
+            connections: 100,
+            churn_per_s: 1_000,
+            publishers: 10,
+            qos: QoS::AtMostOnce,
+            payload_bytes: 64,
+            ahead_max: 1_000,
+            warm_up_messages: 100_000,
+            duration_ms: 3_000,
+        }),
     },
     Scenario {
         name: Cow::Borrowed("durable-offline-1"),

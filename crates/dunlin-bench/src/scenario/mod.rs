@@ -3,7 +3,7 @@
 //! Topics join publishers and subscribers: publisher `p` publishes to topic `p mod topics` and subscriber `s`
 //! subscribes to topic `s mod topics`. So 10 publishers, 10 subscribers and 10 topics make ten pairs, and one
 //! topic makes a fan-out or a fan-in. A new scenario is a new row of [`BUILT_IN`]. What is done to a broker's
-//! store, other than to publish at full speed, is in `store.rs`.
+//! store, other than to publish at full speed, is in `store.rs`; many Subscriptions are in `population.rs`.
 //!
 //! Two limits close the loop. The `window` is MQTT's: messages of QoS 1 and 2 sent and not yet acknowledged.
 //! `ahead_max` bounds, at every QoS, how far a publisher runs ahead of its subscribers; it keeps a QoS 0
@@ -20,9 +20,11 @@ use crate::Error;
 use crate::stamp::STAMP_BYTES;
 
 mod built_in;
+mod population;
 mod store;
 
 pub use built_in::{BUILT_IN, DEFAULT_NAMES, STORE_NAMES, by_name, named};
+pub use population::Subscriptions;
 pub use store::{Baseline, Beside, Queue, Recovery, Retained};
 
 /// What one run does.
@@ -44,6 +46,8 @@ pub enum Load {
     Traffic(Traffic),
     /// Connections stay open and say nothing.
     Idle(Idle),
+    /// Messages to topics among many Subscriptions.
+    Subscriptions(Subscriptions),
     /// Messages that are not stored flow alone, and beside messages that are.
     Beside(Beside),
     /// A queue is filled while its subscriber is away, and drained when it returns.
@@ -133,7 +137,9 @@ pub struct Overrides {
     pub warm_up_messages: Option<u64>,
     /// See [`Traffic::duration_ms`].
     pub duration_ms: Option<u64>,
-    /// See [`Idle::connections`].
+    /// See [`Subscriptions::subscriptions`].
+    pub subscriptions: Option<u32>,
+    /// See [`Idle::connections`] and [`Subscriptions::connections`].
     pub connections: Option<u32>,
     /// See [`Queue::messages`] and [`Recovery::messages`].
     pub messages: Option<u32>,
@@ -148,6 +154,7 @@ impl Scenario {
         let changed = match &mut self.load {
             Load::Traffic(traffic) => traffic.apply(overrides)?,
             Load::Idle(idle) => apply(&mut idle.connections, overrides.connections),
+            Load::Subscriptions(subscriptions) => subscriptions.apply(overrides)?,
             Load::Beside(beside) => beside.apply(overrides)?,
             Load::Queue(queue) => queue.apply(overrides)?,
             Load::Retained(retained) => retained.apply(overrides)?,
@@ -166,6 +173,7 @@ impl Load {
         match self {
             Self::Traffic(traffic) => traffic.publishers.saturating_add(traffic.subscribers),
             Self::Idle(idle) => idle.connections.saturating_add(idle.warm_up_connections),
+            Self::Subscriptions(wanted) => wanted.connections.saturating_add(wanted.publishers),
             // One each, or waves of a few hundred.
             Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => 0,
         }
@@ -196,6 +204,7 @@ impl Load {
                 )
             }
             Self::Idle(idle) => format!("{} idle connections with one Subscription each", idle.connections),
+            Self::Subscriptions(subscriptions) => subscriptions.describe(),
             Self::Beside(beside) => beside.describe(),
             Self::Queue(queue) => queue.describe(),
             Self::Retained(retained) => retained.describe(),
