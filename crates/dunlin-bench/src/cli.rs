@@ -159,7 +159,7 @@ struct ChangeArgs {
     /// Subscriptions of the scenario subscriptions, which are shared out to its connections
     #[arg(long)]
     subscriptions: Option<u32>,
-    /// Connections of the scenarios idle and subscriptions
+    /// Connections of the scenarios idle, connect-storm and subscriptions
     #[arg(long)]
     connections: Option<u32>,
     /// Messages that wait in the scenarios queue and recovery; recovery has a tenth as many Sessions and

@@ -26,6 +26,7 @@ use crate::recovery::{self, RecoveryFigures};
 use crate::retained::{self, RetainedFigures};
 use crate::scenario::{Baseline, Load, Scenario};
 use crate::statistics::Spread;
+use crate::storm::{self, StormFigures};
 use crate::subscriptions::{self, SubscriptionsFigures};
 use crate::traffic::{self, TrafficFigures};
 
@@ -39,6 +40,8 @@ pub enum Figures {
     Idle(IdleFigures),
     /// Of many Subscriptions.
     Subscriptions(Box<SubscriptionsFigures>),
+    /// Of many clients that connect at once.
+    Storm(StormFigures),
     /// Of the raw loop.
     Commits(CommitFigures),
     /// Of messages beside others that are stored.
@@ -121,8 +124,8 @@ pub struct ComparedScenario {
 }
 
 impl Figures {
-    /// What brokers are compared by: CPU µs per delivered message, or bytes of resident memory per
-    /// connection.
+    /// What brokers are compared by: CPU µs per delivered message or accepted connection, or bytes of resident
+    /// memory per connection.
     #[must_use]
     pub fn cost(&self) -> Option<f64> {
         match self {
@@ -131,6 +134,7 @@ impl Figures {
             Self::Subscriptions(figures) => {
                 Some(figures.both(|traffic| traffic.broker_cpu_us_per_message)?.1)
             }
+            Self::Storm(figures) => figures.broker_cpu_us_per_connection,
             // What a store does has several figures: see `report::measures`.
             Self::Commits(_) | Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => {
                 None
@@ -162,6 +166,7 @@ pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -
         (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
         (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
             .map(|figures| Figures::Subscriptions(Box::new(figures))),
+        (Load::Storm(storm), process) => storm::run(target, storm, process).map(Figures::Storm),
         (Load::Traffic(traffic), process) => traffic::run(target, traffic, process).map(Figures::Traffic),
         _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
     }
@@ -288,6 +293,7 @@ fn run_started(plan: &Plan, scenario: &Scenario, running: &mut Running) -> Resul
         Load::Idle(idle) => idle::run(&target, idle, known()?).map(Figures::Idle),
         Load::Subscriptions(wanted) => subscriptions::run(&target, wanted, known()?)
             .map(|figures| Figures::Subscriptions(Box::new(figures))),
+        Load::Storm(storm) => storm::run(&target, storm, process).map(Figures::Storm),
         Load::Beside(beside) => {
             beside::run(&target, beside, process).map(|figures| Figures::Beside(Box::new(figures)))
         }

@@ -74,6 +74,19 @@ impl Target {
         let stream = TcpStream::connect_timeout(&self.address, ANSWER_TIMEOUT).map_err(failed())?;
         stream.set_nodelay(true).map_err(failed())?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed())?;
+        let mut connected = Connected {
+            stream,
+            session_present: false,
+            receive_maximum: u16::MAX,
+            unread: Vec::new(),
+            version: self.version,
+        };
+        connected.send(&self.connect_packet(client_identifier, session))?;
+        Ok(connected)
+    }
+
+    /// The CONNECT of a client.
+    pub(crate) fn connect_packet(&self, client_identifier: &str, session: Session) -> Vec<u8> {
         let connect = Connect {
             version: self.version,
             clean_start: session == Session::Clean,
@@ -92,15 +105,7 @@ impl Target {
         };
         let mut packet = Vec::new();
         connect.encode(self.version, &mut packet);
-        let mut connected = Connected {
-            stream,
-            session_present: false,
-            receive_maximum: u16::MAX,
-            unread: Vec::new(),
-            version: self.version,
-        };
-        connected.send(&packet)?;
-        Ok(connected)
+        packet
     }
 }
 

@@ -3,10 +3,11 @@
 //!
 //! A [`scenario::Scenario`] is data: how many publishers and subscribers, which QoS, how large a window.
 //! [`traffic`] runs the ones that move messages and [`idle`] the ones that hold connections; both talk to any
-//! broker by its address and read its process from `/proc`. [`subscriptions`] has a million of them. [`beside`], [`queue`], [`retained`] and [`recovery`]
-//! run what concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`]
-//! starts brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command
-//! line of all that, for the program `dunlin-bench` and for whoever ships it inside another.
+//! broker by its address and read its process from `/proc`. [`storm`] connects thousands of clients at once and
+//! [`subscriptions`] holds a million Subscriptions. [`beside`], [`queue`], [`retained`] and [`recovery`] run what
+//! concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`] starts
+//! brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command line of
+//! all that, for the program `dunlin-bench` and for whoever ships it inside another.
 //!
 //! What must stay true:
 //! * the generator is one thread, and one core of it saturates one core of broker: on the path of a message
@@ -37,6 +38,7 @@ mod subscriber;
 
 pub mod idle;
 pub mod relay;
+pub mod storm;
 pub mod subscriptions;
 
 pub mod beside;

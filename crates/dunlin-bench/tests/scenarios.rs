@@ -187,6 +187,31 @@ fn idle_connections_are_counted_without_those_of_the_warm_up() {
     assert!(matches!(run_one(&target, &scenario, None), Err(Error::Usage(_))), "it needs the process");
 }
 
+#[test]
+fn a_storm_of_connections_is_accepted_whole() {
+    let relay = RunningRelay::start();
+    for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+        let overrides = Overrides { connections: Some(250), ..Overrides::default() };
+        let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
+        let target = Target { address: relay.address, version };
+        let Figures::Storm(figures) = run_one(&target, &scenario, Some(Process::this())).unwrap() else {
+            panic!()
+        };
+        assert_eq!(figures.connections, 250);
+        assert_eq!(figures.latency.unwrap().count, 250, "without those of the warm-up: {figures:?}");
+        assert!(figures.accepted_per_s > 0.0 && figures.broker_cpu_us_per_connection.unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn more_connections_than_files_may_be_open_are_refused_at_once() {
+    let overrides = Overrides { connections: Some(u32::MAX - 1_000), ..Overrides::default() };
+    let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
+    let target = Target { address: "127.0.0.1:1".parse().unwrap(), version: ProtocolVersion::V5 };
+    let Err(Error::Usage(problem)) = run_one(&target, &scenario, None) else { panic!("it was tried") };
+    assert!(problem.contains("open files"), "{problem}");
+}
+
 /// What [`tamper`] does to the third PUBLISH of each connection.
 #[derive(Clone, Copy)]
 enum Fault {

@@ -1,6 +1,7 @@
 //! Brokers compared by more figures than a line holds: the rows of such scenarios.
 
 use super::measures::{Measure, Unit};
+use crate::storm::StormFigures;
 use crate::subscriptions::SubscriptionsFigures;
 use crate::traffic::TrafficFigures;
 
@@ -55,6 +56,23 @@ pub(super) fn of_subscriptions(figures: &SubscriptionsFigures) -> Vec<Measure> {
     rows.push(Unit::Share.of("disturbed, at most", most(disturbed)));
     rows.push(Unit::Fault.of("lost", figures.after.lost as f64));
     rows.push(Unit::Fault.of("repeated", figures.after.repeated as f64));
+    rows
+}
+
+/// Many clients that connect at once.
+pub(super) fn of_storm(figures: &StormFigures) -> Vec<Measure> {
+    let mut rows = vec![Unit::Count.of("accepted, connections/s", figures.accepted_per_s)];
+    let cpu = figures.broker_cpu_us_per_connection;
+    rows.extend(cpu.map(|cpu| Unit::Cpu.of("CPU per accepted connection", cpu)));
+    if let Some(latency) = figures.latency {
+        rows.push(Unit::Wait.of("first packet to CONNACK, p50", latency.p50_us));
+        rows.push(Unit::Wait.of("first packet to CONNACK, p99", latency.p99_us));
+        rows.push(Unit::Wait.of("first packet to CONNACK, max", latency.max_us));
+    }
+    rows.extend(figures.broker_cpu_share.map(|share| Unit::Share.of("broker core", share)));
+    rows.push(Unit::Share.of("generator core", figures.generator_cpu_share));
+    let disturbed = figures.generator_wait_share.max(figures.broker_wait_share.unwrap_or_default());
+    rows.push(Unit::Share.of("disturbed", disturbed));
     rows
 }
 

@@ -1,8 +1,8 @@
 //! What a line does not hold, measured: a row for each figure, a column for each contender.
 //!
-//! Where a store is measured, the first contender is the broker with its store. Beside what every other one has shown stands how the first
-//! compares with it, round by round: as a ratio, or with a sign as a difference, where the figure is a cost that
-//! adds up.
+//! Where a store is measured, the first contender is the broker with its store. Beside what every other one has
+//! shown stands how the first compares with it, round by round: as a ratio, or with a sign as a difference, where
+//! the figure is a cost that adds up.
 
 use std::fmt::Write;
 
@@ -61,6 +61,7 @@ pub(super) fn measures(figures: &Figures) -> Vec<Measure> {
         Figures::Retained(figures) => of_retained(figures),
         Figures::Recovery(figures) => of_recovery(figures),
         Figures::Subscriptions(figures) => brokers::of_subscriptions(figures),
+        Figures::Storm(figures) => brokers::of_storm(figures),
         Figures::Idle(_) => Vec::new(),
     }
 }

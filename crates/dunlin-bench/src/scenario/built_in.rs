@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use dunlin_codec::QoS;
 
-use super::{Beside, Idle, Load, Queue, Recovery, Retained, Scenario, Subscribers, Subscriptions, Traffic};
+use super::{
+    Beside, Idle, Load, Queue, Recovery, Retained, Scenario, Storm, Subscribers, Subscriptions, Traffic,
+};
 use crate::Error;
 
 /// 10 publishers, 10 subscribers, 10 topics, 64 bytes: what the pairwise scenarios have in common.
@@ -59,7 +61,7 @@ const STORED_ONE: Traffic =
 pub const DEFAULT_NAMES: [&str; 4] = ["qos0-10-10", "fan-out-1-1000", "qos1-10-10", "idle"];
 
 /// All scenarios that have a name.
-pub const BUILT_IN: [Scenario; 29] = [
+pub const BUILT_IN: [Scenario; 30] = [
     Scenario {
         name: Cow::Borrowed("qos0-10-10"),
         summary: Cow::Borrowed("10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, saturated"),
@@ -204,6 +206,11 @@ pub const BUILT_IN: [Scenario; 29] = [
             warm_up_messages: 100_000,
             duration_ms: 3_000,
         }),
+    },
+    Scenario {
+        name: Cow::Borrowed("connect-storm"),
+        summary: Cow::Borrowed("10,000 clients connect and stay, 100 at a time"),
+        load: Load::Storm(Storm { connections: 10_000, under_way: 100, warm_up_connections: 100 }),
     },
     Scenario {
         name: Cow::Borrowed("durable-offline-1"),

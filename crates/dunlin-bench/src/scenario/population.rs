@@ -34,6 +34,32 @@ pub struct Subscriptions {
     pub duration_ms: u64,
 }
 
+/// Clients that connect at once and stay.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Storm {
+    /// Connections that are measured, 1 or more.
+    pub connections: u32,
+    /// Connections that are under way at a time, 1 or more.
+    pub under_way: u32,
+    /// Connections before the first reading.
+    pub warm_up_connections: u32,
+}
+
+impl Storm {
+    pub(super) fn apply(&mut self, overrides: &Overrides) -> Result<bool, Error> {
+        let changed = apply(&mut self.connections, overrides.connections);
+        if self.connections == 0 {
+            return Err(Error::Usage("connections must be 1 or more".to_owned()));
+        }
+        Ok(changed)
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let Self { connections, under_way, .. } = self;
+        format!("{connections} clients connect and stay, {under_way} at a time")
+    }
+}
+
 impl Subscriptions {
     /// Topics that have three Subscriptions each.
     pub(crate) fn topics(&self) -> u32 {
