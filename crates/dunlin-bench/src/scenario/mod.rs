@@ -3,8 +3,8 @@
 //! Topics join publishers and subscribers: publisher `p` publishes to topic `p mod topics` and subscriber `s`
 //! subscribes to topic `s mod topics`. So 10 publishers, 10 subscribers and 10 topics make ten pairs, and one
 //! topic makes a fan-out or a fan-in. A new scenario is a new row of [`BUILT_IN`]. What is done to a broker's
-//! store, other than to publish at full speed, is in `store.rs`; many Subscriptions and
-//! connections are in `population.rs`.
+//! store, other than to publish at full speed, is in `store.rs`; many Subscriptions and connections are in
+//! `population.rs`.
 //!
 //! Two limits close the loop. The `window` is MQTT's: messages of QoS 1 and 2 sent and not yet acknowledged.
 //! `ahead_max` bounds, at every QoS, how far a publisher runs ahead of its subscribers; it keeps a QoS 0
