@@ -169,13 +169,19 @@ struct ChangeArgs {
     /// Messages each publisher may be ahead of what its subscribers have received
     #[arg(long)]
     ahead_max: Option<u32>,
+    /// Messages per second of all publishers together, each due at its time, instead of as many as possible
+    #[arg(long, value_name = "MESSAGES")]
+    rate: Option<u32>,
     /// Deliveries before the measurement begins
     #[arg(long)]
     warm_up_messages: Option<u64>,
     /// Seconds that are measured
     #[arg(long, value_parser = parse_seconds)]
     duration_s: Option<Duration>,
-    /// Idle connections
+    /// Subscriptions of the scenario subscriptions, which are shared out to its connections
+    #[arg(long)]
+    subscriptions: Option<u32>,
+    /// Connections of the scenarios idle, connect-storm and subscriptions
     #[arg(long)]
     connections: Option<u32>,
     /// Messages that wait in the scenarios queue and recovery; recovery has a tenth as many Sessions and
@@ -200,7 +206,7 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
         BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
             for Scenario { name, summary, .. } in BUILT_IN {
-                println!("{name:<21} {summary}");
+                println!("{name:<24} {summary}");
             }
             Ok(())
         }
@@ -317,8 +323,10 @@ impl ChangeArgs {
             payload_bytes: self.payload_bytes,
             window: self.window,
             ahead_max: self.ahead_max,
+            rate_per_s: self.rate,
             warm_up_messages: self.warm_up_messages,
             duration_ms: self.duration_s.map(|duration| duration.as_millis() as u64),
+            subscriptions: self.subscriptions,
             connections: self.connections,
             messages: self.messages,
         }

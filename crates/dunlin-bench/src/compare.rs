@@ -19,6 +19,7 @@ use crate::cores::Cores;
 use crate::disk::{Disk, DiskFigures};
 use crate::handshake::Target;
 use crate::idle::{self, IdleFigures};
+use crate::open_files;
 use crate::process::Process;
 use crate::progress::{Progress, Watch};
 use crate::queue::{self, QueueFigures};
@@ -26,6 +27,8 @@ use crate::recovery::{self, RecoveryFigures};
 use crate::retained::{self, RetainedFigures};
 use crate::scenario::{Baseline, Load, Scenario};
 use crate::statistics::Spread;
+use crate::storm::{self, StormFigures};
+use crate::subscriptions::{self, SubscriptionsFigures};
 use crate::traffic::{self, TrafficFigures};
 
 /// What a run has shown.
@@ -33,9 +36,13 @@ use crate::traffic::{self, TrafficFigures};
 #[serde(rename_all = "snake_case")]
 pub enum Figures {
     /// Of messages.
-    Traffic(TrafficFigures),
+    Traffic(Box<TrafficFigures>),
     /// Of idle connections.
     Idle(IdleFigures),
+    /// Of many Subscriptions.
+    Subscriptions(Box<SubscriptionsFigures>),
+    /// Of many clients that connect at once.
+    Storm(StormFigures),
     /// Of the raw loop.
     Commits(CommitFigures),
     /// Of messages beside others that are stored.
@@ -146,13 +153,17 @@ impl Comparison {
 }
 
 impl Figures {
-    /// What brokers are compared by: CPU µs per delivered message, or bytes of resident memory per
-    /// connection.
+    /// What brokers are compared by: CPU µs per delivered message or accepted connection, or bytes of resident
+    /// memory per connection.
     #[must_use]
     pub fn cost(&self) -> Option<f64> {
         match self {
             Self::Traffic(figures) => figures.broker_cpu_us_per_message,
             Self::Idle(figures) => Some(figures.resident_bytes_per_connection),
+            Self::Subscriptions(figures) => {
+                Some(figures.both(|traffic| traffic.broker_cpu_us_per_message)?.1)
+            }
+            Self::Storm(figures) => figures.broker_cpu_us_per_connection,
             // What a store does has several figures: see `report::measures`.
             Self::Commits(_) | Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => {
                 None
@@ -189,13 +200,17 @@ pub fn run_watched(
     process: Option<Process>,
     watch: &Watch,
 ) -> Result<Figures, Error> {
+    open_files::make_room(scenario.load.connections())?;
     match (&scenario.load, process) {
         (load, _) if load.baselines().is_some() => {
             Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
         }
         (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
+        (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
+            .map(|figures| Figures::Subscriptions(Box::new(figures))),
+        (Load::Storm(storm), process) => storm::run(target, storm, process).map(Figures::Storm),
         (Load::Traffic(traffic), process) => {
-            traffic::run(target, traffic, process, watch).map(Figures::Traffic)
+            traffic::run(target, traffic, process, watch).map(|figures| Figures::Traffic(Box::new(figures)))
         }
         _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
     }
@@ -210,7 +225,8 @@ pub fn run(
     plan: &Plan,
     mut observe: impl FnMut(&Scenario, u32, &str, &Figures),
 ) -> Result<Comparison, Error> {
-    // Whoever cannot take part is known before minutes of measuring.
+    // Whatever cannot be done is known before minutes of measuring.
+    plan.scenarios.iter().try_for_each(|scenario| open_files::make_room(scenario.load.connections()))?;
     let turns: Vec<_> =
         plan.scenarios.iter().map(|scenario| contenders(plan, scenario)).collect::<Result<_, _>>()?;
     let cores = Cores::choose();
@@ -331,8 +347,13 @@ fn run_started(
     let known =
         || process.ok_or_else(|| Error::Usage(format!("{} needs the broker's process", scenario.name)));
     match &scenario.load {
-        Load::Traffic(traffic) => traffic::run(&target, traffic, process, watch).map(Figures::Traffic),
+        Load::Traffic(traffic) => {
+            traffic::run(&target, traffic, process, watch).map(|figures| Figures::Traffic(Box::new(figures)))
+        }
         Load::Idle(idle) => idle::run(&target, idle, known()?).map(Figures::Idle),
+        Load::Subscriptions(wanted) => subscriptions::run(&target, wanted, known()?)
+            .map(|figures| Figures::Subscriptions(Box::new(figures))),
+        Load::Storm(storm) => storm::run(&target, storm, process).map(Figures::Storm),
         Load::Beside(beside) => {
             beside::run(&target, beside, process, watch).map(|figures| Figures::Beside(Box::new(figures)))
         }

@@ -1,8 +1,8 @@
 //! The report as one HTML file: it asks for nothing else, so that it opens offline and can be sent around.
 //!
-//! [`html`] writes the page: the machine and the settings, a table of brokers, and for each scenario its plots
-//! and what its store has done. Style sheet and plots are in the file. What it says is what the other reports say;
-//! what it adds are the course of each run and its percentiles.
+//! [`html`] writes the page: the machine and the settings, a table of brokers, and for each scenario its plots and,
+//! where a line of that table does not hold them, its figures. Style sheet and plots are in the file. What it says is
+//! what the other reports say; what it adds are the course of each run and its percentiles.
 
 mod course;
 mod markup;

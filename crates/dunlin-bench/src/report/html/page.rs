@@ -7,7 +7,7 @@ use super::plot::{Plot, class_of};
 use super::results;
 use crate::compare::{ComparedScenario, Comparison};
 use crate::report::date::today;
-use crate::report::{Machine, Section, show_disk};
+use crate::report::{Machine, has_lines, show_disk};
 use crate::scenario::Scenario;
 
 const STYLE: &str = include_str!("style.css");
@@ -91,7 +91,7 @@ fn write_settings(out: &mut Markup, comparison: &Comparison, machine: &Machine, 
 }
 
 fn write_overview(out: &mut Markup, comparison: &Comparison) {
-    let scenarios: Vec<_> = Section::Brokers.scenarios(comparison).collect();
+    let scenarios: Vec<_> = comparison.scenarios.iter().filter(|compared| has_lines(compared)).collect();
     if !scenarios.is_empty() {
         out.text_element("h2", &[], "Results");
         results::overview(out, &scenarios);
@@ -100,16 +100,15 @@ fn write_overview(out: &mut Markup, comparison: &Comparison) {
 
 fn write_scenario(out: &mut Markup, compared: &ComparedScenario) {
     let Scenario { name, summary, .. } = &compared.scenario;
-    let is_stored = Section::of(&compared.scenario) == Section::Store;
     let (course, waits) = (course::plot(compared), percentiles::waits(compared));
-    if !is_stored && course.is_none() && waits.is_empty() {
+    if has_lines(compared) && course.is_none() && waits.is_empty() {
         return;
     }
     out.element("section", &[], |section| {
         section.text_element("h2", &[], name);
         section.text_element("p", &[], summary);
-        if is_stored {
-            results::store(section, compared);
+        if !has_lines(compared) {
+            results::figures(section, compared);
         }
         write_plots(section, compared, course, &waits);
     });
@@ -178,11 +177,12 @@ mod tests {
             received: tenth * 900,
             acknowledged: tenth * 800,
         };
-        Figures::Traffic(TrafficFigures {
+        Figures::Traffic(Box::new(TrafficFigures {
             measured_s: 1.0,
             delivered: 9_000,
             delivered_per_s: 9_000.0,
             acknowledged,
+            scheduled: None,
             broker_cpu_us_per_message: Some(1.5),
             broker_cpu_share: Some(0.9),
             broker_wait_share: Some(0.0),
@@ -194,7 +194,7 @@ mod tests {
             lost: 1,
             repeated: 0,
             course: (1..=10).map(sample).collect(),
-        })
+        }))
     }
 
     /// Two contenders with two rounds of the same figures.

@@ -48,8 +48,21 @@ fn latencies(figures: &Figures) -> Vec<(&'static str, Latency)> {
     const ACKNOWLEDGED: &str = "From PUBLISH to its acknowledgement";
     match figures {
         Figures::Traffic(figures) => {
-            let latency = figures.acknowledged.and_then(|acknowledged| acknowledged.latency);
-            latency.map(|latency| (STORED, latency)).into_iter().collect()
+            let scheduled = figures.scheduled.as_ref();
+            let all = [
+                (STORED, figures.acknowledged.and_then(|acknowledged| acknowledged.latency)),
+                ("From when a message was due until it was received", scheduled.and_then(|it| it.latency)),
+                ("Of it, the generator's own lateness", scheduled.and_then(|it| it.lateness)),
+            ];
+            all.into_iter().filter_map(|(name, latency)| Some((name, latency?))).collect()
+        }
+        Figures::Subscriptions(figures) => {
+            let latency = figures.churn.latency;
+            latency.map(|latency| ("From when a SUBSCRIBE was due to SUBACK", latency)).into_iter().collect()
+        }
+        Figures::Storm(figures) => {
+            let latency = figures.latency;
+            latency.map(|latency| ("From the first packet of TCP to CONNACK", latency)).into_iter().collect()
         }
         Figures::Commits(figures) => vec![(STORED, figures.commit)],
         Figures::Beside(figures) => {

@@ -1,6 +1,6 @@
-//! The tables of results: brokers beside each other, and what a store has done.
+//! The tables of results: brokers beside each other, and the figures of scenarios that have many.
 //!
-//! The table of brokers falls into cards on a phone; the roles say that it is still a table. Tables of a store have
+//! The table of brokers falls into cards on a phone; the roles say that it is still a table. Other tables have
 //! a column for each contender and may be wider than the page, so they scroll in a region of their own.
 
 use super::markup::Markup;
@@ -121,8 +121,8 @@ fn write_line(
     });
 }
 
-/// What a store has done: a row for each figure, a column for each contender.
-pub(super) fn store(out: &mut Markup, compared: &ComparedScenario) {
+/// The figures of one scenario: a row for each, a column for each contender.
+pub(super) fn figures(out: &mut Markup, compared: &ComparedScenario) {
     let rows = measures::rows(compared);
     let Some((headings, rows)) = rows.split_first() else { return };
     wide(out, "Figures", |region| {
