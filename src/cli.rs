@@ -1,13 +1,16 @@
-//! The command line: `dunlin serve`, `dunlin check` and `dunlin store`; `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `dunlin check`, `dunlin store` and `dunlin bench`; `dunlin` alone is
+//! `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
-//! exactly what `serve` would run with. Results go to standard output, problems to standard error. A wrong
+//! exactly what `serve` would run with. `bench` is the command line of the load generator
+//! (`crates/dunlin-bench/src/cli.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
 //! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use dunlin_bench::cli::BenchArgs;
 
 use crate::auth::{Acl, PasswordFile};
 use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
@@ -38,6 +41,8 @@ pub enum Command {
     /// Look into a store, copy it, or take out what is whole of a damaged one
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Measure what MQTT brokers, this one or others, spend per message and per connection
+    Bench(BenchArgs),
 }
 
 /// What shall be done with a store.
@@ -155,6 +160,17 @@ impl StorePlace {
                 }
             },
             Err(errors) => bad_configuration(&errors),
+        }
+    }
+}
+
+/// Carries out `dunlin bench`.
+pub fn bench(arguments: BenchArgs) -> ExitCode {
+    match dunlin_bench::cli::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dunlin: {error}");
+            ExitCode::from(error.exit_status())
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::generator::Generator;
 use crate::handshake::{Session, Target};
 use crate::latency::{Latencies, Latency};
 use crate::process::Process;
+use crate::progress::Watch;
 use crate::scenario::{Beside, Traffic};
 use crate::traffic::{self, Acknowledged, TrafficFigures};
 
@@ -64,10 +65,15 @@ impl BesideFigures {
 ///
 /// # Errors
 /// When the broker refuses, closes a connection, breaks the protocol or stops.
-pub fn run(target: &Target, beside: &Beside, process: Option<Process>) -> Result<BesideFigures, Error> {
+pub fn run(
+    target: &Target,
+    beside: &Beside,
+    process: Option<Process>,
+    watch: &Watch,
+) -> Result<BesideFigures, Error> {
     let relayed = || -> Result<RelayedFigures, Error> {
         Ok(RelayedFigures {
-            traffic: traffic::run(target, &beside.relayed, process)?,
+            traffic: traffic::run(target, &beside.relayed, process, watch)?,
             round_trip: round_trips(target, &beside.relayed, Duration::from_millis(beside.round_trips_ms))?,
         })
     };

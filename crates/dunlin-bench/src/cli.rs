@@ -2,7 +2,7 @@
 //! scenarios.
 //!
 //! [`BenchArgs`] is a clap argument group, so that another program can take it as a subcommand of its own.
-//! Results go to standard output, progress to standard error.
+//! Results go to standard output; progress and, in a comparison, the figures of each run go to standard error.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -14,12 +14,13 @@ use dunlin_codec::{ProtocolVersion, QoS};
 use crate::Error;
 use crate::broker::{self, Spec};
 use crate::commits::{Preparation, RawLoop};
-use crate::compare::{self, Plan};
+use crate::compare::{self, ComparedBroker, Comparison, Plan};
 use crate::disk::Disk;
 use crate::handshake::Target;
 use crate::process::Process;
+use crate::progress::Progress;
 use crate::relay::Relay;
-use crate::report::{self, Document, Machine, Section};
+use crate::report::{self, Document, HtmlFile, Machine, Section, Subject};
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
 
 /// Where brokers keep their data unless the command line says otherwise: on the disk that holds the build.
@@ -60,9 +61,14 @@ struct RunArgs {
     scenario: String,
     #[command(flatten)]
     changes: ChangeArgs,
+    #[command(flatten)]
+    progress: ProgressArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Also write a page with plots into this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -96,9 +102,12 @@ struct CommitsArgs {
 
 #[derive(Debug, Args)]
 struct CompareArgs {
-    /// mosquitto, mosquitto=PATH, dunlin=PATH or NAME=HOST:PORT[,PID]; repeat it; ratios are those of the
-    /// first to the others
-    #[arg(long, value_name = "BROKER", required = true)]
+    /// dunlin, mosquitto or rumqttd, each with or without =PATH, to be started; or NAME=HOST:PORT[,PID], which
+    /// runs; ratios are those of the first to the others
+    #[arg(value_name = "BROKER", required_unless_present = "broker")]
+    brokers: Vec<Spec>,
+    /// One more of them
+    #[arg(long, value_name = "BROKER")]
     broker: Vec<Spec>,
     /// A scenario to run; repeat it for several; durable and store name several [default: qos0-10-10,
     /// fan-out-1-1000, qos1-10-10, idle]
@@ -112,12 +121,25 @@ struct CompareArgs {
     /// Where brokers get their data directories, for scenarios of the store: on the disk to be measured
     #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
     data_dir: PathBuf,
+    #[command(flatten)]
+    progress: ProgressArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
     /// Also write the results into this document, between its two lines for them
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Also write a page with plots into this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// What is shown meanwhile.
+#[derive(Debug, Args)]
+struct ProgressArgs {
+    /// Show nothing while a scenario runs
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 /// What differs from the named scenarios.
@@ -147,13 +169,19 @@ struct ChangeArgs {
     /// Messages each publisher may be ahead of what its subscribers have received
     #[arg(long)]
     ahead_max: Option<u32>,
+    /// Messages per second of all publishers together, each due at its time, instead of as many as possible
+    #[arg(long, value_name = "MESSAGES")]
+    rate: Option<u32>,
     /// Deliveries before the measurement begins
     #[arg(long)]
     warm_up_messages: Option<u64>,
     /// Seconds that are measured
     #[arg(long, value_parser = parse_seconds)]
     duration_s: Option<Duration>,
-    /// Idle connections
+    /// Subscriptions of the scenario subscriptions, which are shared out to its connections
+    #[arg(long)]
+    subscriptions: Option<u32>,
+    /// Connections of the scenarios idle, connect-storm and subscriptions
     #[arg(long)]
     connections: Option<u32>,
     /// Messages that wait in the scenarios queue and recovery; recovery has a tenth as many Sessions and
@@ -178,7 +206,7 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
         BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
             for Scenario { name, summary, .. } in BUILT_IN {
-                println!("{name:<21} {summary}");
+                println!("{name:<24} {summary}");
             }
             Ok(())
         }
@@ -188,11 +216,20 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
 fn run_scenario(args: &RunArgs) -> Result<(), Error> {
     let scenario = scenario::by_name(&args.scenario)?.with(&args.changes.overrides())?;
     let target = Target { address: broker::resolve(&args.address)?, version: args.changes.protocol };
-    let figures = compare::run_one(&target, &scenario, args.pid.map(Process::new))?;
+    let html = args.html.clone().map(HtmlFile::open).transpose()?;
+    let watch = args.progress.progress().watch(&scenario.name);
+    let figures = compare::run_watched(&target, &scenario, args.pid.map(Process::new), &watch)?;
+    drop(watch);
     if args.json {
         println!("{}", report::to_json(&figures));
     } else {
         println!("{}: {}", scenario.summary, report::one_line(&figures));
+    }
+    if let Some(html) = html {
+        let settings = "started and set by somebody else".to_owned();
+        let broker = ComparedBroker { name: args.address.clone(), version: None, settings };
+        let comparison = Comparison::of_one_run(broker, scenario, target.version.to_string(), figures);
+        html.write(&report::html(&comparison, &Machine::this(), Subject::SingleRun))?;
     }
     Ok(())
 }
@@ -234,9 +271,16 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
     }
     let sections: Vec<_> = scenarios.iter().map(Section::of).collect();
     let disk = sections.contains(&Section::Store).then(|| Disk::open(&args.data_dir)).transpose()?;
-    let plan =
-        Plan { brokers: args.broker, scenarios, rounds: args.rounds, version: args.changes.protocol, disk };
+    let plan = Plan {
+        brokers: args.brokers.into_iter().chain(args.broker).collect(),
+        scenarios,
+        rounds: args.rounds,
+        version: args.changes.protocol,
+        disk,
+        progress: args.progress.progress(),
+    };
     let document = args.markdown.map(|path| Document::open(path, &sections)).transpose()?;
+    let html = args.html.map(HtmlFile::open).transpose()?;
     let machine = Machine::this();
     let comparison = compare::run(&plan, |scenario, round, broker, figures| {
         eprintln!("{} round {round} {broker}: {}", scenario.name, report::one_line(figures));
@@ -253,11 +297,20 @@ fn compare(args: CompareArgs) -> Result<(), Error> {
             }
         }
     }
+    if let Some(html) = html {
+        html.write(&report::html(&comparison, &machine, Subject::Comparison))?;
+    }
     match args.json {
         true => println!("{}", report::json(&comparison, &machine)),
         false => print!("{}", report::table(&comparison)),
     }
     Ok(())
+}
+
+impl ProgressArgs {
+    fn progress(&self) -> Progress {
+        if self.quiet { Progress::Hidden } else { Progress::on_standard_error() }
+    }
 }
 
 impl ChangeArgs {
@@ -270,8 +323,10 @@ impl ChangeArgs {
             payload_bytes: self.payload_bytes,
             window: self.window,
             ahead_max: self.ahead_max,
+            rate_per_s: self.rate,
             warm_up_messages: self.warm_up_messages,
             duration_ms: self.duration_s.map(|duration| duration.as_millis() as u64),
+            subscriptions: self.subscriptions,
             connections: self.connections,
             messages: self.messages,
         }
@@ -314,6 +369,17 @@ mod tests {
         let overrides = args.changes.overrides();
         assert_eq!((overrides.qos, overrides.window), (Some(QoS::AtLeastOnce), Some(7)));
         assert_eq!(overrides.duration_ms, Some(500));
+    }
+
+    #[test]
+    fn brokers_are_named_with_and_without_a_flag() {
+        let line = ["x", "compare", "dunlin=/d", "rumqttd=/r", "--broker", "mosquitto", "--rounds", "1"];
+        let BenchCommand::Compare(args) = Program::try_parse_from(line).unwrap().bench.command else {
+            panic!("not a comparison");
+        };
+        let names: Vec<_> = args.brokers.iter().chain(&args.broker).map(|spec| spec.name.as_str()).collect();
+        assert_eq!(names, ["dunlin", "rumqttd", "mosquitto"]);
+        assert!(Program::try_parse_from(["x", "compare", "--broker", "mosquitto"]).is_ok());
     }
 
     #[test]

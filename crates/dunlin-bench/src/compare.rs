@@ -19,12 +19,16 @@ use crate::cores::Cores;
 use crate::disk::{Disk, DiskFigures};
 use crate::handshake::Target;
 use crate::idle::{self, IdleFigures};
+use crate::open_files;
 use crate::process::Process;
+use crate::progress::{Progress, Watch};
 use crate::queue::{self, QueueFigures};
 use crate::recovery::{self, RecoveryFigures};
 use crate::retained::{self, RetainedFigures};
 use crate::scenario::{Baseline, Load, Scenario};
 use crate::statistics::Spread;
+use crate::storm::{self, StormFigures};
+use crate::subscriptions::{self, SubscriptionsFigures};
 use crate::traffic::{self, TrafficFigures};
 
 /// What a run has shown.
@@ -32,9 +36,13 @@ use crate::traffic::{self, TrafficFigures};
 #[serde(rename_all = "snake_case")]
 pub enum Figures {
     /// Of messages.
-    Traffic(TrafficFigures),
+    Traffic(Box<TrafficFigures>),
     /// Of idle connections.
     Idle(IdleFigures),
+    /// Of many Subscriptions.
+    Subscriptions(Box<SubscriptionsFigures>),
+    /// Of many clients that connect at once.
+    Storm(StormFigures),
     /// Of the raw loop.
     Commits(CommitFigures),
     /// Of messages beside others that are stored.
@@ -73,6 +81,8 @@ pub struct Plan {
     pub version: ProtocolVersion,
     /// Where brokers have their data directories; needed by scenarios of the store.
     pub disk: Option<Disk>,
+    /// How each run is shown while it goes on.
+    pub progress: Progress,
 }
 
 /// What a comparison has shown.
@@ -116,14 +126,44 @@ pub struct ComparedScenario {
     pub ratios: Vec<Option<Spread>>,
 }
 
+impl Comparison {
+    /// One run against one broker, as a comparison with nobody.
+    #[must_use]
+    pub fn of_one_run(
+        broker: ComparedBroker,
+        scenario: Scenario,
+        protocol: String,
+        figures: Figures,
+    ) -> Self {
+        let compared = ComparedScenario {
+            scenario,
+            contenders: vec![broker.name.clone()],
+            figures: vec![vec![figures]],
+            ratios: Vec::new(),
+        };
+        Self {
+            brokers: vec![broker],
+            scenarios: vec![compared],
+            protocol,
+            cores: None,
+            rounds: 1,
+            disk: None,
+        }
+    }
+}
+
 impl Figures {
-    /// What brokers are compared by: CPU µs per delivered message, or bytes of resident memory per
-    /// connection.
+    /// What brokers are compared by: CPU µs per delivered message or accepted connection, or bytes of resident
+    /// memory per connection.
     #[must_use]
     pub fn cost(&self) -> Option<f64> {
         match self {
             Self::Traffic(figures) => figures.broker_cpu_us_per_message,
             Self::Idle(figures) => Some(figures.resident_bytes_per_connection),
+            Self::Subscriptions(figures) => {
+                Some(figures.both(|traffic| traffic.broker_cpu_us_per_message)?.1)
+            }
+            Self::Storm(figures) => figures.broker_cpu_us_per_connection,
             // What a store does has several figures: see `report::measures`.
             Self::Commits(_) | Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => {
                 None
@@ -147,12 +187,31 @@ impl Figures {
 /// When the run fails, or the scenario needs the broker's process and it is not known, or a broker that the
 /// generator has started with a data directory.
 pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -> Result<Figures, Error> {
+    run_watched(target, scenario, process, &Watch::nobody())
+}
+
+/// The same, and somebody watches.
+///
+/// # Errors
+/// As of [`run_one`].
+pub fn run_watched(
+    target: &Target,
+    scenario: &Scenario,
+    process: Option<Process>,
+    watch: &Watch,
+) -> Result<Figures, Error> {
+    open_files::make_room(scenario.load.connections())?;
     match (&scenario.load, process) {
         (load, _) if load.baselines().is_some() => {
             Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
         }
         (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
-        (Load::Traffic(traffic), process) => traffic::run(target, traffic, process).map(Figures::Traffic),
+        (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
+            .map(|figures| Figures::Subscriptions(Box::new(figures))),
+        (Load::Storm(storm), process) => storm::run(target, storm, process).map(Figures::Storm),
+        (Load::Traffic(traffic), process) => {
+            traffic::run(target, traffic, process, watch).map(|figures| Figures::Traffic(Box::new(figures)))
+        }
         _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
     }
 }
@@ -166,7 +225,8 @@ pub fn run(
     plan: &Plan,
     mut observe: impl FnMut(&Scenario, u32, &str, &Figures),
 ) -> Result<Comparison, Error> {
-    // Whoever cannot take part is known before minutes of measuring.
+    // Whatever cannot be done is known before minutes of measuring.
+    plan.scenarios.iter().try_for_each(|scenario| open_files::make_room(scenario.load.connections()))?;
     let turns: Vec<_> =
         plan.scenarios.iter().map(|scenario| contenders(plan, scenario)).collect::<Result<_, _>>()?;
     let cores = Cores::choose();
@@ -177,7 +237,10 @@ pub fn run(
         let mut figures = vec![Vec::new(); contenders.len()];
         for round in 1..=plan.rounds {
             for (contender, of_contender) in contenders.iter().zip(&mut figures) {
-                let found = contender.run(plan, scenario, cores)?;
+                let watch =
+                    plan.progress.watch(&format!("{} round {round} {}", scenario.name, contender.name()));
+                let found = contender.run(plan, scenario, cores, &watch)?;
+                drop(watch);
                 observe(scenario, round, contender.name(), &found);
                 of_contender.push(found);
             }
@@ -252,12 +315,18 @@ impl Contender {
         }
     }
 
-    fn run(&self, plan: &Plan, scenario: &Scenario, cores: Option<Cores>) -> Result<Figures, Error> {
+    fn run(
+        &self,
+        plan: &Plan,
+        scenario: &Scenario,
+        cores: Option<Cores>,
+        watch: &Watch,
+    ) -> Result<Figures, Error> {
         match self {
             Self::RawLoop(raw_loop) => raw_loop.run().map(Figures::Commits),
             Self::Broker(spec) => {
                 let mut running = spec.start(cores, plan.version)?;
-                run_started(plan, scenario, &mut running).map_err(|error| {
+                run_started(plan, scenario, &mut running, watch).map_err(|error| {
                     let end = running.post_mortem().map(|end| format!("; {end}")).unwrap_or_default();
                     Error::Broker(format!("{} in {}: {error}{end}", spec.name, scenario.name))
                 })
@@ -267,16 +336,26 @@ impl Contender {
 }
 
 /// Runs a scenario against a broker that was just started for it.
-fn run_started(plan: &Plan, scenario: &Scenario, running: &mut Running) -> Result<Figures, Error> {
+fn run_started(
+    plan: &Plan,
+    scenario: &Scenario,
+    running: &mut Running,
+    watch: &Watch,
+) -> Result<Figures, Error> {
     let target = Target { address: running.address, version: plan.version };
     let process = running.process;
     let known =
         || process.ok_or_else(|| Error::Usage(format!("{} needs the broker's process", scenario.name)));
     match &scenario.load {
-        Load::Traffic(traffic) => traffic::run(&target, traffic, process).map(Figures::Traffic),
+        Load::Traffic(traffic) => {
+            traffic::run(&target, traffic, process, watch).map(|figures| Figures::Traffic(Box::new(figures)))
+        }
         Load::Idle(idle) => idle::run(&target, idle, known()?).map(Figures::Idle),
+        Load::Subscriptions(wanted) => subscriptions::run(&target, wanted, known()?)
+            .map(|figures| Figures::Subscriptions(Box::new(figures))),
+        Load::Storm(storm) => storm::run(&target, storm, process).map(Figures::Storm),
         Load::Beside(beside) => {
-            beside::run(&target, beside, process).map(|figures| Figures::Beside(Box::new(figures)))
+            beside::run(&target, beside, process, watch).map(|figures| Figures::Beside(Box::new(figures)))
         }
         Load::Queue(queue) => queue::run(&target, queue, known()?).map(Figures::Queue),
         Load::Retained(retained) => retained::run(&target, retained, known()?).map(Figures::Retained),

@@ -8,7 +8,7 @@ use dunlin_codec::QoS;
 use crate::Error;
 use crate::collector::Collector;
 use crate::handshake::{Connected, Session, Target};
-use crate::publisher::numbered_topic;
+use crate::numbered::numbered;
 
 /// Connections at once.
 const WAVE: u32 = 250;
@@ -19,7 +19,7 @@ pub(crate) struct Crowd {
     pub(crate) target: Target,
     /// How many.
     pub(crate) sessions: u32,
-    /// What the topics begin with.
+    /// The pattern of the topics.
     pub(crate) topic: &'static str,
 }
 
@@ -37,10 +37,10 @@ impl Crowd {
     pub(crate) fn create(&self) -> Result<(), Error> {
         self.in_waves(|wave| {
             for (index, connected) in wave.iter_mut() {
-                connected.begin_subscribe(&numbered_topic(self.topic, *index), QoS::AtLeastOnce)?;
+                connected.begin_subscribe(&numbered(self.topic, *index), QoS::AtLeastOnce)?;
             }
             for (index, connected) in wave.iter_mut() {
-                connected.finish_subscribe(&numbered_topic(self.topic, *index), QoS::AtLeastOnce)?;
+                connected.finish_subscribe(&numbered(self.topic, *index), QoS::AtLeastOnce)?;
             }
             Ok(true)
         })

@@ -3,6 +3,9 @@
 //! Subscribers have their turn before publishers: what is there is counted before more is sent, and a broker
 //! is never kept waiting by a generator that only sends. Where messages are stored, progress is what the broker
 //! has acknowledged; elsewhere, what it has delivered.
+//!
+//! With a rate, publishers have their turn first, as soon as the alarm rings: what is due shall leave, and no
+//! progress is waited for. Between what is due the thread sleeps.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -10,12 +13,18 @@ use std::time::{Duration, Instant};
 use dunlin_codec::QoS;
 
 use crate::Error;
+use crate::alarm::Alarm;
+use crate::arrivals::{Arrivals, Tally};
 use crate::connection::{Connection, READ_BYTES};
-use crate::handshake::{Session, Target};
+use crate::course::{Course, Sample, Totals};
+use crate::group::Group;
+use crate::handshake::{Connected, Session, Target};
 use crate::latency::{Latencies, Latency};
+use crate::progress::Watch;
 use crate::publisher::{Limits, Outgoing, Publisher};
 use crate::scenario::{Subscribers, Traffic};
-use crate::subscriber::{Subscriber, Tally};
+use crate::schedule::Schedule;
+use crate::subscriber::{Hearing, Subscriber};
 
 /// How long the warm-up may take.
 const WARM_UP_MAX: Duration = Duration::from_secs(60);
@@ -23,12 +32,15 @@ const WARM_UP_MAX: Duration = Duration::from_secs(60);
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// When nothing arrives for so long while draining, the rest is lost.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
-/// When nothing arrives for so long at QoS 0 while publishers wait for it, they stop waiting.
+/// When nothing arrives for so long at QoS 0 while publishers wait for it, they stop waiting for what they have
+/// sent.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
 /// When nothing arrives for so long at QoS 1 or 2, the broker has stopped.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 /// The longest sleep in the poll, so that the clock is looked at.
 const POLL_MAX: Duration = Duration::from_millis(20);
+/// The token of the alarm; connections count from 0.
+const ALARM: mio::Token = mio::Token(usize::MAX);
 
 /// The connections of a run and what they have seen. Poll tokens count subscribers first, then publishers.
 pub(crate) struct Generator {
@@ -39,19 +51,40 @@ pub(crate) struct Generator {
     /// Tokens of connections that may have something to read, each at most once.
     readable: Vec<usize>,
     is_readable: Vec<bool>,
-    /// Deliveries that the subscribers of each publisher are past, together.
-    progress: Vec<u64>,
-    tally: Tally,
+    arrivals: Arrivals,
+    timetable: Option<Timetable>,
     last_arrival: Instant,
+    /// When publishers last stopped to wait for what they had sent.
+    gave_up: Instant,
     qos: QoS,
     is_stored: bool,
+    course: Course,
     buffer: Vec<u8>,
+}
+
+/// When messages are due, for a run with a rate.
+struct Timetable {
+    schedule: Schedule,
+    /// Nothing is due after this.
+    end: Option<Instant>,
+    alarm: Alarm,
+}
+
+/// How publishers have kept to a schedule.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Punctuality {
+    pub(crate) lateness: Option<Latency>,
+    /// See [`Pace::held_back`](crate::pace::Pace::held_back).
+    pub(crate) held_back: u64,
+    /// Messages that were due and never left.
+    pub(crate) unsent: u64,
 }
 
 impl Generator {
     /// Connects everybody of a scenario. Subscribers that are to be away have subscribed and gone.
     pub(crate) fn connect(target: &Target, traffic: &Traffic) -> Result<Self, Error> {
         let mut generator = Self::new(traffic.qos, traffic.is_stored())?;
+        generator.arrivals.group = traffic.shared.then(|| Group::new(traffic.publishers));
         for index in 0..traffic.subscribers {
             generator.add_subscriber(target, traffic, index)?;
         }
@@ -59,7 +92,7 @@ impl Generator {
             let topic = traffic.topic(index);
             let outgoing = Outgoing {
                 topic: &topic,
-                numbered_topics: 0,
+                numbers: None,
                 retain: false,
                 qos: traffic.qos,
                 payload_bytes: traffic.payload_bytes,
@@ -72,6 +105,9 @@ impl Generator {
             };
             generator.add_publisher(target, &format!("{}-p{index}", traffic.prefix), outgoing, limits)?;
         }
+        if let Some(rate_per_s) = traffic.rate_per_s {
+            generator.keep_to(rate_per_s)?;
+        }
         Ok(generator)
     }
 
@@ -82,7 +118,8 @@ impl Generator {
         Ok(generator)
     }
 
-    fn new(qos: QoS, is_stored: bool) -> Result<Self, Error> {
+    /// Nobody yet.
+    pub(crate) fn new(qos: QoS, is_stored: bool) -> Result<Self, Error> {
         Ok(Self {
             poll: mio::Poll::new().map_err(Error::io("create a poll"))?,
             events: mio::Events::with_capacity(1024),
@@ -90,11 +127,13 @@ impl Generator {
             publishers: Vec::new(),
             readable: Vec::new(),
             is_readable: Vec::new(),
-            progress: Vec::new(),
-            tally: Tally::default(),
+            arrivals: Arrivals::default(),
+            timetable: None,
             last_arrival: Instant::now(),
+            gave_up: Instant::now(),
             qos,
             is_stored,
+            course: Course::new(),
             buffer: vec![0; READ_BYTES],
         })
     }
@@ -107,18 +146,37 @@ impl Generator {
             Subscribers::Persistent | Subscribers::Away => Session::Persistent,
         };
         let mut connected = target.connect(&name, session)?;
-        connected.subscribe(&traffic.topic(index), traffic.qos)?;
+        connected.subscribe(&traffic.filter(index), traffic.qos)?;
         if traffic.presence == Subscribers::Away {
             connected.begin_disconnect()?;
             return connected.finish_disconnect();
         }
+        let hearing = match traffic.shared {
+            true => Hearing::Member,
+            false => Hearing::every(traffic.senders(index), traffic.topics),
+        };
+        self.adopt(connected, name, hearing)
+    }
+
+    /// Takes over a subscriber that hears a part of what all `publishers` send.
+    pub(crate) fn adopt_hearer(
+        &mut self,
+        connected: Connected,
+        name: String,
+        publishers: u32,
+    ) -> Result<(), Error> {
+        self.adopt(connected, name, Hearing::part(publishers))
+    }
+
+    fn adopt(&mut self, connected: Connected, name: String, hearing: Hearing) -> Result<(), Error> {
         let mut connection = Connection::of_client(connected, name)?;
         self.watch(&mut connection)?;
-        self.subscribers.push(Subscriber::new(connection, traffic.senders(index), traffic.topics));
+        self.subscribers.push(Subscriber::new(connection, hearing));
         Ok(())
     }
 
-    fn add_publisher(
+    /// Connects one more publisher.
+    pub(crate) fn add_publisher(
         &mut self,
         target: &Target,
         name: &str,
@@ -132,7 +190,17 @@ impl Generator {
         let index = self.publishers.len() as u32;
         let publisher = Publisher::new(connection, index, outgoing, limits, target.version);
         self.publishers.push(if self.is_stored { publisher.timed() } else { publisher });
-        self.progress.push(0);
+        self.arrivals.progress.push(0);
+        Ok(())
+    }
+
+    /// Has the publishers keep to a rate, from now on.
+    fn keep_to(&mut self, rate_per_s: u32) -> Result<(), Error> {
+        let publishers = self.publishers.len() as u32;
+        let schedule = Schedule { start: Instant::now(), rate_per_s, publishers };
+        self.publishers.iter_mut().for_each(|publisher| publisher.keep_to(schedule));
+        let alarm = Alarm::new(self.poll.registry(), ALARM)?;
+        self.timetable = Some(Timetable { schedule, end: None, alarm });
         Ok(())
     }
 
@@ -149,7 +217,7 @@ impl Generator {
 
     /// What subscribers have received.
     pub(crate) fn tally(&self) -> Tally {
-        self.tally
+        self.arrivals.tally
     }
 
     /// Messages published so far.
@@ -167,9 +235,62 @@ impl Generator {
         self.publishers.iter().map(Publisher::expected).sum()
     }
 
-    /// Begins anew to record how long acknowledgements take.
+    /// From now on, whoever watches is told what was sent and received.
+    pub(crate) fn watched(&mut self, watch: &Watch) {
+        self.course.told_to(watch.teller());
+    }
+
+    /// Begins anew to take samples; what follows goes on for so long.
+    pub(crate) fn begin_course(&mut self, duration: Duration) {
+        self.course.begin(self.totals(Instant::now()), duration);
+    }
+
+    /// The samples since then.
+    pub(crate) fn course(&mut self) -> Vec<Sample> {
+        self.course.take()
+    }
+
+    fn totals(&self, at: Instant) -> Totals {
+        let (sent, acknowledged) = (self.published(), self.acknowledged());
+        Totals { at, sent, received: self.tally().received, acknowledged }
+    }
+
+    #[cold]
+    fn take_sample(&mut self, now: Instant) {
+        let is_told = self.course.is_told(now);
+        let latency = if is_told { self.latency().or_else(|| self.waits()) } else { None };
+        self.course.add(self.totals(now), self.is_stored, latency);
+    }
+
+    /// Begins anew to record how long acknowledgements take and, with a schedule, how long messages take that
+    /// become due from now on.
     pub(crate) fn forget_waits(&mut self) {
         self.publishers.iter_mut().filter_map(Publisher::waits).for_each(|waits| waits.clear());
+        let now = Instant::now();
+        self.publishers.iter_mut().filter_map(Publisher::pace).for_each(|pace| pace.record_from(now));
+        if let Some(timetable) = &self.timetable {
+            self.arrivals.time_from(timetable.schedule, now);
+        }
+    }
+
+    /// With a schedule: how long messages took, from when they were due until they were received.
+    pub(crate) fn latency(&self) -> Option<Latency> {
+        self.arrivals.waits()?.sum_up()
+    }
+
+    /// With a schedule: how publishers have kept to it.
+    pub(crate) fn punctuality(&mut self) -> Option<Punctuality> {
+        let end = self.timetable.as_ref()?.end.unwrap_or_else(Instant::now);
+        let mut lateness = Latencies::new();
+        let mut punctuality = Punctuality::default();
+        for publisher in &mut self.publishers {
+            punctuality.unsent += publisher.behind(end);
+            if let Some(pace) = publisher.pace() {
+                lateness.add(&pace.lateness);
+                punctuality.held_back += pace.held_back;
+            }
+        }
+        Some(Punctuality { lateness: lateness.sum_up(), ..punctuality })
     }
 
     /// How long acknowledgements took.
@@ -181,12 +302,12 @@ impl Generator {
 
     /// What grows while the broker does its work.
     fn done(&self) -> u64 {
-        if self.is_stored { self.acknowledged() } else { self.tally.received }
+        if self.is_stored { self.acknowledged() } else { self.tally().received }
     }
 
     /// What grows while the broker does anything.
     fn arrived(&self) -> u64 {
-        if self.is_stored { self.acknowledged() + self.tally.received } else { self.tally.received }
+        if self.is_stored { self.acknowledged() + self.tally().received } else { self.tally().received }
     }
 
     /// Publishes until so many messages are through.
@@ -206,8 +327,24 @@ impl Generator {
         Ok(())
     }
 
+    /// Publishes until `end`. With a schedule nothing is due after it.
     pub(crate) fn publish_until(&mut self, end: Instant) -> Result<(), Error> {
+        if let Some(timetable) = &mut self.timetable {
+            timetable.end = Some(end);
+        }
         while self.publishing_turn()? < end {}
+        Ok(())
+    }
+
+    /// With a schedule: sends what was due and could not leave, however late, so that its latency counts.
+    pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
+        let Some(end) = self.timetable.as_ref().and_then(|timetable| timetable.end) else { return Ok(()) };
+        let deadline = Instant::now() + DRAIN_MAX;
+        while self.publishers.iter().any(|publisher| publisher.behind(end) > 0) {
+            if self.publishing_turn()? > deadline {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -225,10 +362,9 @@ impl Generator {
         let deadline = Instant::now() + DRAIN_MAX;
         let expected = self.expected();
         loop {
-            let all_there = self.tally.received - self.tally.repeated >= expected;
+            let all_there = self.tally().received - self.tally().repeated >= expected;
             let settled = self.publishers.iter_mut().all(Publisher::is_settled);
-            let now = Instant::now();
-            if all_there && settled || now > deadline || now - self.last_arrival > DRAIN_SILENCE {
+            if all_there && settled || Instant::now() > deadline {
                 return Ok(());
             }
             self.poll(POLL_MAX)?;
@@ -236,26 +372,63 @@ impl Generator {
             for publisher in &mut self.publishers {
                 publisher.connection.flush()?;
             }
+            // Only now: a thread that others kept from its core has not listened.
+            if self.last_arrival.elapsed() > DRAIN_SILENCE {
+                return Ok(());
+            }
         }
     }
 
     fn publishing_turn(&mut self) -> Result<Instant, Error> {
-        let sender_waits =
-            self.publishers.iter().zip(&self.progress).any(|(publisher, &p)| publisher.can_send(p));
-        self.poll(if sender_waits { Duration::ZERO } else { POLL_MAX })?;
-        self.receive()?;
-        for (publisher, &progress) in self.publishers.iter_mut().zip(&self.progress) {
-            publisher.send(progress)?;
+        match self.timetable {
+            Some(_) => self.due_turn()?,
+            None => self.eager_turn()?,
         }
         let now = Instant::now();
         self.judge_silence(now)?;
+        if self.course.is_due(now) {
+            self.take_sample(now);
+        }
         Ok(now)
+    }
+
+    /// Publishes as much as limits and sockets take.
+    fn eager_turn(&mut self) -> Result<(), Error> {
+        let publishers = self.publishers.iter().zip(&self.arrivals.progress);
+        let sender_waits = publishers.clone().any(|(publisher, &progress)| publisher.can_send(progress));
+        self.poll(if sender_waits { Duration::ZERO } else { POLL_MAX })?;
+        self.receive()?;
+        for (publisher, &progress) in self.publishers.iter_mut().zip(&self.arrivals.progress) {
+            publisher.send(progress)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes what is due, and sleeps until there is something to do.
+    fn due_turn(&mut self) -> Result<(), Error> {
+        let Some(Timetable { schedule, end, alarm }) = &mut self.timetable else { return Ok(()) };
+        let now = Instant::now();
+        let until = end.map_or(now, |end| end.min(now));
+        for publisher in &mut self.publishers {
+            publisher.send_due(until, now)?;
+        }
+        let next = schedule.next_due(now);
+        let next = end.filter(|&end| end > now).map_or(next, |end| end.min(next));
+        let now = Instant::now();
+        let timeout = if next <= now { Duration::ZERO } else { POLL_MAX };
+        if next > now {
+            alarm.set(next, now)?;
+        }
+        self.poll(timeout)?;
+        self.receive()
     }
 
     fn judge_silence(&mut self, now: Instant) -> Result<(), Error> {
         let silence = now - self.last_arrival;
-        if self.qos == QoS::AtMostOnce && silence > GIVE_UP_AFTER {
+        // What is sent after giving up has as long to arrive.
+        if self.qos == QoS::AtMostOnce && now - self.last_arrival.max(self.gave_up) > GIVE_UP_AFTER {
             self.publishers.iter_mut().for_each(Publisher::give_up_outstanding);
+            self.gave_up = now;
         }
         if silence > STALLED_AFTER {
             let seconds = STALLED_AFTER.as_secs();
@@ -272,7 +445,7 @@ impl Generator {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(source) => return Err(Error::Io { doing: "wait for connections".to_owned(), source }),
         }
-        for event in &self.events {
+        for event in self.events.iter().filter(|event| event.token() != ALARM) {
             let token = event.token().0;
             if event.is_writable() {
                 match token.checked_sub(self.subscribers.len()) {
@@ -295,9 +468,7 @@ impl Generator {
         for position in 0..self.readable.len() {
             let token = self.readable[position];
             let emptied = match token.checked_sub(self.subscribers.len()) {
-                None => {
-                    self.subscribers[token].turn(&mut self.buffer, &mut self.tally, &mut self.progress)?
-                }
+                None => self.subscribers[token].turn(&mut self.buffer, &mut self.arrivals)?,
                 Some(publisher) => self.publishers[publisher].receive(&mut self.buffer)?,
             };
             self.is_readable[token] = !emptied;

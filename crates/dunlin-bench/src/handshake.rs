@@ -22,6 +22,9 @@ const NEVER_S: u32 = u32::MAX;
 /// How long the broker may take for each answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many filters a SUBSCRIBE has when there are many.
+const FILTERS_OF_A_PACKET: usize = 500;
+
 /// Long enough that no run outlives one and a half of it, and not 0: a broker that keeps a timer per
 /// connection shall keep it.
 const KEEP_ALIVE_S: u16 = 3_600;
@@ -71,6 +74,19 @@ impl Target {
         let stream = TcpStream::connect_timeout(&self.address, ANSWER_TIMEOUT).map_err(failed())?;
         stream.set_nodelay(true).map_err(failed())?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed())?;
+        let mut connected = Connected {
+            stream,
+            session_present: false,
+            receive_maximum: u16::MAX,
+            unread: Vec::new(),
+            version: self.version,
+        };
+        connected.send(&self.connect_packet(client_identifier, session))?;
+        Ok(connected)
+    }
+
+    /// The CONNECT of a client.
+    pub(crate) fn connect_packet(&self, client_identifier: &str, session: Session) -> Vec<u8> {
         let connect = Connect {
             version: self.version,
             clean_start: session == Session::Clean,
@@ -89,15 +105,7 @@ impl Target {
         };
         let mut packet = Vec::new();
         connect.encode(self.version, &mut packet);
-        let mut connected = Connected {
-            stream,
-            session_present: false,
-            receive_maximum: u16::MAX,
-            unread: Vec::new(),
-            version: self.version,
-        };
-        connected.send(&packet)?;
-        Ok(connected)
+        packet
     }
 }
 
@@ -123,11 +131,29 @@ impl Connected {
         self.finish_subscribe(topic_filter, qos)
     }
 
+    /// Subscribes to many Topic Filters, a few hundred in each packet.
+    pub(crate) fn subscribe_all(&mut self, topic_filters: &[String], qos: QoS) -> Result<(), Error> {
+        for chunk in topic_filters.chunks(FILTERS_OF_A_PACKET) {
+            let names: Vec<_> = chunk.iter().map(String::as_str).collect();
+            self.send_subscribe(&names, qos)?;
+            self.finish_subscribes(&names, qos)?;
+        }
+        Ok(())
+    }
+
     /// Sends SUBSCRIBE; [`Connected::finish_subscribe`] waits for the answer.
     pub(crate) fn begin_subscribe(&mut self, topic_filter: &str, qos: QoS) -> Result<(), Error> {
-        let filter = SubscriptionFilter::parse(topic_filter)
-            .map_err(|error| Error::Usage(format!("cannot subscribe to \"{topic_filter}\": {error}")))?;
-        let filters = encode_subscribe_filters(&[(filter, SubscriptionOptions::with_qos(qos))]);
+        self.send_subscribe(&[topic_filter], qos)
+    }
+
+    fn send_subscribe(&mut self, topic_filters: &[&str], qos: QoS) -> Result<(), Error> {
+        let mut filters = Vec::new();
+        for topic_filter in topic_filters {
+            let filter = SubscriptionFilter::parse(topic_filter)
+                .map_err(|error| Error::Usage(format!("cannot subscribe to \"{topic_filter}\": {error}")))?;
+            filters.push((filter, SubscriptionOptions::with_qos(qos)));
+        }
+        let filters = encode_subscribe_filters(&filters);
         let subscribe = Subscribe {
             packet_identifier: PacketIdentifier::from(NonZeroU16::MIN),
             subscription_identifier: None,
@@ -141,13 +167,24 @@ impl Connected {
 
     /// Waits until the broker has granted the QoS.
     pub(crate) fn finish_subscribe(&mut self, topic_filter: &str, qos: QoS) -> Result<(), Error> {
+        self.finish_subscribes(&[topic_filter], qos)
+    }
+
+    fn finish_subscribes(&mut self, topic_filters: &[&str], qos: QoS) -> Result<(), Error> {
+        let granted = qos.bits();
         self.answer(|answer| match answer {
-            Packet::SubAck(suback) if suback.reason_codes == [qos.bits()] => Ok(()),
-            Packet::SubAck(suback) => Err(Error::Peer(format!(
-                "the broker answered a Subscription to \"{topic_filter}\" at QoS {} with reason codes {:?}",
-                qos.bits(),
-                suback.reason_codes
-            ))),
+            Packet::SubAck(suback) if suback.reason_codes.len() != topic_filters.len() => Err(Error::Peer(
+                format!("the broker answered {} filters with {suback:?}", topic_filters.len()),
+            )),
+            Packet::SubAck(suback) => {
+                let refused = suback.reason_codes.iter().zip(topic_filters).find(|(code, _)| **code != granted);
+                refused.map_or(Ok(()), |(code, topic_filter)| {
+                    Err(Error::Peer(format!(
+                        "the broker answered a Subscription to \"{topic_filter}\" at QoS {granted} with reason \
+                         code 0x{code:02X}"
+                    )))
+                })
+            }
             other => Err(Error::Peer(format!("the broker answered SUBSCRIBE with {other:?}"))),
         })
     }

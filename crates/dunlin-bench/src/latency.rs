@@ -11,12 +11,18 @@ const LONGEST: Duration = Duration::from_secs(60);
 const DIGITS: u8 = 3;
 
 /// What a histogram of waits is summed up to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// Half of the waits were not longer than this, in microseconds.
     pub p50_us: f64,
+    /// 9 of 10 waits were not longer than this, in microseconds.
+    pub p90_us: f64,
     /// 99 of 100 waits were not longer than this, in microseconds.
     pub p99_us: f64,
+    /// 999 of 1,000 waits were not longer than this, in microseconds.
+    pub p999_us: f64,
+    /// 9,999 of 10,000 waits were not longer than this, in microseconds.
+    pub p9999_us: f64,
     /// The longest wait in microseconds.
     pub max_us: f64,
     /// How many waits there were.
@@ -57,7 +63,10 @@ impl Latencies {
         let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1e3;
         (!self.nanoseconds.is_empty()).then(|| Latency {
             p50_us: microseconds(self.nanoseconds.value_at_quantile(0.5)),
+            p90_us: microseconds(self.nanoseconds.value_at_quantile(0.9)),
             p99_us: microseconds(self.nanoseconds.value_at_quantile(0.99)),
+            p999_us: microseconds(self.nanoseconds.value_at_quantile(0.999)),
+            p9999_us: microseconds(self.nanoseconds.value_at_quantile(0.9999)),
             max_us: microseconds(self.nanoseconds.max()),
             count: self.nanoseconds.len(),
         })
@@ -79,6 +88,8 @@ mod tests {
         let latency = all.sum_up().unwrap();
         assert_eq!((latency.count, latency.p50_us.round()), (100, 50.0));
         assert!((latency.p99_us - 7_000.0).abs() < 10.0, "{latency:?}");
+        assert!(latency.p50_us <= latency.p90_us && latency.p99_us <= latency.p999_us, "{latency:?}");
+        assert_eq!(latency.p9999_us, latency.max_us);
         assert!((latency.max_us - 6e7).abs() < 1e5, "an hour counts as a minute: {latency:?}");
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! A [`scenario::Scenario`] is data: how many publishers and subscribers, which QoS, how large a window.
 //! [`traffic`] runs the ones that move messages and [`idle`] the ones that hold connections; both talk to any
-//! broker by its address and read its process from `/proc`. [`beside`], [`queue`], [`retained`] and [`recovery`]
-//! run what concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`]
-//! starts brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command
-//! line of all that, for the program `dunlin-bench` and for whoever ships it inside another.
+//! broker by its address and read its process from `/proc`. [`storm`] connects thousands of clients at once and
+//! [`subscriptions`] holds a million Subscriptions. [`beside`], [`queue`], [`retained`] and [`recovery`] run what
+//! concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`] starts
+//! brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command line of
+//! all that, for the program `dunlin-bench` and for whoever ships it inside another. [`progress`] shows a run while
+//! it goes on.
 //!
 //! What must stay true:
 //! * the generator is one thread, and one core of it saturates one core of broker: on the path of a message
@@ -22,23 +24,36 @@ pub mod cli;
 pub mod scenario;
 pub mod traffic;
 
+mod alarm;
+mod arrivals;
 mod connection;
 mod generator;
+mod group;
 mod handshake;
+mod numbered;
+mod pace;
 mod publisher;
+mod schedule;
 mod stamp;
 mod subscriber;
 
 pub mod idle;
 pub mod relay;
+pub mod storm;
+pub mod subscriptions;
 
 pub mod beside;
 pub mod queue;
 pub mod recovery;
 pub mod retained;
 
+pub mod churn;
 mod collector;
 mod crowd;
+mod filters;
+
+pub mod course;
+pub mod progress;
 
 pub mod commits;
 pub mod disk;
@@ -47,6 +62,7 @@ pub mod latency;
 pub mod broker;
 pub mod compare;
 mod cores;
+mod open_files;
 pub mod process;
 
 pub mod report;

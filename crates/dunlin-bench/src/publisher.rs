@@ -11,10 +11,10 @@ use dunlin_codec::{Frame, PacketType, ProtocolVersion, PublishParts, QoS};
 use crate::Error;
 use crate::connection::{Connection, acknowledge, next_frame, packet_identifier};
 use crate::latency::Latencies;
+use crate::numbered::{Numbers, digits_of, write_digits};
+use crate::pace::Pace;
+use crate::schedule::Schedule;
 use crate::stamp::Stamp;
-
-/// The digits of a numbered topic.
-const TOPIC_DIGITS: usize = 8;
 
 /// A turn appends messages until the outbox has about this many bytes.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -22,10 +22,10 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// What a publisher sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
-    /// The Topic Name; with `numbered_topics`, what it begins with.
+    /// The Topic Name; with `numbers`, the pattern of it.
     pub(crate) topic: &'a str,
-    /// Not 0: message `n` goes to a topic that ends with `n` modulo this, as eight digits. Needs QoS 1 or 2.
-    pub(crate) numbered_topics: u32,
+    /// Which topic a message goes to, if not all go to the same.
+    pub(crate) numbers: Option<Numbers>,
     pub(crate) retain: bool,
     pub(crate) qos: QoS,
     pub(crate) payload_bytes: u32,
@@ -58,7 +58,8 @@ pub(crate) struct Publisher {
     index: u32,
     packet: Vec<u8>,
     identifier_at: Option<usize>,
-    numbered_topics: u32,
+    numbers: Option<Numbers>,
+    digits_at: Vec<usize>,
     free_identifiers: Vec<u16>,
     window: usize,
     sent: u64,
@@ -68,13 +69,14 @@ pub(crate) struct Publisher {
     /// All messages before this one count as received: they were given up.
     given_up: u64,
     clock: Option<Clock>,
+    pace: Option<Pace>,
 }
 
 /// How long acknowledgements take. The time is asked for once for each batch that is sent or received.
 #[derive(Debug)]
 struct Clock {
-    /// When the message was sent that has this identifier, by identifier.
-    sent_at: Vec<Instant>,
+    /// When the message was sent, or due by its schedule, that has this identifier, by identifier.
+    begun_at: Vec<Instant>,
     waits: Latencies,
 }
 
@@ -87,14 +89,15 @@ impl Publisher {
         limits: Limits,
         version: ProtocolVersion,
     ) -> Self {
-        let (packet, identifier_at) = outgoing.encode(version);
+        let Encoded { packet, identifier_at, digits_at } = outgoing.encode(version);
         let identifiers = if outgoing.qos == QoS::AtMostOnce { 0 } else { limits.window };
         Self {
             connection,
             index,
             packet,
             identifier_at,
-            numbered_topics: outgoing.numbered_topics,
+            numbers: outgoing.numbers,
+            digits_at,
             free_identifiers: (1..=identifiers).rev().collect(),
             window: usize::from(identifiers),
             sent: 0,
@@ -103,19 +106,35 @@ impl Publisher {
             ahead_max: u64::from(limits.ahead_max),
             given_up: 0,
             clock: None,
+            pace: None,
         }
     }
 
     /// The same, and it records how long acknowledgements take.
     pub(crate) fn timed(mut self) -> Self {
-        let sent_at = vec![Instant::now(); self.window + 1];
-        self.clock = Some(Clock { sent_at, waits: Latencies::new() });
+        let begun_at = vec![Instant::now(); self.window + 1];
+        self.clock = Some(Clock { begun_at, waits: Latencies::new() });
         self
     }
 
     /// How long acknowledgements took, if that is recorded.
     pub(crate) fn waits(&mut self) -> Option<&mut Latencies> {
         self.clock.as_mut().map(|clock| &mut clock.waits)
+    }
+
+    /// From now on it keeps to a schedule: see [`Publisher::send_due`].
+    pub(crate) fn keep_to(&mut self, schedule: Schedule) {
+        self.pace = Some(Pace::new(schedule, self.index));
+    }
+
+    /// How it keeps to its schedule, if it has one.
+    pub(crate) fn pace(&mut self) -> Option<&mut Pace> {
+        self.pace.as_mut()
+    }
+
+    /// Messages that were due at `now` and have not left.
+    pub(crate) fn behind(&self, now: Instant) -> u64 {
+        self.pace.as_ref().map_or(0, |pace| pace.count_due(now).saturating_sub(self.sent))
     }
 
     /// How many messages were sent.
@@ -162,6 +181,27 @@ impl Publisher {
         self.connection.flush()
     }
 
+    /// Sends at `now` what was due `until` then, as far as window and socket allow. How far subscribers have
+    /// come is not asked: a schedule does not wait for them.
+    pub(crate) fn send_due(&mut self, until: Instant, now: Instant) -> Result<(), Error> {
+        let Some(pace) = &self.pace else { return Ok(()) };
+        let due = pace.count_due(until);
+        let room = match self.identifier_at {
+            _ if self.connection.is_blocked() => 0,
+            Some(_) => self.free_identifiers.len() as u64,
+            None => u64::MAX,
+        };
+        let until = due.min(self.sent.saturating_add(room));
+        for sequence in self.sent..until {
+            let due = self.pace.as_mut().map(|pace| pace.leaves(sequence, now));
+            self.append_message(due);
+        }
+        if let Some(pace) = self.pace.as_mut().filter(|_| until < due) {
+            pace.hold(due);
+        }
+        self.connection.flush()
+    }
+
     /// Reads once and judges the acknowledgements. The result says whether the socket has no more for now.
     pub(crate) fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Error> {
         let received = self.connection.receive(buffer)?;
@@ -187,20 +227,19 @@ impl Publisher {
     }
 
     #[inline]
-    fn append_message(&mut self, now: Option<Instant>) {
+    fn append_message(&mut self, begun: Option<Instant>) {
         if let Some(at) = self.identifier_at {
             let Some(identifier) = self.free_identifiers.pop() else { return };
             self.packet[at..at + 2].copy_from_slice(&identifier.to_be_bytes());
-            if let Some((clock, now)) = self.clock.as_mut().zip(now) {
-                clock.sent_at[usize::from(identifier)] = now;
-            }
-            if self.numbered_topics > 0 {
-                let number = self.sent % u64::from(self.numbered_topics);
-                // The topic stands right before the identifier.
-                write_digits(&mut self.packet[at - TOPIC_DIGITS..at], number);
+            if let Some((clock, begun)) = self.clock.as_mut().zip(begun) {
+                clock.begun_at[usize::from(identifier)] = begun;
             }
         }
-        Stamp { publisher: self.index, sequence: self.sent }.write(&mut self.packet);
+        let stamp = Stamp { publisher: self.index, sequence: self.sent };
+        if let Some(numbers) = self.numbers {
+            write_digits(&mut self.packet, &self.digits_at, numbers.of(stamp));
+        }
+        stamp.write(&mut self.packet);
         self.connection.outbox().extend_from_slice(&self.packet);
         self.sent += 1;
     }
@@ -234,65 +273,64 @@ impl Publisher {
             )));
         }
         if let Some((clock, now)) = self.clock.as_mut().zip(now) {
-            clock.waits.record(now.duration_since(clock.sent_at[usize::from(identifier)]));
+            clock.waits.record(now.duration_since(clock.begun_at[usize::from(identifier)]));
         }
         self.free_identifiers.push(identifier);
         Ok(())
     }
 }
 
+/// A packet to copy from.
+struct Encoded {
+    /// With room for the stamp.
+    packet: Vec<u8>,
+    identifier_at: Option<usize>,
+    /// Where the digits of a pattern are.
+    digits_at: Vec<usize>,
+}
+
 impl Outgoing<'_> {
-    /// A packet with room for the stamp, and where its identifier is.
-    fn encode(&self, version: ProtocolVersion) -> (Vec<u8>, Option<usize>) {
-        let topic = match self.numbered_topics {
-            0 => self.topic.to_owned(),
-            _ => numbered_topic(self.topic, 0),
-        };
+    fn encode(&self, version: ProtocolVersion) -> Encoded {
         let parts = PublishParts {
             qos: self.qos,
             retain: self.retain,
-            topic: &topic,
+            topic: self.topic,
             payload_length: self.payload_bytes as usize,
             ..PublishParts::default()
         };
         let mut packet = Vec::new();
         let identifier_at = parts.encode_head(version, &mut packet);
         packet.resize(packet.len() + self.payload_bytes as usize, b'x');
-        (packet, identifier_at)
-    }
-}
-
-/// The topic of that number, as a publisher with numbered topics writes it.
-pub(crate) fn numbered_topic(beginning: &str, number: u32) -> String {
-    format!("{beginning}{number:0TOPIC_DIGITS$}")
-}
-
-#[inline]
-fn write_digits(digits: &mut [u8], mut number: u64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+        // A fixed header has one byte, and then a length that goes on while the first bit is set; the topic
+        // has its own length of two bytes before it.
+        let length_bytes = packet.iter().skip(1).take_while(|&&byte| byte & 0x80 != 0).count() + 1;
+        let topic_at = 1 + length_bytes + 2;
+        let digits_at = match self.numbers {
+            Some(_) => digits_of(self.topic).into_iter().map(|at| topic_at + at).collect(),
+            None => Vec::new(),
+        };
+        Encoded { packet, identifier_at, digits_at }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dunlin_codec::{Split, split};
 
     #[test]
-    fn a_numbered_topic_ends_right_before_the_identifier() {
+    fn a_numbered_topic_is_where_its_digits_are_written() {
         for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
-            let outgoing = Outgoing {
-                topic: "a/",
-                numbered_topics: 3,
-                retain: true,
-                qos: QoS::AtLeastOnce,
-                payload_bytes: 200,
-            };
-            let (mut packet, at) = outgoing.encode(version);
-            let at = at.unwrap();
-            write_digits(&mut packet[at - TOPIC_DIGITS..at], 1_234);
-            assert!(packet[..at].ends_with(numbered_topic("a/", 1_234).as_bytes()), "{version}");
+            for (qos, payload_bytes) in
+                [(QoS::AtLeastOnce, 200), (QoS::AtMostOnce, 12), (QoS::AtMostOnce, 20_000)]
+            {
+                let numbers = Some(Numbers::InTurn(3));
+                let outgoing = Outgoing { topic: "a/~~/b/~~", numbers, retain: true, qos, payload_bytes };
+                let Encoded { mut packet, digits_at, .. } = outgoing.encode(version);
+                write_digits(&mut packet, &digits_at, 1_234);
+                let Split::Packet { frame, .. } = split(&packet, u32::MAX).unwrap() else { panic!() };
+                assert_eq!(&frame.body[..11], b"\x00\x09a/12/b/34", "{version}");
+            }
         }
     }
 }

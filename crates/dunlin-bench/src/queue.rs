@@ -63,7 +63,7 @@ pub fn run(target: &Target, queue: &Queue, process: Process) -> Result<QueueFigu
     let messages = u64::from(queue.messages);
     let outgoing = Outgoing {
         topic: TOPIC,
-        numbered_topics: 0,
+        numbers: None,
         retain: false,
         qos: QoS::AtLeastOnce,
         payload_bytes: queue.payload_bytes,

@@ -12,11 +12,12 @@ use crate::crowd::Crowd;
 use crate::disk::space_of;
 use crate::generator::Generator;
 use crate::handshake::Target;
+use crate::numbered::Numbers;
 use crate::publisher::{Limits, Outgoing};
 use crate::retained;
 use crate::scenario::{Recovery, Retained};
 
-const TOPIC: &str = "dunlin-bench/session/";
+const TOPIC: &str = "dunlin-bench/session/~~~~~~~~";
 
 /// What a crash has cost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -86,7 +87,7 @@ fn fill(target: &Target, recovery: &Recovery, crowd: Crowd) -> Result<(), Error>
     crowd.create()?;
     let outgoing = Outgoing {
         topic: TOPIC,
-        numbered_topics: crowd.sessions,
+        numbers: Some(Numbers::InTurn(crowd.sessions)),
         retain: false,
         qos: QoS::AtLeastOnce,
         payload_bytes,

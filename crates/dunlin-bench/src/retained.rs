@@ -9,11 +9,13 @@ use crate::Error;
 use crate::collector::Collector;
 use crate::generator::Generator;
 use crate::handshake::{Session, Target};
+use crate::numbered::Numbers;
 use crate::process::Process;
 use crate::publisher::{Limits, Outgoing};
 use crate::scenario::Retained;
 
-const TOPIC: &str = "dunlin-bench/retained/";
+const TOPIC: &str = "dunlin-bench/retained/~~~~~~~~";
+const ALL_TOPICS: &str = "dunlin-bench/retained/+";
 
 /// What a new subscriber has met.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,7 +63,7 @@ pub fn run(target: &Target, retained: &Retained, process: Process) -> Result<Ret
 pub(crate) fn publish(target: &Target, retained: &Retained) -> Result<(), Error> {
     let outgoing = Outgoing {
         topic: TOPIC,
-        numbered_topics: retained.topics,
+        numbers: Some(Numbers::InTurn(retained.topics)),
         retain: true,
         qos: QoS::AtLeastOnce,
         payload_bytes: retained.payload_bytes,
@@ -74,7 +76,7 @@ pub(crate) fn publish(target: &Target, retained: &Retained) -> Result<(), Error>
 pub(crate) fn count(target: &Target, topics: u32) -> Result<u64, Error> {
     let mut collector = Collector::new(topics);
     let mut subscriber = target.connect("bench-s", Session::Clean)?;
-    subscriber.subscribe(&format!("{TOPIC}+"), QoS::AtLeastOnce)?;
+    subscriber.subscribe(ALL_TOPICS, QoS::AtLeastOnce)?;
     collector.collect(&mut subscriber, u64::from(topics))?;
     Ok(collector.received)
 }

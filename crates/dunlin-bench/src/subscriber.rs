@@ -4,54 +4,67 @@
 //! the topic read, to find the packet identifier behind it. Acknowledgements collect in the outbox and leave
 //! once per turn.
 
+use std::time::Instant;
+
 use dunlin_codec::{Frame, PacketType};
 
 use crate::Error;
+use crate::arrivals::Arrivals;
 use crate::connection::{Connection, acknowledge, next_frame, packet_identifier};
 use crate::stamp::Stamp;
-
-/// What subscribers have received.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Messages, repeated ones included.
-    pub(crate) received: u64,
-    /// Messages that came twice, or after a later one of the same publisher.
-    pub(crate) repeated: u64,
-}
 
 /// A subscribing connection.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) connection: Connection,
-    next_sequence: NextSequence,
+    hearing: Hearing,
+}
+
+/// Which messages come to a subscriber, and so what a gap in their numbers means.
+#[derive(Debug)]
+pub(crate) enum Hearing {
+    /// Every message of some publishers: what it misses is lost.
+    Every(NextSequence),
+    /// Some messages of all publishers, in their order: what others hear leaves gaps, and only the sum over all
+    /// subscribers says what is lost.
+    Part(NextSequence),
+    /// What no other member of its shared group gets.
+    Member,
 }
 
 /// The sequence number that each publisher's next message should carry.
 #[derive(Debug)]
-struct NextSequence {
+pub(crate) struct NextSequence {
     by_slot: Vec<u64>,
     topics: u32,
 }
 
-impl Subscriber {
-    /// A subscriber that hears `senders` publishers: those that share its topic, of `topics`.
-    pub(crate) fn new(connection: Connection, senders: u32, topics: u32) -> Self {
-        Self { connection, next_sequence: NextSequence { by_slot: vec![0; senders as usize], topics } }
+impl Hearing {
+    /// Of a subscriber that hears `senders` publishers: those that share its topic, of `topics`.
+    pub(crate) fn every(senders: u32, topics: u32) -> Self {
+        Self::Every(NextSequence { by_slot: vec![0; senders as usize], topics })
     }
 
-    /// Reads once, judges what came and sends acknowledgements. Adds to `progress` of a publisher each
-    /// message of it that this subscriber is past, received or missed. The result says whether the socket
-    /// has no more for now.
-    pub(crate) fn turn(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        tally: &mut Tally,
-        progress: &mut [u64],
-    ) -> Result<bool, Error> {
+    /// Of a subscriber that hears a part of what all `publishers` send.
+    pub(crate) fn part(publishers: u32) -> Self {
+        Self::Part(NextSequence { by_slot: vec![0; publishers as usize], topics: 1 })
+    }
+}
+
+impl Subscriber {
+    /// A subscriber whose Subscriptions are granted.
+    pub(crate) fn new(connection: Connection, hearing: Hearing) -> Self {
+        Self { connection, hearing }
+    }
+
+    /// Reads once, judges what came, sends acknowledgements, and adds to `arrivals` each message that this
+    /// subscriber is past, received or missed. The result says whether the socket has no more for now.
+    pub(crate) fn turn(&mut self, buffer: &mut Vec<u8>, arrivals: &mut Arrivals) -> Result<bool, Error> {
         let received = self.connection.receive(buffer)?;
+        let now = arrivals.now();
         let mut rest = &buffer[..received.length];
         while let Some(frame) = next_frame(&mut rest)? {
-            self.handle(frame, tally, progress)?;
+            self.handle(frame, arrivals, now)?;
         }
         self.connection.keep(rest);
         self.connection.flush()?;
@@ -59,9 +72,14 @@ impl Subscriber {
     }
 
     #[inline]
-    fn handle(&mut self, frame: Frame<'_>, tally: &mut Tally, progress: &mut [u64]) -> Result<(), Error> {
+    fn handle(
+        &mut self,
+        frame: Frame<'_>,
+        arrivals: &mut Arrivals,
+        now: Option<Instant>,
+    ) -> Result<(), Error> {
         match frame.packet_type()? {
-            PacketType::Publish => self.handle_publish(frame, tally, progress),
+            PacketType::Publish => self.handle_publish(frame, arrivals, now),
             PacketType::PubRel => {
                 let identifier = packet_identifier(frame.body, 0)?;
                 acknowledge(self.connection.outbox(), PacketType::PubComp, identifier);
@@ -75,18 +93,16 @@ impl Subscriber {
     fn handle_publish(
         &mut self,
         frame: Frame<'_>,
-        tally: &mut Tally,
-        progress: &mut [u64],
+        arrivals: &mut Arrivals,
+        now: Option<Instant>,
     ) -> Result<(), Error> {
         let stamp = Stamp::read(frame.body).ok_or_else(foreign_message)?;
-        tally.received += 1;
-        match self.next_sequence.advance(stamp) {
-            Some(0) => tally.repeated += 1,
-            Some(passed) => {
-                *progress.get_mut(stamp.publisher as usize).ok_or_else(foreign_message)? += passed
-            }
-            None => return Err(foreign_message()),
-        }
+        let passed = match &mut self.hearing {
+            Hearing::Every(next_sequence) => next_sequence.advance(stamp),
+            Hearing::Part(next_sequence) => next_sequence.advance(stamp).map(|passed| passed.min(1)),
+            Hearing::Member => arrivals.group.as_mut().and_then(|group| group.advance(stamp)),
+        };
+        arrivals.count(stamp, passed.ok_or_else(foreign_message)?, now).ok_or_else(foreign_message)?;
         let answer = match frame.first_byte >> 1 & 0b11 {
             0 => return Ok(()),
             1 => PacketType::PubAck,

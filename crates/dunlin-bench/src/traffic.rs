@@ -6,7 +6,9 @@
 //!
 //! CPU time and deliveries are read together at both ends of the measuring phase, so that neither connecting
 //! nor draining is in the figures; what is lost is only known after draining. Where messages are stored, it is
-//! acknowledgements that count, and how long they take: a broker says with them that a message is safe.
+//! acknowledgements that count, and how long they take: a broker says with them that a message is safe. With a
+//! rate it is messages that were due while it was measured whose latency counts, however late they come: see
+//! `schedule.rs`.
 //! The thread that does it is in `generator.rs`.
 
 use std::time::{Duration, Instant};
@@ -14,10 +16,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::Error;
-use crate::generator::Generator;
+use crate::course::Sample;
+use crate::generator::{Generator, Punctuality};
 use crate::handshake::Target;
 use crate::latency::Latency;
 use crate::process::{CpuTime, Process};
+use crate::progress::Watch;
 use crate::scenario::Traffic;
 
 /// What a run that moves messages has shown.
@@ -31,6 +35,8 @@ pub struct TrafficFigures {
     pub delivered_per_s: f64,
     /// Where messages are stored: what the broker has acknowledged.
     pub acknowledged: Option<Acknowledged>,
+    /// Where messages are due at a fixed rate: how late they came.
+    pub scheduled: Option<Scheduled>,
     /// CPU time of the broker's process per delivered (where messages are stored, acknowledged) message in
     /// microseconds, when its process is known.
     pub broker_cpu_us_per_message: Option<f64>,
@@ -50,8 +56,10 @@ pub struct TrafficFigures {
     pub received: u64,
     /// `expected - received`.
     pub lost: u64,
-    /// Messages that came twice, or after a later one of the same publisher.
+    /// Messages that came twice or, but for shared groups, after a later one of the same publisher.
     pub repeated: u64,
+    /// How it went on while it was measured.
+    pub course: Vec<Sample>,
 }
 
 /// What was acknowledged while it was measured.
@@ -65,20 +73,60 @@ pub struct Acknowledged {
     pub latency: Option<Latency>,
 }
 
-/// Runs a scenario; `process` is the broker's, when it is known.
+/// How late messages came that were due at their times.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Scheduled {
+    /// From when a message was due until a subscriber had received it; `None` when nothing was received.
+    pub latency: Option<Latency>,
+    /// From when a message was due until the generator sent it, without those that the broker held back. It is
+    /// part of the latency, and the generator's own.
+    pub lateness: Option<Latency>,
+    /// Messages that left late because the broker had not acknowledged enough, or took no more bytes.
+    pub held_back: u64,
+    /// Messages that never left because of that.
+    pub unsent: u64,
+}
+
+/// Runs a scenario; `process` is the broker's, when it is known, and `watch` is told how it goes on.
 ///
 /// # Errors
 /// When the broker refuses, closes a connection, breaks the protocol or stops delivering.
-pub fn run(target: &Target, traffic: &Traffic, process: Option<Process>) -> Result<TrafficFigures, Error> {
+pub fn run(
+    target: &Target,
+    traffic: &Traffic,
+    process: Option<Process>,
+    watch: &Watch,
+) -> Result<TrafficFigures, Error> {
     let mut generator = Generator::connect(target, traffic)?;
+    generator.watched(watch);
     generator.warm_up(traffic.warm_up_messages)?;
+    measure(&mut generator, traffic.duration_ms, process)
+}
+
+/// Measures what flows for so long, and then drains. What was published, expected, received, lost and repeated
+/// counts from the generator's beginning.
+pub(crate) fn measure(
+    generator: &mut Generator,
+    duration_ms: u64,
+    process: Option<Process>,
+) -> Result<TrafficFigures, Error> {
     generator.forget_waits();
-    let before = Reading::take(process, &generator)?;
-    generator.publish_until(before.at + Duration::from_millis(traffic.duration_ms))?;
-    let after = Reading::take(process, &generator)?;
-    let waits = generator.waits();
+    let before = Reading::take(process, generator)?;
+    let duration = Duration::from_millis(duration_ms);
+    generator.begin_course(duration);
+    generator.publish_until(before.at + duration)?;
+    let after = Reading::take(process, generator)?;
+    let (waits, course) = (generator.waits(), generator.course());
+    generator.catch_up()?;
+    let punctuality = generator.punctuality();
     generator.drain()?;
-    let mut figures = figures(&before, &after, &generator);
+    let mut figures = TrafficFigures { course, ..figures(&before, &after, generator) };
+    figures.scheduled = punctuality.map(|Punctuality { lateness, held_back, unsent }| Scheduled {
+        latency: generator.latency(),
+        lateness,
+        held_back,
+        unsent,
+    });
     if let Some(acknowledged) = &mut figures.acknowledged {
         acknowledged.latency = waits;
     }
@@ -125,6 +173,7 @@ fn figures(before: &Reading, after: &Reading, generator: &Generator) -> TrafficF
             messages_per_s: messages as f64 / measured.as_secs_f64(),
             latency: None,
         }),
+        scheduled: None,
         broker_cpu_us_per_message: broker
             .filter(|_| counted > 0)
             .map(|used| used.ran.as_secs_f64() * 1e6 / counted as f64),
@@ -137,5 +186,6 @@ fn figures(before: &Reading, after: &Reading, generator: &Generator) -> TrafficF
         received,
         lost: expected.saturating_sub(received),
         repeated: tally.repeated,
+        course: Vec::new(),
     }
 }

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use dunlin_bench::compare::{Figures, run_one};
 use dunlin_bench::process::Process;
@@ -63,7 +64,7 @@ fn run(address: SocketAddr, version: ProtocolVersion, overrides: Overrides) -> R
     let scenario = scenario::by_name("qos0-10-10")?.with(&small(overrides))?;
     let target = Target { address, version };
     match run_one(&target, &scenario, Some(Process::this()))? {
-        Figures::Traffic(figures) => Ok(figures),
+        Figures::Traffic(figures) => Ok(*figures),
         other => panic!("a scenario of messages gave other figures: {other:?}"),
     }
 }
@@ -92,6 +93,54 @@ fn a_fan_out_expects_each_message_at_every_subscriber() {
     let figures = run(relay.address, ProtocolVersion::V3_1_1, overrides).unwrap();
     assert_eq!(figures.expected, figures.published * 20);
     assert_eq!((figures.received, figures.lost), (figures.expected, 0));
+}
+
+#[test]
+fn messages_at_a_fixed_rate_are_timed_from_when_they_were_due() {
+    let relay = RunningRelay::start();
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let overrides = Overrides {
+            rate_per_s: Some(2_000),
+            duration_ms: Some(300),
+            warm_up_messages: Some(20),
+            qos: Some(qos),
+            ..small(Overrides::default())
+        };
+        let scenario = scenario::by_name("qos0-10-10").unwrap().with(&overrides).unwrap();
+        let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+        let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
+        let scheduled = figures.scheduled.unwrap();
+        let (latency, lateness) = (scheduled.latency.unwrap(), scheduled.lateness.unwrap());
+        // However busy the machine is: what was due in 300 ms is there, once, and nothing else is timed.
+        assert!((595..=figures.published).contains(&latency.count), "{figures:?}");
+        assert_eq!(lateness.count + scheduled.held_back, latency.count, "{figures:?}");
+        assert_eq!((figures.lost, figures.repeated, scheduled.unsent), (0, 0, 0), "{figures:?}");
+        assert!(latency.p50_us <= latency.p999_us && latency.p999_us <= latency.max_us);
+        assert!(latency.max_us >= lateness.max_us, "late messages come late: {figures:?}");
+    }
+}
+
+#[test]
+fn a_stall_is_in_the_latency_of_every_message_that_was_due_in_it() {
+    let relay = RunningRelay::start();
+    let overrides = Overrides {
+        publishers: Some(1),
+        subscribers: Some(1),
+        topics: Some(1),
+        rate_per_s: Some(1_000),
+        duration_ms: Some(500),
+        warm_up_messages: Some(100),
+        ..Overrides::default()
+    };
+    let scenario = scenario::by_name("rate-1000").unwrap().with(&overrides).unwrap();
+    let address = tamper(relay.address, Fault::Stall(Duration::from_millis(300)));
+    let target = Target { address, version: ProtocolVersion::V3_1_1 };
+    let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
+    let latency = figures.scheduled.unwrap().latency.unwrap();
+    // It begins after the warm-up: 300 of 500 messages become due while nothing moves.
+    assert!(latency.p50_us > 20_000.0, "{figures:?}");
+    assert!(latency.max_us >= 250_000.0, "{figures:?}");
+    assert_eq!(figures.lost, 0);
 }
 
 #[test]
@@ -138,12 +187,39 @@ fn idle_connections_are_counted_without_those_of_the_warm_up() {
     assert!(matches!(run_one(&target, &scenario, None), Err(Error::Usage(_))), "it needs the process");
 }
 
+#[test]
+fn a_storm_of_connections_is_accepted_whole() {
+    let relay = RunningRelay::start();
+    for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+        let overrides = Overrides { connections: Some(250), ..Overrides::default() };
+        let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
+        let target = Target { address: relay.address, version };
+        let Figures::Storm(figures) = run_one(&target, &scenario, Some(Process::this())).unwrap() else {
+            panic!()
+        };
+        assert_eq!(figures.connections, 250);
+        assert_eq!(figures.latency.unwrap().count, 250, "without those of the warm-up: {figures:?}");
+        assert!(figures.accepted_per_s > 0.0 && figures.broker_cpu_us_per_connection.unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn more_connections_than_files_may_be_open_are_refused_at_once() {
+    let overrides = Overrides { connections: Some(u32::MAX - 1_000), ..Overrides::default() };
+    let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
+    let target = Target { address: "127.0.0.1:1".parse().unwrap(), version: ProtocolVersion::V5 };
+    let Err(Error::Usage(problem)) = run_one(&target, &scenario, None) else { panic!("it was tried") };
+    assert!(problem.contains("open files"), "{problem}");
+}
+
 /// What [`tamper`] does to the third PUBLISH of each connection.
 #[derive(Clone, Copy)]
 enum Fault {
     Drop,
     Repeat,
     Close,
+    /// Not the third but the 200th, and everything after it waits.
+    Stall(Duration),
 }
 
 /// A listener in front of `relay` that spoils the third PUBLISH that a client sends.
@@ -171,11 +247,17 @@ fn pass_packets(mut from: TcpStream, mut to: TcpStream, fault: Option<Fault>) {
         while let Split::Packet { frame, length } = split(&bytes[taken..], u32::MAX).unwrap() {
             let packet = &bytes[taken..taken + length];
             publishes += u32::from(frame.packet_type() == Ok(PacketType::Publish));
-            let spoilt = fault.filter(|_| publishes == 3 && frame.packet_type() == Ok(PacketType::Publish));
+            let number = if matches!(fault, Some(Fault::Stall(_))) { 200 } else { 3 };
+            let spoilt =
+                fault.filter(|_| publishes == number && frame.packet_type() == Ok(PacketType::Publish));
             match spoilt {
                 None => out.extend_from_slice(packet),
                 Some(Fault::Drop) => {}
                 Some(Fault::Repeat) => out.extend_from_slice(&[packet, packet].concat()),
+                Some(Fault::Stall(pause)) => {
+                    thread::sleep(pause);
+                    out.extend_from_slice(packet);
+                }
                 Some(Fault::Close) => {
                     let _ = from.shutdown(std::net::Shutdown::Both);
                     return;

@@ -1,46 +1,31 @@
 //! Small scenarios of the store against the broker itself: everything that is measured is counted, nothing is
 //! left behind.
 //!
-//! The broker is built by these tests, because its program belongs to another package. Data directories are
-//! below the target directory, on a disk.
+//! Data directories are below the target directory, on a disk.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::Path;
 
 use dunlin_bench::broker::Spec;
 use dunlin_bench::compare::{self, Comparison, Figures, Plan, run_one};
 use dunlin_bench::disk::Disk;
+use dunlin_bench::progress::Progress;
 use dunlin_bench::report::{self, Machine, Section};
 use dunlin_bench::scenario::{self, Overrides};
 use dunlin_bench::{Error, Target};
 use dunlin_codec::ProtocolVersion;
 
-/// The broker's program, built with the profile of these tests.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "dunlin", "--bin", "dunlin"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "the broker cannot be built");
-        // This test is in the directory deps beside it.
-        let this = std::env::current_exe().unwrap();
-        this.parent().unwrap().parent().unwrap().join("dunlin")
-    })
-}
+mod built;
 
 /// Runs one scenario for one round, in a data directory of its own name, which must be gone afterwards.
 fn compare(name: &str, version: ProtocolVersion, overrides: &Overrides) -> Comparison {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{version}"));
     let plan = Plan {
-        brokers: vec![format!("dunlin={}", program().display()).parse().unwrap()],
+        brokers: vec![format!("dunlin={}", built::program().display()).parse().unwrap()],
         scenarios: vec![scenario::by_name(name).unwrap().with(overrides).unwrap()],
         rounds: 1,
         version,
         disk: Some(Disk::open(&directory).unwrap()),
+        progress: Progress::Hidden,
     };
     let comparison = compare::run(&plan, |_, _, _, _| {}).unwrap();
     drop(plan);

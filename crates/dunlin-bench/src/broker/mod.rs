@@ -16,6 +16,7 @@ use dunlin_codec::ProtocolVersion;
 use crate::Error;
 use crate::cores::Cores;
 
+mod rumqttd;
 mod running;
 
 pub use running::{Running, StartedAgain};
@@ -49,8 +50,9 @@ const DUNLIN_STORE_SETTINGS: [(&str, &str); 4] = [
     ("DUNLIN__LIMITS__MAX_RETAINED_MESSAGES", "10000000"),
 ];
 
-/// A broker as the command line names it: `mosquitto`, `mosquitto=PATH`, `dunlin=PATH` or
-/// `NAME=HOST:PORT[,PID]`.
+/// A broker as the command line names it: `dunlin`, `mosquitto` or `rumqttd`, each with or without `=PATH`, or
+/// `NAME=HOST:PORT[,PID]`. Without a path it is the program of that name, and for `dunlin` the one that runs, if it
+/// is that.
 ///
 /// A name may go on after a hyphen, as in `dunlin-old=PATH`, so that two builds can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +67,7 @@ pub struct Spec {
 enum Kind {
     Dunlin(PathBuf),
     Mosquitto(PathBuf),
+    Rumqttd(PathBuf),
     Address { address: SocketAddr, pid: Option<u32> },
 }
 
@@ -95,7 +98,8 @@ impl FromStr for Spec {
                 None => return Err(misnamed(text)),
             },
             ("mosquitto", value) => Kind::Mosquitto(value.unwrap_or("mosquitto").into()),
-            ("dunlin", value) => Kind::Dunlin(value.unwrap_or("dunlin").into()),
+            ("rumqttd", value) => Kind::Rumqttd(value.unwrap_or("rumqttd").into()),
+            ("dunlin", value) => Kind::Dunlin(value.map_or_else(this_dunlin, PathBuf::from)),
             _ => return Err(misnamed(text)),
         };
         Ok(Self { name: name.to_owned(), kind, storage: Storage::Unused })
@@ -124,7 +128,7 @@ impl Spec {
             Kind::Dunlin(_) => {
                 Ok(Self { name: format!("{} {suffix}", self.name), kind: self.kind.clone(), storage })
             }
-            Kind::Mosquitto(_) | Kind::Address { .. } => Err(Error::Usage(format!(
+            Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Address { .. } => Err(Error::Usage(format!(
                 "a scenario of the store needs dunlin=PATH, to be started with a data directory; {} is not",
                 self.name
             ))),
@@ -135,7 +139,7 @@ impl Spec {
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let (program, flag) = match &self.kind {
-            Kind::Dunlin(program) => (program, "--version"),
+            Kind::Dunlin(program) | Kind::Rumqttd(program) => (program, "--version"),
             Kind::Mosquitto(program) => (program, "-h"),
             Kind::Address { .. } => return None,
         };
@@ -146,22 +150,19 @@ impl Spec {
     /// What was set in the broker, for the report.
     #[must_use]
     pub fn settings(&self) -> String {
-        let pairs = |settings: &[(&str, &str)], between: &str| {
-            settings
-                .iter()
-                .map(|(name, value)| format!("{name}{between}{value}"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
         match &self.kind {
             Kind::Dunlin(_) => {
                 let data_directory = match &self.storage {
                     Storage::Unused | Storage::InMemory => "no data directory",
                     Storage::Below(_) => "a data directory",
                 };
-                format!("{}, {data_directory}, no operations port", pairs(self.dunlin_settings(), "="))
+                format!(
+                    "{}, {data_directory}, no operations port",
+                    pairs(self.dunlin_settings().iter().copied(), "=")
+                )
             }
-            Kind::Mosquitto(_) => pairs(&MOSQUITTO_SETTINGS, " "),
+            Kind::Mosquitto(_) => pairs(MOSQUITTO_SETTINGS, " "),
+            Kind::Rumqttd(_) => pairs(rumqttd::settings(), " = "),
             Kind::Address { .. } => "started and set by somebody else".to_owned(),
         }
     }
@@ -181,6 +182,17 @@ impl Spec {
     pub fn start(&self, cores: Option<Cores>, version: ProtocolVersion) -> Result<Running, Error> {
         Running::start(self, cores, version)
     }
+}
+
+/// This program, if it is the broker; otherwise the one of that name.
+fn this_dunlin() -> PathBuf {
+    let this = std::env::current_exe().ok().filter(|path| path.file_name() == Some("dunlin".as_ref()));
+    this.unwrap_or_else(|| "dunlin".into())
+}
+
+fn pairs(settings: impl IntoIterator<Item = (&'static str, &'static str)>, between: &str) -> String {
+    let settings = settings.into_iter().map(|(name, value)| format!("{name}{between}{value}"));
+    settings.collect::<Vec<_>>().join(", ")
 }
 
 /// Splits `HOST:PORT[,PID]`; `None` when it does not look so, as a path does not.
@@ -206,7 +218,8 @@ pub fn resolve(host: &str) -> Result<SocketAddr, Error> {
 
 fn misnamed(text: &str) -> Error {
     Error::Usage(format!(
-        "\"{text}\" names no broker; write mosquitto, mosquitto=PATH, dunlin=PATH or NAME=HOST:PORT[,PID]"
+        "\"{text}\" names no broker; write dunlin, mosquitto or rumqttd, each with or without =PATH, or \
+         NAME=HOST:PORT[,PID]"
     ))
 }
 
@@ -222,6 +235,8 @@ mod tests {
     fn a_broker_is_named_by_program_or_by_address() {
         let address = "127.0.0.1:1883".parse().unwrap();
         assert_eq!(kind("mosquitto").unwrap(), Kind::Mosquitto("mosquitto".into()));
+        assert_eq!(kind("rumqttd=/opt/r").unwrap(), Kind::Rumqttd("/opt/r".into()));
+        assert_eq!(kind("dunlin").unwrap(), Kind::Dunlin("dunlin".into()), "these tests are another program");
         assert_eq!(kind("mosquitto-2.1=/opt/m").unwrap(), Kind::Mosquitto("/opt/m".into()));
         assert_eq!(
             kind("dunlin=target/release/dunlin").unwrap(),

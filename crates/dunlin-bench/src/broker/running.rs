@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use dunlin_codec::ProtocolVersion;
 use tempfile::{NamedTempFile, TempDir};
 
-use super::{Kind, MOSQUITTO_SETTINGS, Spec, Storage, misnamed};
+use super::{Kind, MOSQUITTO_SETTINGS, Spec, Storage, misnamed, rumqttd};
 use crate::Error;
 use crate::cores::Cores;
 use crate::disk::directory_below;
@@ -68,9 +68,9 @@ impl Running {
     pub(super) fn start(spec: &Spec, cores: Option<Cores>, version: ProtocolVersion) -> Result<Self, Error> {
         let (address, mut started) = match &spec.kind {
             Kind::Address { address, .. } => (*address, None),
-            Kind::Dunlin(_) | Kind::Mosquitto(_) => {
+            Kind::Dunlin(_) | Kind::Mosquitto(_) | Kind::Rumqttd(_) => {
                 let address = free_address()?;
-                (address, Some(Started::spawn(spec, address, cores)?))
+                (address, Some(Started::spawn(spec, address, cores, version)?))
             }
         };
         wait_until_ready(&spec.name, &Target { address, version }, started.as_mut(), READY_MAX)?;
@@ -135,7 +135,12 @@ impl Running {
 }
 
 impl Started {
-    fn spawn(spec: &Spec, address: SocketAddr, cores: Option<Cores>) -> Result<Self, Error> {
+    fn spawn(
+        spec: &Spec,
+        address: SocketAddr,
+        cores: Option<Cores>,
+        version: ProtocolVersion,
+    ) -> Result<Self, Error> {
         let directory = match &spec.storage {
             Storage::Below(parent) => directory_below(parent)?,
             Storage::Unused | Storage::InMemory => {
@@ -146,6 +151,7 @@ impl Started {
         let mut command = match &spec.kind {
             Kind::Dunlin(program) => dunlin_command(spec, program, address, directory.path()),
             Kind::Mosquitto(program) => mosquitto_command(program, address, directory.path())?,
+            Kind::Rumqttd(program) => rumqttd::command(program, address, directory.path(), version)?,
             Kind::Address { .. } => return Err(misnamed(&spec.name)),
         };
         let words = || output.reopen().map_err(Error::io("open a temporary file"));

@@ -70,7 +70,8 @@ fn headings(load: &Load) -> [&'static str; 2] {
     }
 }
 
-fn lines(compared: &ComparedScenario) -> Vec<Line> {
+/// The lines of a scenario, the first contender's first.
+pub(super) fn lines(compared: &ComparedScenario) -> Vec<Line> {
     let ratio_of =
         |broker: usize| broker.checked_sub(1).and_then(|other| compared.ratios.get(other).copied()?);
     let brokers = compared.contenders.iter().zip(&compared.figures).enumerate();

@@ -1,11 +1,12 @@
-//! What a store does, measured: a row for each figure, a column for each contender.
+//! What a line does not hold, measured: a row for each figure, a column for each contender.
 //!
-//! The first contender is the broker with its store. Beside what every other one has shown stands how the first
-//! compares with it, round by round: as a ratio, or with a sign as a difference, where the figure is a cost that
-//! adds up.
+//! Where a store is measured, the first contender is the broker with its store. Beside what every other one has
+//! shown stands how the first compares with it, round by round: as a ratio, or with a sign as a difference, where
+//! the figure is a cost that adds up.
 
 use std::fmt::Write;
 
+use super::brokers;
 use super::numbers::{significant, thousands};
 use crate::beside::{BesideFigures, RelayedFigures};
 use crate::commits::CommitFigures;
@@ -26,15 +27,21 @@ pub(super) struct Measure {
 
 /// What a figure counts, which says how it is written and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
+pub(super) enum Unit {
     /// Something per second, or how many.
     Count,
     /// A time that somebody waited, in microseconds.
     Wait,
+    /// How late the generator itself was, in microseconds: not compared.
+    Lateness,
     /// CPU time of one message in microseconds: compared as a difference.
     Cost,
+    /// The same of a broker that is compared with another one: compared as a ratio.
+    Cpu,
     Seconds,
     Bytes,
+    /// Memory of one of many.
+    Each,
     /// A ratio in itself, not compared again.
     Ratio,
     /// A part of a core, or of the time.
@@ -46,12 +53,15 @@ enum Unit {
 /// The figures of a run in the order of their rows. Two contenders are compared where names are the same.
 pub(super) fn measures(figures: &Figures) -> Vec<Measure> {
     match figures {
+        Figures::Traffic(figures) if figures.acknowledged.is_none() => brokers::of_scheduled(figures),
         Figures::Traffic(figures) => of_traffic(figures),
         Figures::Commits(figures) => of_commits(figures),
         Figures::Beside(figures) => of_beside(figures),
         Figures::Queue(figures) => of_queue(figures),
         Figures::Retained(figures) => of_retained(figures),
         Figures::Recovery(figures) => of_recovery(figures),
+        Figures::Subscriptions(figures) => brokers::of_subscriptions(figures),
+        Figures::Storm(figures) => brokers::of_storm(figures),
         Figures::Idle(_) => Vec::new(),
     }
 }
@@ -69,6 +79,7 @@ fn of_traffic(figures: &TrafficFigures) -> Vec<Measure> {
         rows.push(Unit::Wait.of(WAIT_P50, latency.p50_us));
         rows.push(Unit::Wait.of(WAIT_P99, latency.p99_us));
     }
+    rows.extend(brokers::latency(figures));
     rows.extend(figures.broker_cpu_us_per_message.map(|cost| Unit::Cost.of(COST, cost)));
     rows.extend(figures.broker_cpu_share.map(|share| Unit::Share.of("broker core", share)));
     rows.push(Unit::Share.of("generator core", figures.generator_cpu_share));
@@ -235,7 +246,7 @@ pub(super) fn markdown(out: &mut String, compared: &ComparedScenario) {
 }
 
 impl Unit {
-    fn of(self, name: &'static str, value: f64) -> Measure {
+    pub(super) fn of(self, name: &'static str, value: f64) -> Measure {
         Measure { name, value, unit: self }
     }
 
@@ -245,8 +256,8 @@ impl Unit {
 
     fn number(self, value: f64) -> String {
         match self {
-            Self::Count | Self::Fault | Self::Wait => thousands(value),
-            Self::Cost | Self::Seconds | Self::Ratio => significant(value),
+            Self::Count | Self::Fault | Self::Wait | Self::Lateness | Self::Each => thousands(value),
+            Self::Cost | Self::Cpu | Self::Seconds | Self::Ratio => significant(value),
             Self::Bytes => significant(value / 1e6),
             Self::Share => thousands(value * 100.0),
         }
@@ -255,9 +266,10 @@ impl Unit {
     fn symbol(self) -> &'static str {
         match self {
             Self::Count | Self::Fault | Self::Ratio => "",
-            Self::Wait | Self::Cost => " µs",
+            Self::Wait | Self::Lateness | Self::Cost | Self::Cpu => " µs",
             Self::Seconds => " s",
             Self::Bytes => " MB",
+            Self::Each => " B",
             Self::Share => " %",
         }
     }
@@ -275,10 +287,10 @@ impl Unit {
             Self::Cost => {
                 Spread::of_differences(first, other).map(|it| in_spread(it, show_difference, self.symbol()))
             }
-            Self::Count | Self::Wait | Self::Seconds | Self::Bytes => {
+            Self::Count | Self::Wait | Self::Cpu | Self::Seconds | Self::Bytes | Self::Each => {
                 Spread::of_ratios(first, other).map(|it| in_spread(it, significant, ""))
             }
-            Self::Ratio | Self::Share | Self::Fault => None,
+            Self::Ratio | Self::Share | Self::Lateness | Self::Fault => None,
         };
         compared.unwrap_or_default()
     }
@@ -311,7 +323,7 @@ mod tests {
             measured_s: 1.0,
             commits_per_s: records_per_s,
             records_per_s,
-            commit: Latency { p50_us: 1.0, p99_us: 2.0, max_us: 3.0, count: 4 },
+            commit: Latency { p50_us: 1.0, p99_us: 2.0, max_us: 3.0, count: 4, ..Latency::default() },
             cpu_us_per_record,
             wait_share: 0.0,
         })

@@ -1,8 +1,9 @@
-//! What a comparison prints: a table for the terminal, JSON for programs, Markdown for `docs/benchmarks.md`.
+//! What a comparison prints: a table for the terminal, JSON for programs, Markdown for `docs/benchmarks.md`, and a
+//! page with plots for a browser.
 //!
-//! The three say the same. A line for a broker holds its cost, the rate, how busy broker and generator were,
+//! The four say the same. A line for a broker holds its cost, the rate, how busy broker and generator were,
 //! how much others disturbed them, and what was lost; without these a cost means little. What a store does has
-//! more figures than a line holds, and a table of its own for each scenario.
+//! more figures than a line holds, and so has a fixed rate; each such scenario has a table of its own.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,17 +11,22 @@ use std::fs;
 use serde::Serialize;
 
 use crate::commits::CommitFigures;
-use crate::compare::{Comparison, Figures};
+use crate::compare::{ComparedScenario, Comparison, Figures};
 use crate::disk::{DiskFigures, FileSystem};
-use crate::scenario::Scenario;
+use crate::scenario::{Load, Scenario};
 
+mod brokers;
+mod date;
 mod document;
+mod html;
 mod lines;
 mod measures;
 mod numbers;
 
 pub use document::{Document, Section};
-use numbers::{percent, significant, thousands};
+pub use html::{HtmlFile, Subject, html};
+pub(crate) use numbers::thousands;
+use numbers::{percent, significant};
 
 /// The machine that a comparison ran on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,10 +61,12 @@ impl Machine {
 pub fn one_line(figures: &Figures) -> String {
     let line = lines::line("", std::slice::from_ref(figures), None);
     match figures {
-        Figures::Traffic(traffic) if traffic.acknowledged.is_none() => format!(
-            "{}, {}/s, broker {}, generator {}, disturbed {}, lost {}",
-            line.cost, line.rate, line.broker_core, line.generator_core, line.disturbed, line.lost
-        ),
+        Figures::Traffic(traffic) if traffic.acknowledged.is_none() && traffic.scheduled.is_none() => {
+            format!(
+                "{}, {}/s, broker {}, generator {}, disturbed {}, lost {}",
+                line.cost, line.rate, line.broker_core, line.generator_core, line.disturbed, line.lost
+            )
+        }
         Figures::Idle(figures) => {
             format!("{} ({:.0} B private dirty)", line.cost, figures.private_dirty_bytes_per_connection)
         }
@@ -89,9 +97,9 @@ pub fn table(comparison: &Comparison) -> String {
     for compared in &comparison.scenarios {
         let Scenario { name, summary, .. } = &compared.scenario;
         let _ = writeln!(out, "\n{name}: {summary}");
-        match Section::of(&compared.scenario) {
-            Section::Brokers => lines::table(&mut out, compared),
-            Section::Store => measures::table(&mut out, compared),
+        match has_lines(compared) {
+            true => lines::table(&mut out, compared),
+            false => measures::table(&mut out, compared),
         }
     }
     out
@@ -123,8 +131,16 @@ pub fn markdown(comparison: &Comparison, machine: &Machine, section: Section) ->
     }
     match section {
         Section::Brokers => {
-            out.push('\n');
-            lines::markdown(&mut out, scenarios.into_iter());
+            let (in_lines, others): (Vec<_>, Vec<_>) =
+                scenarios.into_iter().partition(|compared| has_lines(compared));
+            if !in_lines.is_empty() {
+                out.push('\n');
+                lines::markdown(&mut out, in_lines.into_iter());
+            }
+            for compared in others {
+                out.push('\n');
+                measures::markdown(&mut out, compared);
+            }
         }
         Section::Store => {
             let disk = comparison.disk.as_ref().map(|disk| format!("* {}\n", show_disk(disk)));
@@ -136,6 +152,15 @@ pub fn markdown(comparison: &Comparison, machine: &Machine, section: Section) ->
         }
     }
     Some(out)
+}
+
+/// Whether a line for each broker holds what a scenario shows.
+fn has_lines(compared: &ComparedScenario) -> bool {
+    match &compared.scenario.load {
+        Load::Traffic(traffic) => !traffic.is_stored() && traffic.rate_per_s.is_none(),
+        Load::Idle(_) => true,
+        _ => false,
+    }
 }
 
 fn show_disk(disk: &DiskFigures) -> String {

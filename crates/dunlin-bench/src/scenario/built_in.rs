@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use dunlin_codec::QoS;
 
-use super::{Beside, Idle, Load, Queue, Recovery, Retained, Scenario, Subscribers, Traffic};
+use super::{
+    Beside, Idle, Load, Queue, Recovery, Retained, Scenario, Storm, Subscribers, Subscriptions, Traffic,
+};
 use crate::Error;
 
 /// 10 publishers, 10 subscribers, 10 topics, 64 bytes: what the pairwise scenarios have in common.
@@ -12,15 +14,33 @@ pub(super) const PAIRS: Traffic = Traffic {
     publishers: 10,
     subscribers: 10,
     presence: Subscribers::Clean,
+    shared: false,
     topics: 10,
     qos: QoS::AtMostOnce,
     payload_bytes: 64,
     window: 20,
     ahead_max: 10_000,
+    rate_per_s: None,
     warm_up_messages: 100_000,
     duration_ms: 5_000,
     prefix: "bench",
 };
+
+/// One publisher, one subscriber.
+const ONE: Traffic = Traffic { publishers: 1, subscribers: 1, topics: 1, ..PAIRS };
+
+/// One publisher to 1,000 subscribers.
+const FAN_OUT: Traffic = Traffic { publishers: 1, subscribers: 1_000, topics: 1, ahead_max: 200, ..PAIRS };
+
+/// 1,000 pairs. A publisher has little ahead, so that all together have no more under way than ten pairs.
+const MANY: Traffic =
+    Traffic { publishers: 1_000, subscribers: 1_000, topics: 1_000, ahead_max: 100, ..PAIRS };
+
+/// The same at a fixed rate, warmed up for a second.
+const fn at_rate(traffic: Traffic, rate_per_s: u32) -> Traffic {
+    let warm_up_messages = rate_per_s as u64 * traffic.subscribers as u64;
+    Traffic { rate_per_s: Some(rate_per_s), warm_up_messages, ..traffic }
+}
 
 /// 10 pairs with 1,000 messages of 200 bytes outstanding together, stored for subscribers that are away.
 const STORED: Traffic = Traffic {
@@ -41,7 +61,7 @@ const STORED_ONE: Traffic =
 pub const DEFAULT_NAMES: [&str; 4] = ["qos0-10-10", "fan-out-1-1000", "qos1-10-10", "idle"];
 
 /// All scenarios that have a name.
-pub const BUILT_IN: [Scenario; 15] = [
+pub const BUILT_IN: [Scenario; 30] = [
     Scenario {
         name: Cow::Borrowed("qos0-10-10"),
         summary: Cow::Borrowed("10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, saturated"),
@@ -62,6 +82,33 @@ pub const BUILT_IN: [Scenario; 15] = [
         load: Load::Traffic(Traffic { qos: QoS::ExactlyOnce, ..PAIRS }),
     },
     Scenario {
+        name: Cow::Borrowed("qos0-1-1"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(ONE),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos1-1-1"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 1, window 20, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic { qos: QoS::AtLeastOnce, ..ONE }),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos2-1-1"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 2, window 20, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic { qos: QoS::ExactlyOnce, ..ONE }),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos0-1000-1000"),
+        summary: Cow::Borrowed("1,000 publishers to 1,000 subscribers in pairs, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(MANY),
+    },
+    Scenario {
+        name: Cow::Borrowed("qos1-1000-1000"),
+        summary: Cow::Borrowed(
+            "1,000 publishers to 1,000 subscribers in pairs, QoS 1, window 20, 64 bytes, saturated",
+        ),
+        load: Load::Traffic(Traffic { qos: QoS::AtLeastOnce, ..MANY }),
+    },
+    Scenario {
         name: Cow::Borrowed("fan-out-1-100"),
         summary: Cow::Borrowed("1 publisher to 100 subscribers, QoS 0, 64 bytes, saturated"),
         load: Load::Traffic(Traffic {
@@ -75,13 +122,35 @@ pub const BUILT_IN: [Scenario; 15] = [
     Scenario {
         name: Cow::Borrowed("fan-out-1-1000"),
         summary: Cow::Borrowed("1 publisher to 1,000 subscribers, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(FAN_OUT),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-out-1-10000"),
+        summary: Cow::Borrowed("1 publisher to 10,000 subscribers, QoS 0, 64 bytes, saturated"),
+        load: Load::Traffic(Traffic { subscribers: 10_000, ahead_max: 20, ..FAN_OUT }),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-out-1-100-16k"),
+        summary: Cow::Borrowed("1 publisher to 100 subscribers, QoS 0, 16,384 bytes, saturated"),
         load: Load::Traffic(Traffic {
-            publishers: 1,
-            subscribers: 1_000,
-            topics: 1,
-            ahead_max: 200,
-            ..PAIRS
+            subscribers: 100,
+            payload_bytes: 16_384,
+            ahead_max: 20,
+            warm_up_messages: 5_000,
+            ..FAN_OUT
         }),
+    },
+    Scenario {
+        name: Cow::Borrowed("large-1m"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 1,000,000 bytes, saturated"),
+        load: Load::Traffic(Traffic { payload_bytes: 1_000_000, ahead_max: 8, warm_up_messages: 200, ..ONE }),
+    },
+    Scenario {
+        name: Cow::Borrowed("shared-10-10"),
+        summary: Cow::Borrowed(
+            "10 publishers to a shared group of 10 members, QoS 1, window 20, 64 bytes, saturated",
+        ),
+        load: Load::Traffic(Traffic { qos: QoS::AtLeastOnce, shared: true, topics: 1, ..PAIRS }),
     },
     Scenario {
         name: Cow::Borrowed("fan-in-100-1"),
@@ -95,11 +164,53 @@ pub const BUILT_IN: [Scenario; 15] = [
         }),
     },
     Scenario {
+        name: Cow::Borrowed("rate-1000"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 64 bytes, 1,000 messages a second"),
+        load: Load::Traffic(at_rate(ONE, 1_000)),
+    },
+    Scenario {
+        name: Cow::Borrowed("rate-5000"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 64 bytes, 5,000 messages a second"),
+        load: Load::Traffic(at_rate(ONE, 5_000)),
+    },
+    Scenario {
+        name: Cow::Borrowed("rate-20000"),
+        summary: Cow::Borrowed("1 publisher to 1 subscriber, QoS 0, 64 bytes, 20,000 messages a second"),
+        load: Load::Traffic(at_rate(ONE, 20_000)),
+    },
+    Scenario {
+        name: Cow::Borrowed("fan-out-1-1000-rate-200"),
+        summary: Cow::Borrowed("1 publisher to 1,000 subscribers, QoS 0, 64 bytes, 200 messages a second"),
+        load: Load::Traffic(at_rate(FAN_OUT, 200)),
+    },
+    Scenario {
         name: Cow::Borrowed("idle"),
         summary: Cow::Borrowed(
             "5,000 idle connections with one Subscription each: memory of the broker's process",
         ),
         load: Load::Idle(Idle { connections: 5_000, warm_up_connections: 100 }),
+    },
+    Scenario {
+        name: Cow::Borrowed("subscriptions"),
+        summary: Cow::Borrowed(
+            "1,000,000 Subscriptions, a third each exact, with + and with #; messages alone and beside churn",
+        ),
+        load: Load::Subscriptions(Subscriptions {
+            subscriptions: 1_000_000,
+            connections: 100,
+            churn_per_s: 1_000,
+            publishers: 10,
+            qos: QoS::AtMostOnce,
+            payload_bytes: 64,
+            ahead_max: 1_000,
+            warm_up_messages: 100_000,
+            duration_ms: 3_000,
+        }),
+    },
+    Scenario {
+        name: Cow::Borrowed("connect-storm"),
+        summary: Cow::Borrowed("10,000 clients connect and stay, 100 at a time"),
+        load: Load::Storm(Storm { connections: 10_000, under_way: 100, warm_up_connections: 100 }),
     },
     Scenario {
         name: Cow::Borrowed("durable-offline-1"),

@@ -3,12 +3,14 @@
 //! Topics join publishers and subscribers: publisher `p` publishes to topic `p mod topics` and subscriber `s`
 //! subscribes to topic `s mod topics`. So 10 publishers, 10 subscribers and 10 topics make ten pairs, and one
 //! topic makes a fan-out or a fan-in. A new scenario is a new row of [`BUILT_IN`]. What is done to a broker's
-//! store, other than to publish at full speed, is in `store.rs`.
+//! store, other than to publish at full speed, is in `store.rs`; many Subscriptions and connections are in
+//! `population.rs`.
 //!
 //! Two limits close the loop. The `window` is MQTT's: messages of QoS 1 and 2 sent and not yet acknowledged.
 //! `ahead_max` bounds, at every QoS, how far a publisher runs ahead of its subscribers; it keeps a QoS 0
 //! publisher from filling every buffer on the way with minutes of work, and it is large enough that no broker
-//! ever waits for the generator.
+//! ever waits for the generator. A `rate_per_s` opens the loop: messages are due at their times, and only the
+//! window holds them back.
 
 use std::borrow::Cow;
 
@@ -19,9 +21,11 @@ use crate::Error;
 use crate::stamp::STAMP_BYTES;
 
 mod built_in;
+mod population;
 mod store;
 
 pub use built_in::{BUILT_IN, DEFAULT_NAMES, STORE_NAMES, by_name, named};
+pub use population::{Storm, Subscriptions};
 pub use store::{Baseline, Beside, Queue, Recovery, Retained};
 
 /// What one run does.
@@ -43,6 +47,10 @@ pub enum Load {
     Traffic(Traffic),
     /// Connections stay open and say nothing.
     Idle(Idle),
+    /// Messages to topics among many Subscriptions.
+    Subscriptions(Subscriptions),
+    /// Many clients connect at once.
+    Storm(Storm),
     /// Messages that are not stored flow alone, and beside messages that are.
     Beside(Beside),
     /// A queue is filled while its subscriber is away, and drained when it returns.
@@ -74,6 +82,8 @@ pub struct Traffic {
     pub subscribers: u32,
     /// Whether they are there.
     pub presence: Subscribers,
+    /// Whether the subscribers of a topic are one shared group, of which each message goes to one member.
+    pub shared: bool,
     /// Topics, 1 or more; see the file comment.
     pub topics: u32,
     /// The QoS of messages and Subscriptions.
@@ -84,8 +94,12 @@ pub struct Traffic {
     /// QoS 1 and 2: messages each publisher may have unacknowledged, 1 to 65,535. A Receive Maximum of the
     /// broker lowers it.
     pub window: u16,
-    /// Messages each publisher may be ahead of what its subscribers have received, 1 or more.
+    /// Messages each publisher may be ahead of what its subscribers have received, 1 or more. Without meaning
+    /// where there is a rate.
     pub ahead_max: u32,
+    /// Messages per second of all publishers together, each due at its time; `None`: as fast as the limits
+    /// allow.
+    pub rate_per_s: Option<u32>,
     /// Deliveries before the measurement begins; acknowledgements, where messages are stored.
     pub warm_up_messages: u64,
     /// How long is measured.
@@ -120,11 +134,15 @@ pub struct Overrides {
     pub window: Option<u16>,
     /// See [`Traffic::ahead_max`].
     pub ahead_max: Option<u32>,
+    /// See [`Traffic::rate_per_s`].
+    pub rate_per_s: Option<u32>,
     /// See [`Traffic::warm_up_messages`].
     pub warm_up_messages: Option<u64>,
     /// See [`Traffic::duration_ms`].
     pub duration_ms: Option<u64>,
-    /// See [`Idle::connections`].
+    /// See [`Subscriptions::subscriptions`].
+    pub subscriptions: Option<u32>,
+    /// See [`Idle::connections`], [`Storm::connections`] and [`Subscriptions::connections`].
     pub connections: Option<u32>,
     /// See [`Queue::messages`] and [`Recovery::messages`].
     pub messages: Option<u32>,
@@ -139,6 +157,8 @@ impl Scenario {
         let changed = match &mut self.load {
             Load::Traffic(traffic) => traffic.apply(overrides)?,
             Load::Idle(idle) => apply(&mut idle.connections, overrides.connections),
+            Load::Subscriptions(subscriptions) => subscriptions.apply(overrides)?,
+            Load::Storm(storm) => storm.apply(overrides)?,
             Load::Beside(beside) => beside.apply(overrides)?,
             Load::Queue(queue) => queue.apply(overrides)?,
             Load::Retained(retained) => retained.apply(overrides)?,
@@ -152,6 +172,18 @@ impl Scenario {
 }
 
 impl Load {
+    /// The most connections that are open at once, about.
+    pub(crate) fn connections(&self) -> u32 {
+        match self {
+            Self::Traffic(traffic) => traffic.publishers.saturating_add(traffic.subscribers),
+            Self::Idle(idle) => idle.connections.saturating_add(idle.warm_up_connections),
+            Self::Subscriptions(wanted) => wanted.connections.saturating_add(wanted.publishers),
+            Self::Storm(storm) => storm.connections.saturating_add(storm.warm_up_connections),
+            // One each, or waves of a few hundred.
+            Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => 0,
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Traffic(traffic) => {
@@ -161,17 +193,24 @@ impl Load {
                     _ => format!(", window {}", traffic.window),
                 };
                 let presence = match traffic.presence {
+                    Subscribers::Clean if traffic.shared => " in a shared group",
                     Subscribers::Clean => "",
                     Subscribers::Persistent => " with persistent Sessions",
                     Subscribers::Away => " that are away",
                 };
+                let speed = match traffic.rate_per_s {
+                    None => "saturated".to_owned(),
+                    Some(rate) => format!("{rate} messages a second"),
+                };
                 format!(
                     "{publishers} publishers to {subscribers} subscribers{presence} over {topics} topics, \
-                     QoS {}{window}, {payload_bytes} bytes, saturated",
+                     QoS {}{window}, {payload_bytes} bytes, {speed}",
                     traffic.qos.bits()
                 )
             }
             Self::Idle(idle) => format!("{} idle connections with one Subscription each", idle.connections),
+            Self::Subscriptions(subscriptions) => subscriptions.describe(),
+            Self::Storm(storm) => storm.describe(),
             Self::Beside(beside) => beside.describe(),
             Self::Queue(queue) => queue.describe(),
             Self::Retained(retained) => retained.describe(),
@@ -181,9 +220,21 @@ impl Load {
 }
 
 impl Traffic {
-    /// The topic that publisher `index` publishes to and subscriber `index` subscribes to.
+    /// The topic that publisher `index` publishes to, and that subscriber `index` receives.
     pub(crate) fn topic(&self, index: u32) -> String {
         format!("dunlin-{}/{}", self.prefix, index % self.topics)
+    }
+
+    /// What subscriber `index` subscribes to.
+    pub(crate) fn filter(&self, index: u32) -> String {
+        let topic = self.topic(index);
+        if self.shared { format!("$share/{}/{topic}", self.prefix) } else { topic }
+    }
+
+    /// Deliveries that a second of its rate should make.
+    fn deliveries_of_a_second(&self, rate_per_s: u32) -> u64 {
+        let receivers: u64 = (0..self.publishers).map(|index| u64::from(self.receivers(index))).sum();
+        (receivers * u64::from(rate_per_s)).div_ceil(u64::from(self.publishers))
     }
 
     /// Whether the broker has to store what is published.
@@ -196,12 +247,13 @@ impl Traffic {
         self.publishers * u32::from(self.window)
     }
 
-    /// How many subscribers are there to receive each message of a publisher.
+    /// How many subscribers receive each message of a publisher, of those that are there.
     pub(crate) fn receivers(&self, publisher: u32) -> u32 {
-        if self.presence == Subscribers::Away {
-            return 0;
+        match self.presence {
+            Subscribers::Away => 0,
+            _ if self.shared => self.listeners(publisher).min(1),
+            _ => self.listeners(publisher),
         }
-        self.listeners(publisher)
     }
 
     /// How many subscribers have subscribed to what a publisher publishes.
@@ -223,14 +275,15 @@ impl Traffic {
             apply(&mut self.payload_bytes, overrides.payload_bytes),
             apply(&mut self.window, overrides.window),
             apply(&mut self.ahead_max, overrides.ahead_max),
+            apply(&mut self.rate_per_s, overrides.rate_per_s.map(Some)),
             apply(&mut self.warm_up_messages, overrides.warm_up_messages),
             apply(&mut self.duration_ms, overrides.duration_ms),
         ];
         if self.publishers == 0 || self.subscribers == 0 || self.topics == 0 {
             return Err(Error::Usage("publishers, subscribers and topics must be 1 or more".to_owned()));
         }
-        if self.window == 0 || self.ahead_max == 0 || self.duration_ms == 0 {
-            return Err(Error::Usage("window, ahead-max and duration must be more than 0".to_owned()));
+        if self.window == 0 || self.ahead_max == 0 || self.duration_ms == 0 || self.rate_per_s == Some(0) {
+            return Err(Error::Usage("window, ahead-max, rate and duration must be more than 0".to_owned()));
         }
         if (self.payload_bytes as usize) < STAMP_BYTES {
             return Err(Error::Usage(format!("payloads must have {STAMP_BYTES} bytes or more")));
@@ -240,6 +293,14 @@ impl Traffic {
         }
         if self.is_stored() && self.qos == QoS::AtMostOnce {
             return Err(Error::Usage("messages of QoS 0 are not stored for anybody".to_owned()));
+        }
+        if let (Some(rate_per_s), None) = (overrides.rate_per_s, overrides.warm_up_messages) {
+            // Another rate shall not make the warm-up longer than a second or two.
+            let of_a_second = match self.presence {
+                Subscribers::Away => u64::from(rate_per_s),
+                Subscribers::Clean | Subscribers::Persistent => self.deliveries_of_a_second(rate_per_s),
+            };
+            self.warm_up_messages = self.warm_up_messages.min(of_a_second);
         }
         Ok(changed.contains(&true))
     }

@@ -1,0 +1,94 @@
+//! How rumqttd is started: its configuration file.
+//!
+//! A listener of rumqttd speaks one version, so the file depends on what the clients speak. It keeps the last
+//! segments of each topic in memory whether anybody waits for them or not; they are made smaller than its sample
+//! says, so that ten busy topics fit into a gateway. It does not set TCP_NODELAY, and cannot be told to.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use dunlin_codec::ProtocolVersion;
+
+use super::INFLIGHT;
+use crate::Error;
+
+/// What its router is told.
+const ROUTER: [(&str, &str); 4] = [
+    ("max_connections", "10010"),
+    ("max_outgoing_packet_count", "200"),
+    ("max_segment_size", "10485760"),
+    ("max_segment_count", "10"),
+];
+/// What its connections are told.
+const CONNECTIONS: [(&str, &str); 4] = [
+    ("connection_timeout_ms", "60000"),
+    ("max_payload_size", "268435455"),
+    ("max_inflight_count", INFLIGHT),
+    ("dynamic_filters", "true"),
+];
+
+/// What is set in it, for the report.
+pub(super) fn settings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROUTER.into_iter().chain(CONNECTIONS)
+}
+
+/// The command that starts it, with its configuration in `directory`.
+pub(super) fn command(
+    program: &Path,
+    address: SocketAddr,
+    directory: &Path,
+    version: ProtocolVersion,
+) -> Result<Command, Error> {
+    let path = directory.join("rumqttd.toml");
+    fs::write(&path, configuration(address, version)?).map_err(Error::io("write rumqttd's configuration"))?;
+    let mut command = Command::new(program);
+    command.arg("--quiet").arg("--config").arg(path);
+    Ok(command)
+}
+
+fn configuration(address: SocketAddr, version: ProtocolVersion) -> Result<String, Error> {
+    let listener = match version {
+        ProtocolVersion::V3_1 => {
+            return Err(Error::Usage("rumqttd speaks MQTT 3.1.1 and 5.0, not 3.1".to_owned()));
+        }
+        ProtocolVersion::V3_1_1 => "v4.1",
+        ProtocolVersion::V5 => "v5.1",
+    };
+    let mut text = "id = 0\n[router]\n".to_owned();
+    let mut add = |heading: String, pairs: &[(&str, &str)]| {
+        text += &heading;
+        for (name, value) in pairs {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name} = {value}");
+        }
+    };
+    add(String::new(), &ROUTER);
+    add(
+        format!("[{listener}]\nname = \"bench\"\nlisten = \"{address}\"\nnext_connection_delay_ms = 0\n"),
+        &[],
+    );
+    add(format!("[{listener}.connections]\n"), &CONNECTIONS);
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_listener_speaks_what_the_clients_speak() {
+        let address = "127.0.0.1:1883".parse().unwrap();
+        for (version, listener) in [(ProtocolVersion::V3_1_1, "[v4.1]"), (ProtocolVersion::V5, "[v5.1]")] {
+            let text = configuration(address, version).unwrap();
+            assert!(
+                text.contains(&format!("{listener}\nname = \"bench\"\nlisten = \"127.0.0.1:1883\"")),
+                "{text}"
+            );
+            assert!(text.contains("max_inflight_count = 20"), "{text}");
+        }
+        assert!(configuration(address, ProtocolVersion::V3_1).is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! Many Subscriptions and many connections, as data.
+
+use dunlin_codec::QoS;
+use serde::Serialize;
+
+use super::{Overrides, apply};
+use crate::Error;
+use crate::stamp::STAMP_BYTES;
+
+/// Many Subscriptions of few connections, and messages to topics of which each has three.
+///
+/// A third of them are exact, a third have `+`, a third have `#`. Messages flow first alone, then while another
+/// connection subscribes and unsubscribes, then alone again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Subscriptions {
+    /// Subscriptions in all, 3 or more; what is left of a division by 3 is not made.
+    pub subscriptions: u32,
+    /// Connections that hold them, 3 or more.
+    pub connections: u32,
+    /// SUBSCRIBE packets per second of the other connection, each followed by an UNSUBSCRIBE.
+    pub churn_per_s: u32,
+    /// Publishing connections, 1 or more.
+    pub publishers: u32,
+    /// The QoS of messages and Subscriptions.
+    #[serde(serialize_with = "super::as_bits")]
+    pub qos: QoS,
+    /// The size of each payload in bytes, at least 12.
+    pub payload_bytes: u32,
+    /// Messages each publisher may be ahead of what was delivered of them, 1 or more.
+    pub ahead_max: u32,
+    /// Deliveries before the measurement begins.
+    pub warm_up_messages: u64,
+    /// How long is measured, three times.
+    pub duration_ms: u64,
+}
+
+/// Clients that connect at once and stay.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Storm {
+    /// Connections that are measured, 1 or more.
+    pub connections: u32,
+    /// Connections that are under way at a time, 1 or more.
+    pub under_way: u32,
+    /// Connections before the first reading.
+    pub warm_up_connections: u32,
+}
+
+impl Storm {
+    pub(super) fn apply(&mut self, overrides: &Overrides) -> Result<bool, Error> {
+        let changed = apply(&mut self.connections, overrides.connections);
+        if self.connections == 0 {
+            return Err(Error::Usage("connections must be 1 or more".to_owned()));
+        }
+        Ok(changed)
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let Self { connections, under_way, .. } = self;
+        format!("{connections} clients connect and stay, {under_way} at a time")
+    }
+}
+
+impl Subscriptions {
+    /// Topics that have three Subscriptions each.
+    pub(crate) fn topics(&self) -> u32 {
+        self.subscriptions / crate::filters::MATCHES
+    }
+
+    pub(super) fn apply(&mut self, overrides: &Overrides) -> Result<bool, Error> {
+        let changed = [
+            apply(&mut self.subscriptions, overrides.subscriptions),
+            apply(&mut self.connections, overrides.connections),
+            apply(&mut self.publishers, overrides.publishers),
+            apply(&mut self.payload_bytes, overrides.payload_bytes),
+            apply(&mut self.ahead_max, overrides.ahead_max),
+            apply(&mut self.warm_up_messages, overrides.warm_up_messages),
+            apply(&mut self.duration_ms, overrides.duration_ms),
+        ];
+        if self.subscriptions < 3 || self.connections < 3 || self.publishers == 0 {
+            return Err(Error::Usage(
+                "there must be 3 subscriptions, 3 connections and a publisher, or more".to_owned(),
+            ));
+        }
+        if self.ahead_max == 0 || self.duration_ms == 0 {
+            return Err(Error::Usage("ahead-max and duration must be more than 0".to_owned()));
+        }
+        if (self.payload_bytes as usize) < STAMP_BYTES {
+            return Err(Error::Usage(format!("payloads must have {STAMP_BYTES} bytes or more")));
+        }
+        Ok(changed.contains(&true))
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let Self { subscriptions, connections, churn_per_s, .. } = self;
+        format!(
+            "{subscriptions} Subscriptions of {connections} connections, a third each exact, with + and with #; \
+             messages alone, and while {churn_per_s} more come and go each second"
+        )
+    }
+}
