@@ -134,7 +134,7 @@ impl Figures {
             Self::Subscriptions(figures) => {
                 Some(figures.both(|traffic| traffic.broker_cpu_us_per_message)?.1)
             }
-            Self::Storm(figures) => figures.broker_cpu_us_per_connection,
+            Self::Storm(figures) => figures.broker_cpu_us_per_connection(),
             // What a store does has several figures: see `report::measures`.
             Self::Commits(_) | Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => {
                 None

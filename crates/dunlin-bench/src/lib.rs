@@ -60,6 +60,7 @@ pub mod compare;
 mod cores;
 mod open_files;
 pub mod process;
+pub mod usage;
 
 pub mod report;
 pub mod statistics;

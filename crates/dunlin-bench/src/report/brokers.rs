@@ -4,6 +4,7 @@ use super::measures::{Measure, Unit};
 use crate::storm::StormFigures;
 use crate::subscriptions::SubscriptionsFigures;
 use crate::traffic::TrafficFigures;
+use crate::usage::Usage;
 
 /// Messages at a fixed rate; nothing for messages at full speed, which have a line.
 pub(super) fn of_scheduled(figures: &TrafficFigures) -> Vec<Measure> {
@@ -62,18 +63,22 @@ pub(super) fn of_subscriptions(figures: &SubscriptionsFigures) -> Vec<Measure> {
 /// Many clients that connect at once.
 pub(super) fn of_storm(figures: &StormFigures) -> Vec<Measure> {
     let mut rows = vec![Unit::Count.of("accepted, connections/s", figures.accepted_per_s)];
-    let cpu = figures.broker_cpu_us_per_connection;
+    let cpu = figures.broker_cpu_us_per_connection();
     rows.extend(cpu.map(|cpu| Unit::Cpu.of("CPU per accepted connection", cpu)));
     if let Some(latency) = figures.latency {
         rows.push(Unit::Wait.of("first packet to CONNACK, p50", latency.p50_us));
         rows.push(Unit::Wait.of("first packet to CONNACK, p99", latency.p99_us));
         rows.push(Unit::Wait.of("first packet to CONNACK, max", latency.max_us));
     }
-    rows.extend(figures.broker_cpu_share.map(|share| Unit::Share.of("broker core", share)));
-    rows.push(Unit::Share.of("generator core", figures.generator_cpu_share));
-    let disturbed = figures.generator_wait_share.max(figures.broker_wait_share.unwrap_or_default());
-    rows.push(Unit::Share.of("disturbed", disturbed));
+    rows.extend(usage(&figures.usage));
     rows
+}
+
+/// How busy the cores were.
+fn usage(usage: &Usage) -> impl Iterator<Item = Measure> {
+    let broker = usage.broker_cpu_share.map(|share| Unit::Share.of("broker core", share));
+    let generator = Unit::Share.of("generator core", usage.generator_cpu_share);
+    broker.into_iter().chain([generator, Unit::Share.of("disturbed", usage.disturbed())])
 }
 
 /// The share of the time in which broker or generator had work and others had its core.
