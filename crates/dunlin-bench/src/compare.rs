@@ -16,6 +16,7 @@ use crate::beside::{self, BesideFigures};
 use crate::broker::{Running, Spec};
 use crate::commits::{CommitFigures, Preparation, RawLoop};
 use crate::cores::Cores;
+use crate::day::{self, DayFigures};
 use crate::disk::{Disk, DiskFigures};
 use crate::handshake::Target;
 use crate::idle::{self, IdleFigures};
@@ -42,6 +43,8 @@ pub enum Figures {
     Subscriptions(Box<SubscriptionsFigures>),
     /// Of many clients that connect at once.
     Storm(StormFigures),
+    /// Of devices and those who listen to them.
+    Day(DayFigures),
     /// Of the raw loop.
     Commits(CommitFigures),
     /// Of messages beside others that are stored.
@@ -135,6 +138,7 @@ impl Figures {
                 Some(figures.both(|traffic| traffic.broker_cpu_us_per_message)?.1)
             }
             Self::Storm(figures) => figures.broker_cpu_us_per_connection(),
+            Self::Day(figures) => figures.broker_cpu_us_per_message(),
             // What a store does has several figures: see `report::measures`.
             Self::Commits(_) | Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => {
                 None
@@ -167,6 +171,7 @@ pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -
         (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
             .map(|figures| Figures::Subscriptions(Box::new(figures))),
         (Load::Storm(storm), process) => storm::run(target, storm, process).map(Figures::Storm),
+        (Load::Day(day), process) => day::run(target, day, process).map(Figures::Day),
         (Load::Traffic(traffic), process) => traffic::run(target, traffic, process).map(Figures::Traffic),
         _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
     }
@@ -294,6 +299,7 @@ fn run_started(plan: &Plan, scenario: &Scenario, running: &mut Running) -> Resul
         Load::Subscriptions(wanted) => subscriptions::run(&target, wanted, known()?)
             .map(|figures| Figures::Subscriptions(Box::new(figures))),
         Load::Storm(storm) => storm::run(&target, storm, process).map(Figures::Storm),
+        Load::Day(day) => day::run(&target, day, process).map(Figures::Day),
         Load::Beside(beside) => {
             beside::run(&target, beside, process).map(|figures| Figures::Beside(Box::new(figures)))
         }
