@@ -168,10 +168,10 @@ pub fn run_one(target: &Target, scenario: &Scenario, process: Option<Process>) -
             Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
         }
         (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
+        (Load::Day(day), process) => day::run(target, day, process).map(Figures::Day),
         (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
             .map(|figures| Figures::Subscriptions(Box::new(figures))),
         (Load::Storm(storm), process) => storm::run(target, storm, process).map(Figures::Storm),
-        (Load::Day(day), process) => day::run(target, day, process).map(Figures::Day),
         (Load::Traffic(traffic), process) => traffic::run(target, traffic, process).map(Figures::Traffic),
         _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
     }
