@@ -184,6 +184,9 @@ struct ChangeArgs {
     /// Connections of the scenarios idle, connect-storm and subscriptions
     #[arg(long)]
     connections: Option<u32>,
+    /// Devices of the scenario iot-day; the more there are, the more messages per second
+    #[arg(long)]
+    devices: Option<u32>,
     /// Messages that wait in the scenarios queue and recovery; recovery has a tenth as many Sessions and
     /// Retained Messages
     #[arg(long)]
@@ -328,6 +331,7 @@ impl ChangeArgs {
             duration_ms: self.duration_s.map(|duration| duration.as_millis() as u64),
             subscriptions: self.subscriptions,
             connections: self.connections,
+            devices: self.devices,
             messages: self.messages,
         }
     }

@@ -16,6 +16,7 @@ use crate::beside::{self, BesideFigures};
 use crate::broker::{Running, Spec};
 use crate::commits::{CommitFigures, Preparation, RawLoop};
 use crate::cores::Cores;
+use crate::day::{self, DayFigures};
 use crate::disk::{Disk, DiskFigures};
 use crate::handshake::Target;
 use crate::idle::{self, IdleFigures};
@@ -43,6 +44,8 @@ pub enum Figures {
     Subscriptions(Box<SubscriptionsFigures>),
     /// Of many clients that connect at once.
     Storm(StormFigures),
+    /// Of devices and those who listen to them.
+    Day(DayFigures),
     /// Of the raw loop.
     Commits(CommitFigures),
     /// Of messages beside others that are stored.
@@ -163,7 +166,8 @@ impl Figures {
             Self::Subscriptions(figures) => {
                 Some(figures.both(|traffic| traffic.broker_cpu_us_per_message)?.1)
             }
-            Self::Storm(figures) => figures.broker_cpu_us_per_connection,
+            Self::Storm(figures) => figures.broker_cpu_us_per_connection(),
+            Self::Day(figures) => figures.broker_cpu_us_per_message(),
             // What a store does has several figures: see `report::measures`.
             Self::Commits(_) | Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => {
                 None
@@ -206,6 +210,7 @@ pub fn run_watched(
             Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
         }
         (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
+        (Load::Day(day), process) => day::run(target, day, process).map(Figures::Day),
         (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
             .map(|figures| Figures::Subscriptions(Box::new(figures))),
         (Load::Storm(storm), process) => storm::run(target, storm, process).map(Figures::Storm),
@@ -354,6 +359,7 @@ fn run_started(
         Load::Subscriptions(wanted) => subscriptions::run(&target, wanted, known()?)
             .map(|figures| Figures::Subscriptions(Box::new(figures))),
         Load::Storm(storm) => storm::run(&target, storm, process).map(Figures::Storm),
+        Load::Day(day) => day::run(&target, day, process).map(Figures::Day),
         Load::Beside(beside) => {
             beside::run(&target, beside, process, watch).map(|figures| Figures::Beside(Box::new(figures)))
         }

@@ -281,16 +281,18 @@ impl Publisher {
 }
 
 /// A packet to copy from.
-struct Encoded {
+#[derive(Debug)]
+pub(crate) struct Encoded {
     /// With room for the stamp.
-    packet: Vec<u8>,
-    identifier_at: Option<usize>,
+    pub(crate) packet: Vec<u8>,
+    pub(crate) identifier_at: Option<usize>,
     /// Where the digits of a pattern are.
-    digits_at: Vec<usize>,
+    pub(crate) digits_at: Vec<usize>,
 }
 
 impl Outgoing<'_> {
-    fn encode(&self, version: ProtocolVersion) -> Encoded {
+    /// The packet of its messages.
+    pub(crate) fn encode(&self, version: ProtocolVersion) -> Encoded {
         let parts = PublishParts {
             qos: self.qos,
             retain: self.retain,

@@ -15,8 +15,9 @@ use crate::Error;
 use crate::connection::{Connection, READ_BYTES, next_frame};
 use crate::handshake::{Session, Target};
 use crate::latency::{Latencies, Latency};
-use crate::process::{Process, Used};
+use crate::process::Process;
 use crate::scenario::Storm;
+use crate::usage::{Meter, Usage};
 
 /// When nobody is accepted for so long, the broker has stopped.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
@@ -30,18 +31,18 @@ pub struct StormFigures {
     pub connections: u32,
     /// Connections accepted per second.
     pub accepted_per_s: f64,
-    /// CPU time of the broker for each, in microseconds, when its process is known.
-    pub broker_cpu_us_per_connection: Option<f64>,
     /// From the first packet of TCP to CONNACK.
     pub latency: Option<Latency>,
-    /// The share of one core that the broker used.
-    pub broker_cpu_share: Option<f64>,
-    /// The share of the time in which the broker had work and others had its core.
-    pub broker_wait_share: Option<f64>,
-    /// The share of one core that the generator used.
-    pub generator_cpu_share: f64,
-    /// The share of the time in which the generator had work and others had its core.
-    pub generator_wait_share: f64,
+    /// What it took.
+    pub usage: Usage,
+}
+
+impl StormFigures {
+    /// CPU time of the broker for each connection, in microseconds, when its process is known.
+    #[must_use]
+    pub fn broker_cpu_us_per_connection(&self) -> Option<f64> {
+        self.usage.broker_cpu_us_each(u64::from(self.connections))
+    }
 }
 
 /// Runs a scenario; `process` is the broker's, when it is known.
@@ -52,26 +53,14 @@ pub fn run(target: &Target, storm: &Storm, process: Option<Process>) -> Result<S
     let mut clients = Clients::new(*target, storm.under_way)?;
     clients.connect_until(storm.warm_up_connections)?;
     clients.latencies.clear();
-    let broker = process.map(|process| process.cpu_time()).transpose()?;
-    let (own, began) = (Process::this().cpu_time()?, Instant::now());
+    let meter = Meter::begin(process)?;
     clients.connect_until(storm.warm_up_connections.saturating_add(storm.connections))?;
-    let seconds = began.elapsed().as_secs_f64();
-    let own = Process::this().cpu_time()?.since(&own);
-    let broker: Option<Used> = match (process, broker) {
-        (Some(process), Some(before)) => Some(process.cpu_time()?.since(&before)),
-        _ => None,
-    };
-    let share = |time: Duration| time.as_secs_f64() / seconds;
-    let connections = f64::from(storm.connections);
+    let usage = meter.end()?;
     Ok(StormFigures {
         connections: storm.connections,
-        accepted_per_s: connections / seconds,
-        broker_cpu_us_per_connection: broker.map(|used| used.ran.as_secs_f64() * 1e6 / connections),
+        accepted_per_s: f64::from(storm.connections) / usage.measured_s,
         latency: clients.latencies.sum_up(),
-        broker_cpu_share: broker.map(|used| share(used.ran)),
-        broker_wait_share: broker.map(|used| share(used.waited)),
-        generator_cpu_share: share(own.ran),
-        generator_wait_share: share(own.waited),
+        usage,
     })
 }
 

@@ -126,8 +126,9 @@ impl NextSequence {
     }
 }
 
+/// What a message from elsewhere makes of the run.
 #[cold]
-fn foreign_message() -> Error {
+pub(crate) fn foreign_message() -> Error {
     Error::Peer(
         "a subscriber received a message that is not of this run; is the broker used by others?".to_owned(),
     )

@@ -46,3 +46,22 @@ fn each_message_among_many_subscriptions_makes_three_deliveries() {
         assert!(figures.churn.answered_per_s > 0.0 && figures.churn.latency.is_some(), "{:?}", figures.churn);
     }
 }
+
+#[test]
+fn a_small_day_delivers_every_message_of_every_class_once() {
+    let overrides = Overrides { devices: Some(50), duration_ms: Some(1_500), ..Overrides::default() };
+    for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+        let Figures::Day(figures) = run("iot-day", version, &overrides) else { panic!() };
+        assert_eq!((figures.classes.len(), figures.unsent), (5, 0), "{figures:?}");
+        for class in &figures.classes {
+            assert!(class.expected > 0 && class.latency.is_some(), "{version} {class:?}");
+            assert_eq!(
+                (class.delivered, class.lost, class.repeated),
+                (class.expected, 0, 0),
+                "{version} {class:?}"
+            );
+        }
+        // 100 with telemetry, 10 with state and 5 commands each second, for a second and a half.
+        assert!(figures.lateness.unwrap().count + figures.held_back >= 170, "{figures:?}");
+    }
+}

@@ -128,7 +128,7 @@ fn a_stall_is_in_the_latency_of_every_message_that_was_due_in_it() {
         subscribers: Some(1),
         topics: Some(1),
         rate_per_s: Some(1_000),
-        duration_ms: Some(500),
+        duration_ms: Some(900),
         warm_up_messages: Some(100),
         ..Overrides::default()
     };
@@ -137,9 +137,9 @@ fn a_stall_is_in_the_latency_of_every_message_that_was_due_in_it() {
     let target = Target { address, version: ProtocolVersion::V3_1_1 };
     let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
     let latency = figures.scheduled.unwrap().latency.unwrap();
-    // It begins after the warm-up: 300 of 500 messages become due while nothing moves.
-    assert!(latency.p50_us > 20_000.0, "{figures:?}");
-    assert!(latency.max_us >= 250_000.0, "{figures:?}");
+    // It begins after the warm-up: 300 of 900 messages become due while nothing moves. Were they only sent
+    // afterwards, one of them would be late.
+    assert!(latency.p99_us > 200_000.0 && latency.max_us > 250_000.0, "{figures:?}");
     assert_eq!(figures.lost, 0);
 }
 
@@ -199,7 +199,7 @@ fn a_storm_of_connections_is_accepted_whole() {
         };
         assert_eq!(figures.connections, 250);
         assert_eq!(figures.latency.unwrap().count, 250, "without those of the warm-up: {figures:?}");
-        assert!(figures.accepted_per_s > 0.0 && figures.broker_cpu_us_per_connection.unwrap() > 0.0);
+        assert!(figures.accepted_per_s > 0.0 && figures.broker_cpu_us_per_connection().unwrap() > 0.0);
     }
 }
 
@@ -218,7 +218,7 @@ enum Fault {
     Drop,
     Repeat,
     Close,
-    /// Not the third but the 200th, and everything after it waits.
+    /// Not the third but the 400th, and everything after it waits.
     Stall(Duration),
 }
 
@@ -247,7 +247,7 @@ fn pass_packets(mut from: TcpStream, mut to: TcpStream, fault: Option<Fault>) {
         while let Split::Packet { frame, length } = split(&bytes[taken..], u32::MAX).unwrap() {
             let packet = &bytes[taken..taken + length];
             publishes += u32::from(frame.packet_type() == Ok(PacketType::Publish));
-            let number = if matches!(fault, Some(Fault::Stall(_))) { 200 } else { 3 };
+            let number = if matches!(fault, Some(Fault::Stall(_))) { 400 } else { 3 };
             let spoilt =
                 fault.filter(|_| publishes == number && frame.packet_type() == Ok(PacketType::Publish));
             match spoilt {

@@ -62,6 +62,7 @@ pub(super) fn measures(figures: &Figures) -> Vec<Measure> {
         Figures::Recovery(figures) => of_recovery(figures),
         Figures::Subscriptions(figures) => brokers::of_subscriptions(figures),
         Figures::Storm(figures) => brokers::of_storm(figures),
+        Figures::Day(figures) => brokers::of_day(figures),
         Figures::Idle(_) => Vec::new(),
     }
 }

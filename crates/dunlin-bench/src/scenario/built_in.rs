@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use dunlin_codec::QoS;
 
 use super::{
-    Beside, Idle, Load, Queue, Recovery, Retained, Scenario, Storm, Subscribers, Subscriptions, Traffic,
+    Beside, Day, Idle, Load, Queue, Recovery, Retained, Scenario, Storm, Subscribers, Subscriptions, Traffic,
 };
 use crate::Error;
 
@@ -61,7 +61,7 @@ const STORED_ONE: Traffic =
 pub const DEFAULT_NAMES: [&str; 4] = ["qos0-10-10", "fan-out-1-1000", "qos1-10-10", "idle"];
 
 /// All scenarios that have a name.
-pub const BUILT_IN: [Scenario; 30] = [
+pub const BUILT_IN: [Scenario; 31] = [
     Scenario {
         name: Cow::Borrowed("qos0-10-10"),
         summary: Cow::Borrowed("10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, saturated"),
@@ -211,6 +211,22 @@ pub const BUILT_IN: [Scenario; 30] = [
         name: Cow::Borrowed("connect-storm"),
         summary: Cow::Borrowed("10,000 clients connect and stay, 100 at a time"),
         load: Load::Storm(Storm { connections: 10_000, under_way: 100, warm_up_connections: 100 }),
+    },
+    Scenario {
+        name: Cow::Borrowed("iot-day"),
+        summary: Cow::Borrowed(
+            "1,000 devices with telemetry, state and commands, a dashboard of everything, 4 workers",
+        ),
+        load: Load::Day(Day {
+            devices: 1_000,
+            telemetry_every_ms: 500,
+            state_every_ms: 5_000,
+            command_every_ms: 10_000,
+            workers: 4,
+            payload_bytes: 64,
+            warm_up_ms: 1_000,
+            duration_ms: 10_000,
+        }),
     },
     Scenario {
         name: Cow::Borrowed("durable-offline-1"),

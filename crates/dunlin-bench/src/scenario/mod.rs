@@ -3,8 +3,8 @@
 //! Topics join publishers and subscribers: publisher `p` publishes to topic `p mod topics` and subscriber `s`
 //! subscribes to topic `s mod topics`. So 10 publishers, 10 subscribers and 10 topics make ten pairs, and one
 //! topic makes a fan-out or a fan-in. A new scenario is a new row of [`BUILT_IN`]. What is done to a broker's
-//! store, other than to publish at full speed, is in `store.rs`; many Subscriptions and connections are in
-//! `population.rs`.
+//! store, other than to publish at full speed, is in `store.rs`; many Subscriptions, connections and
+//! devices are in `population.rs`.
 //!
 //! Two limits close the loop. The `window` is MQTT's: messages of QoS 1 and 2 sent and not yet acknowledged.
 //! `ahead_max` bounds, at every QoS, how far a publisher runs ahead of its subscribers; it keeps a QoS 0
@@ -25,7 +25,7 @@ mod population;
 mod store;
 
 pub use built_in::{BUILT_IN, DEFAULT_NAMES, STORE_NAMES, by_name, named};
-pub use population::{Storm, Subscriptions};
+pub use population::{Day, Storm, Subscriptions};
 pub use store::{Baseline, Beside, Queue, Recovery, Retained};
 
 /// What one run does.
@@ -51,6 +51,8 @@ pub enum Load {
     Subscriptions(Subscriptions),
     /// Many clients connect at once.
     Storm(Storm),
+    /// Devices and those who listen to them, all at once.
+    Day(Day),
     /// Messages that are not stored flow alone, and beside messages that are.
     Beside(Beside),
     /// A queue is filled while its subscriber is away, and drained when it returns.
@@ -144,6 +146,8 @@ pub struct Overrides {
     pub subscriptions: Option<u32>,
     /// See [`Idle::connections`], [`Storm::connections`] and [`Subscriptions::connections`].
     pub connections: Option<u32>,
+    /// See [`Day::devices`].
+    pub devices: Option<u32>,
     /// See [`Queue::messages`] and [`Recovery::messages`].
     pub messages: Option<u32>,
 }
@@ -159,6 +163,7 @@ impl Scenario {
             Load::Idle(idle) => apply(&mut idle.connections, overrides.connections),
             Load::Subscriptions(subscriptions) => subscriptions.apply(overrides)?,
             Load::Storm(storm) => storm.apply(overrides)?,
+            Load::Day(day) => day.apply(overrides)?,
             Load::Beside(beside) => beside.apply(overrides)?,
             Load::Queue(queue) => queue.apply(overrides)?,
             Load::Retained(retained) => retained.apply(overrides)?,
@@ -179,6 +184,7 @@ impl Load {
             Self::Idle(idle) => idle.connections.saturating_add(idle.warm_up_connections),
             Self::Subscriptions(wanted) => wanted.connections.saturating_add(wanted.publishers),
             Self::Storm(storm) => storm.connections.saturating_add(storm.warm_up_connections),
+            Self::Day(day) => day.devices.saturating_add(day.workers),
             // One each, or waves of a few hundred.
             Self::Beside(_) | Self::Queue(_) | Self::Retained(_) | Self::Recovery(_) => 0,
         }
@@ -211,6 +217,7 @@ impl Load {
             Self::Idle(idle) => format!("{} idle connections with one Subscription each", idle.connections),
             Self::Subscriptions(subscriptions) => subscriptions.describe(),
             Self::Storm(storm) => storm.describe(),
+            Self::Day(day) => day.describe(),
             Self::Beside(beside) => beside.describe(),
             Self::Queue(queue) => queue.describe(),
             Self::Retained(retained) => retained.describe(),

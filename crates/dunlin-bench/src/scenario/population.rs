@@ -1,4 +1,4 @@
-//! Many Subscriptions and many connections, as data.
+//! Many Subscriptions, many connections and many devices, as data.
 
 use dunlin_codec::QoS;
 use serde::Serialize;
@@ -60,6 +60,80 @@ impl Storm {
     }
 }
 
+/// Devices with telemetry, state and commands, and those who listen to them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Day {
+    /// Devices, 1 to 1,000,000.
+    pub devices: u32,
+    /// How often each sends telemetry.
+    pub telemetry_every_ms: u32,
+    /// How often each sends its state, on average.
+    pub state_every_ms: u32,
+    /// How often each gets a command, on average.
+    pub command_every_ms: u32,
+    /// Members of the shared group that gets the state of all.
+    pub workers: u32,
+    /// The size of each payload in bytes, at least 12.
+    pub payload_bytes: u32,
+    /// How long everything goes on before the measurement begins.
+    pub warm_up_ms: u64,
+    /// How long is measured.
+    pub duration_ms: u64,
+}
+
+impl Day {
+    /// Messages with telemetry per second, of all devices.
+    pub(crate) fn telemetry_per_s(&self) -> u32 {
+        self.per_s(self.telemetry_every_ms)
+    }
+
+    /// Messages with state per second, of all devices.
+    pub(crate) fn state_per_s(&self) -> u32 {
+        self.per_s(self.state_every_ms)
+    }
+
+    /// Commands per second, to all devices.
+    pub(crate) fn commands_per_s(&self) -> u32 {
+        self.per_s(self.command_every_ms)
+    }
+
+    fn per_s(&self, every_ms: u32) -> u32 {
+        (self.devices * 1_000 / every_ms.max(1)).max(1)
+    }
+
+    pub(super) fn apply(&mut self, overrides: &Overrides) -> Result<bool, Error> {
+        let changed = [
+            apply(&mut self.devices, overrides.devices),
+            apply(&mut self.payload_bytes, overrides.payload_bytes),
+            apply(&mut self.duration_ms, overrides.duration_ms),
+        ];
+        if !(1..=1_000_000).contains(&self.devices) || self.duration_ms == 0 {
+            return Err(Error::Usage("there must be 1 to 1000000 devices, and a duration".to_owned()));
+        }
+        check_payload(self.payload_bytes)?;
+        Ok(changed.contains(&true))
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "{} devices; per second {} messages with telemetry, {} with state, {} commands; a dashboard of \
+             everything, {} workers",
+            self.devices,
+            self.telemetry_per_s(),
+            self.state_per_s(),
+            self.commands_per_s(),
+            self.workers
+        )
+    }
+}
+
+fn check_payload(payload_bytes: u32) -> Result<(), Error> {
+    match payload_bytes as usize >= STAMP_BYTES {
+        true => Ok(()),
+        false => Err(Error::Usage(format!("payloads must have {STAMP_BYTES} bytes or more"))),
+    }
+}
+
 impl Subscriptions {
     /// Topics that have three Subscriptions each.
     pub(crate) fn topics(&self) -> u32 {
@@ -84,9 +158,7 @@ impl Subscriptions {
         if self.ahead_max == 0 || self.duration_ms == 0 {
             return Err(Error::Usage("ahead-max and duration must be more than 0".to_owned()));
         }
-        if (self.payload_bytes as usize) < STAMP_BYTES {
-            return Err(Error::Usage(format!("payloads must have {STAMP_BYTES} bytes or more")));
-        }
+        check_payload(self.payload_bytes)?;
         Ok(changed.contains(&true))
     }
 

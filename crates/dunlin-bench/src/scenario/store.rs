@@ -73,7 +73,7 @@ impl Load {
             Self::Beside(_) | Self::Queue(_) | Self::Retained(_) => Some(&[Baseline::InMemory]),
             // What is only in memory does not come back.
             Self::Recovery(_) => Some(&[]),
-            Self::Traffic(_) | Self::Idle(_) | Self::Subscriptions(_) | Self::Storm(_) => None,
+            Self::Traffic(_) | Self::Idle(_) | Self::Subscriptions(_) | Self::Storm(_) | Self::Day(_) => None,
         }
     }
 }
