@@ -7,6 +7,7 @@ use super::markup::Markup;
 use super::plot::{Axis, Line, Plot, X_PIXELS, Y_PIXELS};
 use super::scale::Scale;
 use crate::compare::{ComparedScenario, Figures};
+use crate::day::{Class, ClassFigures};
 use crate::latency::Latency;
 use crate::report::numbers::{show_wait, thousands};
 use crate::statistics::Spread;
@@ -64,6 +65,10 @@ fn latencies(figures: &Figures) -> Vec<(&'static str, Latency)> {
             let latency = figures.latency;
             latency.map(|latency| ("From the first packet of TCP to CONNACK", latency)).into_iter().collect()
         }
+        Figures::Day(figures) => {
+            let latency_of = |class: &ClassFigures| Some((due(class.class), class.latency?));
+            figures.classes.iter().filter_map(latency_of).collect()
+        }
         Figures::Commits(figures) => vec![(STORED, figures.commit)],
         Figures::Beside(figures) => {
             let stored = figures.stored.latency.map(|latency| (ACKNOWLEDGED, latency));
@@ -74,6 +79,17 @@ fn latencies(figures: &Figures) -> Vec<(&'static str, Latency)> {
             round_trips.into_iter().chain(stored).collect()
         }
         Figures::Idle(_) | Figures::Queue(_) | Figures::Retained(_) | Figures::Recovery(_) => Vec::new(),
+    }
+}
+
+/// How a class of a small day is called.
+fn due(class: Class) -> &'static str {
+    match class {
+        Class::TelemetryToDashboard => "From when telemetry was due until the dashboard had it",
+        Class::StateToDashboard => "From when a state was due until the dashboard had it",
+        Class::StateToWorkers => "From when a state was due until a worker had it",
+        Class::CommandToDevice => "From when a command was due until its device had it",
+        Class::CommandToDashboard => "From when a command was due until the dashboard had it",
     }
 }
 
