@@ -119,14 +119,23 @@ fn poll_write_all<S: AsyncWrite + Unpin>(
     outbox: &mut Outbox,
 ) -> Poll<io::Result<()>> {
     while !outbox.is_empty() {
-        let written = {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut count = 0;
-            for (slice, chunk) in slices.iter_mut().zip(outbox.chunks()) {
-                *slice = IoSlice::new(chunk);
-                count += 1;
+        let stream = Pin::new(&mut *stream);
+        let pieces = {
+            let mut chunks = outbox.chunks();
+            (chunks.next(), chunks.next())
+        };
+        let written = match pieces {
+            // Small frames lie in one piece, which costs the system less to take.
+            (Some(only), None) => ready!(stream.poll_write(context, only))?,
+            _ => {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let mut count = 0;
+                for (slice, chunk) in slices.iter_mut().zip(outbox.chunks()) {
+                    *slice = IoSlice::new(chunk);
+                    count += 1;
+                }
+                ready!(stream.poll_write_vectored(context, &slices[..count]))?
             }
-            ready!(Pin::new(&mut *stream).poll_write_vectored(context, &slices[..count]))?
         };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
