@@ -172,6 +172,10 @@ struct ChangeArgs {
     /// Messages per second of all publishers together, each due at its time, instead of as many as possible
     #[arg(long, value_name = "MESSAGES")]
     rate: Option<u32>,
+    /// What the client identifiers begin with, and the topics after "dunlin-": several generators that load one
+    /// broker each have their own
+    #[arg(long, value_name = "NAME", value_parser = parse_prefix)]
+    prefix: Option<&'static str>,
     /// Deliveries before the measurement begins
     #[arg(long)]
     warm_up_messages: Option<u64>,
@@ -327,6 +331,7 @@ impl ChangeArgs {
             window: self.window,
             ahead_max: self.ahead_max,
             rate_per_s: self.rate,
+            prefix: self.prefix,
             warm_up_messages: self.warm_up_messages,
             duration_ms: self.duration_s.map(|duration| duration.as_millis() as u64),
             subscriptions: self.subscriptions,
@@ -339,6 +344,15 @@ impl ChangeArgs {
 
 fn parse_qos(text: &str) -> Result<QoS, String> {
     text.parse().ok().and_then(QoS::from_bits).ok_or_else(|| "must be 0, 1 or 2".to_owned())
+}
+
+/// Lives as long as the program, as those of the built-in scenarios do.
+fn parse_prefix(text: &str) -> Result<&'static str, String> {
+    let is_good = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match text.len() {
+        1..=16 if is_good(text) => Ok(String::leak(text.to_owned())),
+        _ => Err("must be 1 to 16 letters, digits and hyphens".to_owned()),
+    }
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

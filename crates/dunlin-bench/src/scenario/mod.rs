@@ -138,6 +138,8 @@ pub struct Overrides {
     pub ahead_max: Option<u32>,
     /// See [`Traffic::rate_per_s`].
     pub rate_per_s: Option<u32>,
+    /// See [`Traffic::prefix`].
+    pub prefix: Option<&'static str>,
     /// See [`Traffic::warm_up_messages`].
     pub warm_up_messages: Option<u64>,
     /// See [`Traffic::duration_ms`].
@@ -283,6 +285,7 @@ impl Traffic {
             apply(&mut self.window, overrides.window),
             apply(&mut self.ahead_max, overrides.ahead_max),
             apply(&mut self.rate_per_s, overrides.rate_per_s.map(Some)),
+            apply(&mut self.prefix, overrides.prefix),
             apply(&mut self.warm_up_messages, overrides.warm_up_messages),
             apply(&mut self.duration_ms, overrides.duration_ms),
         ];
