@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::process::{self, cargo, root};
 use crate::steps::{Ended, Steps};
-use crate::{check, docs, machine, spec};
+use crate::{check, docs, instructions, machine, spec};
 
 /// How long each fuzz target runs.
 const FUZZ_TARGET_S: u32 = 20;
@@ -28,6 +28,7 @@ pub(crate) fn run() -> Result<()> {
         Ok(Ended::well())
     });
     steps.run("tests", || check::tested(process::run_tests(&mut cargo("test --workspace --no-fail-fast"))));
+    steps.run("instruction counts", instructions::check);
     steps.run("rustdoc", || {
         process::run(cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-Dwarnings"))?;
         Ok(Ended::well())

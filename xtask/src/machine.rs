@@ -42,6 +42,9 @@ fn system_packages() -> Result<Ended> {
     if !had_mosquitto {
         packages.push("mosquitto");
     }
+    if !is_installed("valgrind") {
+        packages.push("valgrind");
+    }
     if !process::succeeds(&mut command("python3", &["-c", "import venv, ensurepip"])) {
         packages.extend(["python3", "python3-venv"]);
     }

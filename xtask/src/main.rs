@@ -12,6 +12,7 @@ mod certs;
 mod check;
 mod docs;
 mod everything;
+mod instructions;
 mod machine;
 mod process;
 mod spec;
@@ -41,6 +42,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Counts the instructions of the hot path, and fails where they grew by more than 5 %
+    Instructions {
+        /// Take what is counted for what is expected from now on
+        #[arg(long)]
+        accept: bool,
+    },
     /// Makes development certificates: a CA, a server and a client
     Certs {
         /// Where the files go, relative to the project
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
         Task::Test => everything::run(),
         Task::Spec { check } => spec::run(check),
         Task::Docs { check } => docs::run(check),
+        Task::Instructions { accept } => instructions::run(accept),
         Task::Certs { directory } => certs::run(&process::root().join(directory)),
     };
     match done {
