@@ -38,6 +38,15 @@ fn mixed(i: u32) -> String {
     if i.is_multiple_of(2) { exact(i) } else { wildcard(i) }
 }
 
+/// A filter beside those of the topics, as deep as they are.
+fn passing(i: u32) -> String {
+    match i % 3 {
+        0 => format!("site/{}/device/{i}/passing", i % 1_000),
+        1 => format!("site/{}/device/{i}/passing/#", i % 1_000),
+        _ => format!("+/{}/device/{i}/passing", i % 1_000),
+    }
+}
+
 fn router_of(count: u32, filter: impl Fn(u32) -> String) -> Router {
     let mut router = Router::new(1, 16_384);
     for i in 0..count {
@@ -182,6 +191,26 @@ fn churn(criterion: &mut Criterion) {
                 turn = (turn + 1) % filters.len();
                 router.insert(&filters[turn], Target::Session(1), SUBSCRIPTION);
                 router.remove(&filters[turn], Target::Session(1))
+            });
+        });
+    }
+    for (name, changes) in [("undisturbed", false), ("beside a change every 650", true)] {
+        let topics: Vec<String> = (0..10_000).map(|i| exact(i * 2)).collect();
+        let mut router = router_of(20_000, mixed);
+        let mut next = numbers();
+        let mut turn = 0;
+        group.bench_function(format!("match 10,000 topics, {name}"), |bencher| {
+            bencher.iter(|| {
+                turn += 1;
+                if changes && turn % 650 == 0 {
+                    let filter = passing(turn / 1_300);
+                    if turn % 1_300 == 0 {
+                        router.insert(&filter, Target::Session(1), SUBSCRIPTION);
+                    } else {
+                        router.remove(&filter, Target::Session(1));
+                    }
+                }
+                router.matches(&topics[next() as usize % topics.len()]).is_empty()
             });
         });
     }

@@ -1,8 +1,8 @@
 //! The router against a list of subscriptions that is searched from end to end.
 //!
 //! Filters and topics come from small alphabets, so that they overlap, replace and empty each other
-//! often; every sequence mixes changes with matches, so that an outdated answer of the match cache
-//! shows. At the end everything is removed and nothing may be left.
+//! often; every sequence mixes changes, one or hundreds at a time, with matches, so that an outdated
+//! answer of the match cache shows. At the end everything is removed and nothing may be left.
 
 use std::collections::BTreeMap;
 
@@ -94,22 +94,31 @@ fn level() -> impl Strategy<Value = &'static str> {
     select(vec!["a", "b", "", "$x", "ä", "日本", "ab", "a level of more than sixteen bytes"])
 }
 
+/// Mostly nothing; at times so many levels that what follows is partly beyond those the router keeps hashes of.
+fn beginning() -> impl Strategy<Value = &'static str> {
+    prop_oneof![6 => Just(""), 1 => Just("a/a/a/a/a/a/")]
+}
+
 fn topic() -> impl Strategy<Value = String> {
-    vec(level(), 1..6)
-        .prop_map(|levels| levels.join("/"))
+    (beginning(), vec(level(), 1..6))
+        .prop_map(|(beginning, levels)| beginning.to_owned() + &levels.join("/"))
         .prop_filter("a topic has at least one character", |topic| !topic.is_empty())
 }
 
 fn filter() -> impl Strategy<Value = String> {
     let level = prop_oneof![3 => level(), 2 => Just("+")];
-    (vec(level, 0..6), any::<bool>())
-        .prop_map(|(mut levels, with_multi)| {
+    (beginning(), vec(level, 0..6), any::<bool>())
+        .prop_map(|(beginning, mut levels, with_multi)| {
             if with_multi {
                 levels.push("#");
             }
-            levels.join("/")
+            beginning.to_owned() + &levels.join("/")
         })
         .prop_filter("a filter has at least one character", |filter| !filter.is_empty())
+}
+
+fn either() -> impl Strategy<Value = String> {
+    prop_oneof![filter(), topic()]
 }
 
 fn target() -> impl Strategy<Value = Target> {
@@ -133,12 +142,17 @@ fn subscription() -> impl Strategy<Value = Subscription> {
     )
 }
 
+const PLAIN: Subscription =
+    Subscription { maximum_qos: 0, no_local: false, retain_as_published: false, identifier: 0 };
+
 #[derive(Clone, Debug)]
 enum Action {
     Insert(String, Target, Subscription),
     Remove(String, Target),
     /// Removes the n-th subscription that exists, modulo their number.
     RemoveExisting(usize),
+    /// Someone subscribes or unsubscribes once, and then both in turn for another filter, so many times in all.
+    Churn(String, String, usize),
     Match(String),
 }
 
@@ -148,14 +162,30 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (topic(), target(), subscription()).prop_map(|(f, t, s)| Action::Insert(f, t, s)),
         1 => (filter(), target()).prop_map(|(f, t)| Action::Remove(f, t)),
         3 => any::<usize>().prop_map(Action::RemoveExisting),
+        1 => (either(), either(), changes()).prop_map(|(once, often, n)| Action::Churn(once, often, n)),
         4 => topic().prop_map(Action::Match),
     ]
+}
+
+/// As many changes as the router remembers one by one, or about as many.
+fn changes() -> impl Strategy<Value = usize> {
+    prop_oneof![2..10_usize, 250..260_usize, 510..520_usize]
 }
 
 fn remove(router: &mut Router, model: &mut Model, filter: &str, target: Target) {
     let expected = model.subscriptions.remove(&(filter.to_owned(), target));
     assert_eq!(router.remove(filter, target), expected, "{filter} {target:?}");
     assert_eq!(router.has_local(filter), model.has_local(filter), "{filter}");
+}
+
+fn toggle(router: &mut Router, model: &mut Model, filter: &str) {
+    let someone = Target::Session(99);
+    if router.get(filter, someone).is_some() {
+        remove(router, model, filter, someone);
+    } else {
+        model.subscriptions.insert((filter.to_owned(), someone), PLAIN);
+        assert_eq!(router.insert(filter, someone, PLAIN).replaced, None);
+    }
 }
 
 fn perform(router: &mut Router, model: &mut Model, action: &Action) {
@@ -175,6 +205,10 @@ fn perform(router: &mut Router, model: &mut Model, action: &Action) {
             if let Some((filter, target)) = model.subscriptions.keys().nth(index % existing).cloned() {
                 remove(router, model, &filter, target);
             }
+        }
+        Action::Churn(once, often, changes) => {
+            toggle(router, model, once);
+            (0..*changes).for_each(|_| toggle(router, model, often));
         }
         Action::Match(topic) => assert_eq!(answer(router, topic), model.matches(topic), "{topic}"),
     }
@@ -213,9 +247,6 @@ proptest! {
         }
     }
 }
-
-const PLAIN: Subscription =
-    Subscription { maximum_qos: 0, no_local: false, retain_as_published: false, identifier: 0 };
 
 fn targets(router: &mut Router, topic: &str) -> Vec<Target> {
     router.matches(topic).map(|found| found.target()).collect()

@@ -14,10 +14,6 @@ pub(super) fn levels(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == SEPARATOR)
 }
 
-pub(super) fn first_level(text: &[u8]) -> &[u8] {
-    levels(text).next().unwrap_or_default()
-}
-
 /// Whether a valid filter contains a wildcard: the wildcard characters occur nowhere else.
 pub(super) fn has_wildcard(filter: &[u8]) -> bool {
     filter.iter().any(|byte| matches!(byte, b'+' | b'#'))

@@ -1,12 +1,11 @@
 //! Which filters match a topic, remembered for the topics published lately.
 //!
-//! The cache holds [`FilterId`]s and no subscribers. That keeps it small (an entry is about 100 bytes
+//! The cache holds [`FilterId`]s and no subscribers. That keeps it small (an entry is about 120 bytes
 //! whether a topic has one subscriber or 100,000), and it stays valid when somebody subscribes to or
 //! leaves a filter that others hold: only a filter that appears or disappears can change an answer.
 //!
-//! Such changes are counted in [`Generations`], by scope, so that they outdate few entries. An entry
-//! carries the sum of the counters that concern its topic; counters only grow, so an equal sum means
-//! that none has changed.
+//! An entry knows how many such changes ([`FilterChanges`]) it has seen, and is good as long as none of the
+//! later ones concerns its topic.
 //!
 //! Entries live in sets of four, chosen by the hash of the topic. A full set loses an entry that was
 //! not used since the last such loss, but only to one newcomer in eight: a topic that is published often
@@ -14,71 +13,40 @@
 
 use smallvec::SmallVec;
 
+use super::filter_changes::{FilterChanges, Outline};
 use super::filter_store::FilterId;
-use super::levels::{TextHasher, begins_with_wildcard, first_level, has_wildcard};
+use super::levels::TextHasher;
 
-const EXACT_BUCKETS: usize = 4096;
-const FIRST_LEVEL_BUCKETS: usize = 1024;
 const WAYS: usize = 4;
 /// Longer topics are not remembered, so that the number of entries bounds the memory.
 const TOPIC_BYTES_MAX: usize = 512;
 /// Nor are topics that match more filters: delivering then costs far more than matching.
 const FILTERS_MAX: usize = 64;
 
-/// Counts the filters that appeared or disappeared, by the topics they can concern.
-#[derive(Debug)]
-pub(super) struct Generations {
-    /// Exact filters, by the hash of the filter, which is that of its only topic.
-    exact: Vec<u64>,
-    /// Wildcard filters that begin with a literal level, by its hash.
-    first_level: Vec<u64>,
-    /// Filters that begin with a wildcard: they concern every topic.
-    leading_wildcard: u64,
-}
-
-impl Generations {
-    pub(super) fn new() -> Self {
-        Self { exact: vec![0; EXACT_BUCKETS], first_level: vec![0; FIRST_LEVEL_BUCKETS], leading_wildcard: 0 }
-    }
-
-    /// Notes that a filter has appeared or disappeared.
-    pub(super) fn advance(&mut self, filter: &[u8], filter_hash: u64, hasher: &TextHasher) {
-        let counter = if begins_with_wildcard(filter) {
-            Some(&mut self.leading_wildcard)
-        } else if has_wildcard(filter) {
-            self.first_level.get_mut(usize::from(first_level_bucket(filter, hasher)))
-        } else {
-            self.exact.get_mut(exact_bucket(filter_hash))
-        };
-        if let Some(counter) = counter {
-            *counter += 1;
-        }
-    }
-
-    #[inline]
-    fn sum(&self, topic_hash: u64, first_level_bucket: u16) -> u64 {
-        let exact = self.exact.get(exact_bucket(topic_hash)).copied().unwrap_or_default();
-        let first_level = self.first_level.get(usize::from(first_level_bucket)).copied().unwrap_or_default();
-        self.leading_wildcard + first_level + exact
-    }
-}
-
-#[inline]
-fn exact_bucket(hash: u64) -> usize {
-    (hash >> 32) as usize % EXACT_BUCKETS
-}
-
-fn first_level_bucket(text: &[u8], hasher: &TextHasher) -> u16 {
-    (hasher.text(first_level(text)) as usize % FIRST_LEVEL_BUCKETS) as u16
-}
-
 #[derive(Debug)]
 struct CachedMatch {
-    generation_sum: u64,
     topic: Box<[u8]>,
+    outline: Outline,
     filters: SmallVec<[FilterId; 4]>,
-    first_level_bucket: u16,
+    /// How many changes of filters there were when this was last found to be true.
+    changes_seen: u64,
     used_lately: bool,
+}
+
+impl CachedMatch {
+    #[inline]
+    fn is_current(&mut self, topic_hash: u64, changes: &FilterChanges) -> bool {
+        changes.scopes_unchanged(topic_hash, &self.outline, self.changes_seen) || self.catches_up(changes)
+    }
+
+    #[cold]
+    fn catches_up(&mut self, changes: &FilterChanges) -> bool {
+        let is_current = changes.none_concerns(&self.outline, self.changes_seen);
+        if is_current {
+            self.changes_seen = changes.count();
+        }
+        is_current
+    }
 }
 
 /// The entries of topics whose hashes choose this set, and apart from them a part of each hash: asking for
@@ -111,13 +79,6 @@ impl CacheSet {
     }
 }
 
-/// Where the cache has the answer for a topic.
-#[derive(Copy, Clone, Debug)]
-pub(super) struct Hit {
-    set: usize,
-    way: usize,
-}
-
 /// A cache from topics to the filters that match them.
 #[derive(Debug)]
 pub(super) struct MatchCache {
@@ -135,23 +96,20 @@ impl MatchCache {
         Self { sets: std::iter::repeat_with(CacheSet::default).take(sets).collect(), entries: 0, lottery: 0 }
     }
 
+    /// The filters of a topic, if they are known.
     #[inline]
-    pub(super) fn find(&mut self, topic: &[u8], topic_hash: u64, generations: &Generations) -> Option<Hit> {
+    pub(super) fn find(
+        &mut self,
+        topic: &[u8],
+        topic_hash: u64,
+        changes: &FilterChanges,
+    ) -> Option<&[FilterId]> {
         let index = self.set_of(topic_hash);
         let set = self.sets.get_mut(index)?;
         let way = set.way_of(topic, tag_of(topic_hash))?;
         let cached = set.entries.get_mut(way)?;
         cached.used_lately = true;
-        let is_current = cached.generation_sum == generations.sum(topic_hash, cached.first_level_bucket);
-        is_current.then_some(Hit { set: index, way })
-    }
-
-    #[inline]
-    pub(super) fn filters(&self, hit: Hit) -> &[FilterId] {
-        match self.sets.get(hit.set).and_then(|set| set.entries.get(hit.way)) {
-            Some(cached) => &cached.filters,
-            None => &[],
-        }
+        cached.is_current(topic_hash, changes).then_some(&cached.filters)
     }
 
     /// Takes note of the filters of a topic for which [`MatchCache::find`] had no answer.
@@ -160,7 +118,7 @@ impl MatchCache {
         topic: &[u8],
         topic_hash: u64,
         filters: &[FilterId],
-        generations: &Generations,
+        changes: &FilterChanges,
         hasher: &TextHasher,
     ) {
         let index = self.set_of(topic_hash);
@@ -171,19 +129,18 @@ impl MatchCache {
         let tag = tag_of(topic_hash);
         let outdated = set.way_of(topic, tag).and_then(|way| set.entries.get_mut(way));
         if let Some(cached) = outdated {
-            cached.generation_sum = generations.sum(topic_hash, cached.first_level_bucket);
+            cached.changes_seen = changes.count();
             cached.filters = SmallVec::from_slice(filters);
             return;
         }
         if set.entries.len() == WAYS && !draw(&mut self.lottery) {
             return;
         }
-        let first_level_bucket = first_level_bucket(topic, hasher);
         let cached = CachedMatch {
-            generation_sum: generations.sum(topic_hash, first_level_bucket),
             topic: topic.into(),
+            outline: Outline::of(topic, hasher),
             filters: SmallVec::from_slice(filters),
-            first_level_bucket,
+            changes_seen: changes.count(),
             used_lately: false,
         };
         let way = set.way_to_fill();

@@ -6,14 +6,16 @@
 //! * The `filter_store` holds each filter once, with its sorted `subscriber_list`.
 //! * Exact filters are found by one probe of a hash table; wildcard filters by a walk through the
 //!   `wildcard_trie`.
-//! * In front, the `match_cache` remembers which filters match a topic.
+//! * In front, the `match_cache` remembers which filters match a topic, until the `filter_changes` say that
+//!   this may be over.
 //! * `matches` joins the lists of all matching filters, so that a target with overlapping Subscriptions
 //!   appears once.
 //!
 //! What must stay true: a filter is in exactly one index, and only while it has a subscriber; every
-//! filter that appears or disappears advances the generations of the cache. The core has no
+//! filter that appears or disappears is noted in the `filter_changes`. The core has no
 //! randomness: the seed of the hashes, which keeps strangers from choosing topics that collide, is given.
 
+mod filter_changes;
 mod filter_store;
 mod levels;
 mod match_cache;
@@ -28,9 +30,10 @@ mod wildcard_trie;
 pub use matches::{Delivery, Identifiers, Match, Matches};
 pub use subscription::{Subscription, Target};
 
+use filter_changes::FilterChanges;
 use filter_store::{FilterId, FilterStore};
 use levels::{TextHasher, has_wildcard};
-use match_cache::{Generations, MatchCache};
+use match_cache::MatchCache;
 use sharded_table::ShardedTable;
 use subscription::Entry;
 use wildcard_trie::WildcardTrie;
@@ -56,7 +59,7 @@ pub struct Router {
     filters: FilterStore,
     exact: ShardedTable<FilterId>,
     wildcards: WildcardTrie,
-    generations: Generations,
+    changes: FilterChanges,
     cache: MatchCache,
     /// The filters of the topic asked for last, unless the cache had them.
     matched: Vec<FilterId>,
@@ -67,14 +70,14 @@ pub struct Router {
 
 impl Router {
     /// An empty router. `seed` seeds its hashes; `cache_capacity` is how many topics the match cache
-    /// remembers, rounded up to a power of two (typically 100 bytes each, never more than 1 KiB).
+    /// remembers, rounded up to a power of two (typically 120 bytes each, never more than 1 KiB).
     pub fn new(seed: u64, cache_capacity: usize) -> Self {
         Self {
             hasher: TextHasher::new(seed),
             filters: FilterStore::new(),
             exact: ShardedTable::new(),
             wildcards: WildcardTrie::new(),
-            generations: Generations::new(),
+            changes: FilterChanges::new(),
             cache: MatchCache::new(cache_capacity),
             matched: Vec::new(),
             merged: Vec::new(),
@@ -127,14 +130,13 @@ impl Router {
     pub fn matches(&mut self, topic: &str) -> Matches<'_> {
         let topic = topic.as_bytes();
         let hash = self.hasher.text(topic);
-        let hit = self.cache.find(topic, hash, &self.generations);
-        if hit.is_none() {
-            self.match_filters(topic, hash);
-            self.cache.store(topic, hash, &self.matched, &self.generations, &self.hasher);
-        }
-        let matched = match hit {
-            Some(hit) => self.cache.filters(hit),
-            None => &self.matched,
+        let matched = match self.cache.find(topic, hash, &self.changes) {
+            Some(matched) => matched,
+            None => {
+                self.match_filters(topic, hash);
+                self.cache.store(topic, hash, &self.matched, &self.changes, &self.hasher);
+                &self.matched
+            }
         };
         match matched {
             [] => Matches::none(),
@@ -197,7 +199,7 @@ impl Router {
         } else {
             self.exact.insert(hash, id, |other| self.hasher.text(self.filters.text(*other)));
         }
-        self.generations.advance(text, hash, &self.hasher);
+        self.changes.note(text, hash, &self.hasher);
         id
     }
 
@@ -210,7 +212,7 @@ impl Router {
             self.exact.remove(hash, |other| *other == id, rehash);
         }
         self.filters.remove(id);
-        self.generations.advance(text, hash, &self.hasher);
+        self.changes.note(text, hash, &self.hasher);
     }
 
     fn match_filters(&mut self, topic: &[u8], hash: u64) {
