@@ -53,7 +53,7 @@ pub struct Memory {
 pub struct Written {
     /// What it caused to go to a disk, in whole pages (`write_bytes`).
     pub disk_bytes: u64,
-    /// What it passed to system calls that write, to sockets too (`wchar`).
+    /// What it passed to system calls that write, to sockets too (`wchar`); what it sends to those does not count.
     pub passed_bytes: u64,
 }
 

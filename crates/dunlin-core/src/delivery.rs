@@ -51,7 +51,7 @@ pub struct Delivery {
     pub identifiers: Identifiers,
     /// Where it came from, if from a shared group.
     pub ticket: Option<Box<Ticket>>,
-    /// Its place among all messages of the Session ([`Outbound::take_order`]).
+    /// Its place among all messages of the Session ([`Outbound::take_order`](crate::session::Outbound::take_order)).
     pub order: u64,
     /// The store's log has it in this segment or later; none if the store does not know it.
     pub recorded_in: Option<Segment>,

@@ -140,7 +140,7 @@ fn of_queue(figures: &QueueFigures) -> Vec<Measure> {
         Unit::Cost.of("CPU per message filled", figures.filling_cpu_us_per_message),
         Unit::Bytes.of("written to the disk", figures.written.disk_bytes as f64),
         Unit::Ratio.of("written / payload", figures.disk_bytes_per_payload_byte),
-        Unit::Bytes.of("passed to write calls, sockets included", figures.written.passed_bytes as f64),
+        Unit::Bytes.of("passed to write calls (not: to send)", figures.written.passed_bytes as f64),
         Unit::Bytes.of("resident when filled", figures.filled_resident_bytes as f64),
         Unit::Count.of("drained, messages/s", figures.drained_per_s),
         Unit::Cost.of("CPU per message drained", figures.draining_cpu_us_per_message),

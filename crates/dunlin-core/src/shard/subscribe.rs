@@ -37,19 +37,19 @@ impl Shard {
         let mut reason_codes = SmallVec::new();
         let token = self.next_token();
         for (filter, options) in subscribe.filters.iter() {
-            let reason_code = match self.judge_filter(session, filter) {
+            let subscription = Subscription {
+                maximum_qos: options.maximum_qos.bits(),
+                no_local: options.no_local,
+                retain_as_published: options.retain_as_published,
+                identifier: subscribe.subscription_identifier.unwrap_or(0),
+            };
+            let is_known = self.has_subscription(session, filter, subscription);
+            let reason_code = match self.judge_filter(session, filter, is_known) {
                 Err(reason_code) => {
                     self.note_refusal(key, reason_code, filter.as_str());
                     reason_code
                 }
                 Ok(()) => {
-                    let identifier = subscribe.subscription_identifier;
-                    let subscription = Subscription {
-                        maximum_qos: options.maximum_qos.bits(),
-                        no_local: options.no_local,
-                        retain_as_published: options.retain_as_published,
-                        identifier: identifier.unwrap_or(0),
-                    };
                     let is_new = if filter.share_name.is_some() {
                         self.expect_join(token, key);
                         self.subscribe_shared(now, session, filter.as_str(), subscription, token);
@@ -57,11 +57,16 @@ impl Shard {
                     } else {
                         self.subscribe_own(session, filter.as_str(), subscription)
                     };
-                    self.clients.record(session, |session, _| Record::Subscribed {
-                        session,
-                        filter: filter.as_str().into(),
-                        subscription,
-                    });
+                    if is_known {
+                        // Most clients subscribe again whenever they connect. The store has it, or is about to.
+                        self.clients.journal.depend_on_earlier();
+                    } else {
+                        self.clients.record(session, |session, _| Record::Subscribed {
+                            session,
+                            filter: filter.as_str().into(),
+                            subscription,
+                        });
+                    }
                     // spec(v5): [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4]
                     // spec(v3.1.1): [MQTT-3.3.1-6] [MQTT-3.8.4-3]
                     let wants_retained = match options.retain_handling {
@@ -86,7 +91,30 @@ impl Shard {
         Ok(())
     }
 
-    fn judge_filter(&self, session: Key, filter: SubscriptionFilter<'_>) -> Result<(), ReasonCode> {
+    /// Whether the Session has exactly this subscription already.
+    fn has_subscription(
+        &self,
+        session: Key,
+        filter: SubscriptionFilter<'_>,
+        subscription: Subscription,
+    ) -> bool {
+        let existing = match filter.share_name {
+            Some(_) => self.clients.sessions.get(session).and_then(|value| {
+                let position = value.membership(filter.as_str()).ok()?;
+                value.memberships.get(position).map(|membership| membership.subscription)
+            }),
+            None => self.router.get(filter.topic_filter.as_str(), Target::Session(session.index)),
+        };
+        existing == Some(subscription)
+    }
+
+    /// Why a filter is refused. What `is_the_same` as before needs no room in the store.
+    fn judge_filter(
+        &self,
+        session: Key,
+        filter: SubscriptionFilter<'_>,
+        is_the_same: bool,
+    ) -> Result<(), ReasonCode> {
         let settings = &self.clients.settings;
         let text = filter.topic_filter.as_str();
         if settings.judge_topic(text).is_err() {
@@ -103,7 +131,7 @@ impl Shard {
             Some(_) => value.membership(filter.as_str()).is_ok(),
             None => value.has_filter(text),
         };
-        if value.is_durable() && self.store_state != StoreState::Writing {
+        if value.is_durable() && !is_the_same && self.store_state != StoreState::Writing {
             return Err(ReasonCode::QuotaExceeded);
         }
         let bytes = value.subscription_bytes + filter.as_str().len();

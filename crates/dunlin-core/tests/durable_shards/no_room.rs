@@ -120,3 +120,18 @@ fn what_is_too_much_to_wait_for_room_closes_the_connection_unacknowledged() {
         assert_eq!(world.owed("subscriber"), Some(0), "nothing of it was taken in");
     }
 }
+
+#[test]
+fn who_subscribes_again_as_before_needs_no_room_in_the_store() {
+    let mut world = World::new(Settings::default());
+    world.subscribe_and_lose("subscriber", "t");
+    let subscriber = world.connect(durable("subscriber"));
+    world.shard.handle_store_state(START, StoreState::Full);
+    // SUBSCRIBE as before, then with another QoS: Granted QoS 1, and Quota exceeded.
+    for (qos, reason_code) in [(QoS::AtLeastOnce, 0x01), (QoS::ExactlyOnce, 0x97)] {
+        world.send(subscriber, &subscribe("t", qos));
+        assert_eq!(world.backlog.len(), 0, "nothing is to be stored");
+        let suback = take_bytes(&mut world, subscriber);
+        assert_eq!((suback[0], suback.last()), (0x90, Some(&reason_code)));
+    }
+}
