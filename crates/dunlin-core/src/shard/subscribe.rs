@@ -11,7 +11,7 @@ use crate::identity::{ShardId, partition};
 use crate::journal::Record;
 use crate::peer::PeerMessage;
 use crate::router::{Subscription, Target};
-use crate::session::{Exchange, Membership};
+use crate::session::{Exchange, Membership, Session};
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{
@@ -57,9 +57,11 @@ impl Shard {
                     } else {
                         self.subscribe_own(session, filter.as_str(), subscription)
                     };
+                    // Most clients subscribe again whenever they connect. The store has it then, or is about to.
                     if is_known {
-                        // Most clients subscribe again whenever they connect. The store has it, or is about to.
-                        self.clients.journal.depend_on_earlier();
+                        if self.clients.sessions.get(session).is_some_and(Session::is_durable) {
+                            self.clients.journal.depend_on_earlier();
+                        }
                     } else {
                         self.clients.record(session, |session, _| Record::Subscribed {
                             session,
@@ -131,7 +133,12 @@ impl Shard {
             Some(_) => value.membership(filter.as_str()).is_ok(),
             None => value.has_filter(text),
         };
-        if value.is_durable() && !is_the_same && self.store_state != StoreState::Writing {
+        let may_be_stored = match self.store_state {
+            StoreState::Writing => true,
+            StoreState::Full => is_the_same,
+            StoreState::Failed => false,
+        };
+        if value.is_durable() && !may_be_stored {
             return Err(ReasonCode::QuotaExceeded);
         }
         let bytes = value.subscription_bytes + filter.as_str().len();

@@ -135,3 +135,17 @@ fn who_subscribes_again_as_before_needs_no_room_in_the_store() {
         assert_eq!((suback[0], suback.last()), (0x90, Some(&reason_code)));
     }
 }
+
+#[test]
+fn who_subscribes_again_for_the_connection_alone_waits_for_nobody_s_records() {
+    let mut world = World::new(Settings::default());
+    world.subscribe_and_lose("subscriber", "t");
+    let passer = world.connect(passing("passer"));
+    world.send(passer, &subscribe("u", QoS::AtLeastOnce));
+    assert_eq!(take_bytes(&mut world, passer)[0], 0x90);
+    let publisher = world.connect(passing("publisher"));
+    world.send(publisher, &publish("t", QoS::AtLeastOnce, 1, b"1"));
+    assert_ne!(world.backlog.len(), 0, "something is not durable yet");
+    world.send(passer, &subscribe("u", QoS::AtLeastOnce));
+    assert_eq!(take_bytes(&mut world, passer)[0], 0x90);
+}
