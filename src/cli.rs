@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dunlin_bench::cli::BenchArgs;
 
-use crate::auth::{Acl, PasswordFile};
+use crate::auth;
 use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
 use crate::store::{StoreOptions, commands};
 use crate::tls;
@@ -196,14 +196,9 @@ pub fn bad_configuration(errors: &ConfigErrors) -> ExitCode {
 
 /// Opens every file that the configuration names.
 pub fn check_files(config: &Config) -> Result<(), ConfigErrors> {
-    let mut errors =
-        tls::endpoints(config, &config.listeners()).err().map(|errors| errors.0).unwrap_or_default();
-    if let Some(Err(error)) = config.auth.password_file.as_ref().map(PasswordFile::load) {
-        errors.push(config.error("auth.password_file", None, error.to_string()));
-    }
-    if let Some(Err(error)) = config.auth.acl_file.as_ref().map(Acl::load) {
-        errors.push(config.error("auth.acl_file", None, error.to_string()));
-    }
+    let listeners = config.listeners();
+    let mut errors = tls::endpoints(config, &listeners).err().map(|errors| errors.0).unwrap_or_default();
+    errors.extend(auth::load(config, &listeners).err().into_iter().flat_map(|errors| errors.0));
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dunlin::auth::{
-    Acl, AclFileError, AclFileProblem, Action, Authenticator, AuthenticatorChain, Cause, Credentials,
-    Decision, FileError, HashProblem, Identity, PasswordFile, PasswordFileError, PasswordFileProblem,
+    Acl, AclFileError, AclFileProblem, Authenticator, AuthenticatorChain, Cause, Cost, Credentials, Decision,
+    FileError, HashProblem, Identity, PasswordFile, PasswordFileError, PasswordFileProblem, Question,
     RefuseReason, Verdict, Who, hash_password,
 };
 use proptest::prelude::*;
@@ -272,11 +272,11 @@ fn without_a_password_file_a_claimed_user_name_is_not_believed() {
 fn only_requests_that_need_hashing_are_expensive() {
     let file = Some(Arc::new(password_file(&[SALTED_SHA512])));
     let chain = AuthenticatorChain::for_listener(file, true);
-    assert!(chain.is_cheap(&NOBODY));
-    assert!(chain.is_cheap(&ANNA_NO_PASSWORD));
-    assert!(!chain.is_cheap(&ANNA));
-    assert!(!chain.is_cheap(&STRANGER));
-    assert!(AuthenticatorChain::for_listener(None, true).is_cheap(&ANNA));
+    assert_eq!(chain.cost(&NOBODY), Cost::Instant);
+    assert_eq!(chain.cost(&ANNA_NO_PASSWORD), Cost::Instant);
+    assert_eq!(chain.cost(&ANNA), Cost::Computing);
+    assert_eq!(chain.cost(&STRANGER), Cost::Computing);
+    assert_eq!(AuthenticatorChain::for_listener(None, true).cost(&ANNA), Cost::Instant);
 }
 
 /// An embedder's authenticator: one answer, and a count of how often it was asked.
@@ -314,10 +314,7 @@ fn authenticators_are_asked_in_order_until_one_says_yes_or_no() {
     assert_eq!(chain([&allowing, &refusing]).authenticate(&STRANGER), Ok(Identity::user("anna")));
     assert_eq!(asked(), [0, 0, 1]);
     assert_eq!(chain([&passing, &passing]).authenticate(&STRANGER), Err(RefuseReason::BadUserNameOrPassword));
-    assert!(
-        !chain([&passing, &passing]).is_cheap(&NOBODY),
-        "an authenticator that does not say is not cheap"
-    );
+    assert_eq!(chain([&passing, &passing]).cost(&NOBODY), Cost::Waiting, "who does not say may block");
 }
 
 const ANONYMOUS: Who<'_> = Who { client_identifier: "c1", user_name: None };
@@ -338,7 +335,7 @@ fn an_acl_without_rules_refuses_everything() {
         assert!(!acl.may_receive(&who, "a"));
         assert!(!acl.may_subscribe(&who, "#"));
     }
-    assert_eq!(acl.explain(&ANONYMOUS, Action::Publish, "a").cause, Cause::NoRule);
+    assert_eq!(acl.explain(&ANONYMOUS, Question::publish("a")).cause, Cause::NoRule);
 }
 
 #[test]
@@ -448,7 +445,7 @@ fn a_deny_pattern_cannot_be_escaped_by_choosing_a_name() {
     assert!(!acl.may_receive(&Who { client_identifier: "c1", user_name: None }, "private/c1"));
     assert!(acl.may_receive(&Who { client_identifier: "c1", user_name: None }, "private/c2"));
     let who = Who { client_identifier: "c1/x", user_name: Some("root") };
-    let explanation = acl.explain(&who, Action::Receive, "anything");
+    let explanation = acl.explain(&who, Question::receive("anything"));
     assert!(!explanation.allowed);
     assert_eq!(explanation.cause, Cause::UnsafeName { line: 2, text: "pattern deny private/%c" });
     assert!(!acl.may_subscribe(&who, "private/#"));
@@ -472,7 +469,11 @@ fn system_topics_need_a_rule_of_their_own_and_cannot_be_written() {
             && !system_only.may_subscribe(&ANONYMOUS, "#")
     );
     for topic in ["$SYS", "$SYS/broker/uptime", "$SYS/broker/connection/a/b/state"] {
-        assert_eq!(acl.explain(&anna, Action::Publish, topic).cause, Cause::SystemTopicIsReadOnly, "{topic}");
+        assert_eq!(
+            acl.explain(&anna, Question::publish(topic)).cause,
+            Cause::SystemTopicIsReadOnly,
+            "{topic}"
+        );
     }
     assert!(acl.may_publish(&anna, "$SYS/broker/connection/bridge/state"));
     assert!(!acl.may_publish(&ANONYMOUS, "$SYS/broker/connection/bridge/state"));
@@ -532,15 +533,15 @@ fn an_explanation_names_the_line_that_decided() {
     )
     .expect("the file is good");
     let anna = user("anna");
-    let explain = |action, topic| acl.explain(&anna, action, topic).to_string();
-    assert_eq!(explain(Action::Receive, "news/today"), "allowed by /etc/dunlin/acl:4: topic read news/#");
-    assert_eq!(explain(Action::Publish, "news/today"), "allowed by /etc/dunlin/acl:5: topic news/today");
+    let explain = |question| acl.explain(&anna, question).to_string();
+    assert_eq!(explain(Question::receive("news/today")), "allowed by /etc/dunlin/acl:4: topic read news/#");
+    assert_eq!(explain(Question::publish("news/today")), "allowed by /etc/dunlin/acl:5: topic news/today");
     assert_eq!(
-        explain(Action::Subscribe, "news/secret"),
+        explain(Question::subscribe("news/secret")),
         "denied by /etc/dunlin/acl:6: topic deny news/secret"
     );
-    assert_eq!(explain(Action::Publish, "other"), "denied: no rule in /etc/dunlin/acl grants it");
-    assert_eq!(explain(Action::Publish, "$SYS/x"), "denied: only the server publishes to $SYS");
+    assert_eq!(explain(Question::publish("other")), "denied: no rule in /etc/dunlin/acl grants it");
+    assert_eq!(explain(Question::publish("$SYS/x")), "denied: only the server publishes to $SYS");
 }
 
 #[test]

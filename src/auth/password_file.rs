@@ -13,7 +13,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
-use super::authenticator::{Authenticator, Credentials, Decision, Identity, RefuseReason};
+use super::authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};
 use super::password_hash::{HashProblem, PasswordHash};
 use super::text_file::{self, FileError};
 
@@ -193,8 +193,9 @@ impl Authenticator for PasswordFile {
         }
     }
 
-    fn is_cheap(&self, request: &Credentials<'_>) -> bool {
-        request.user_name().is_none() || request.password().is_none()
+    fn cost(&self, request: &Credentials<'_>) -> Cost {
+        let has_both = request.user_name().is_some() && request.password().is_some();
+        if has_both { Cost::Computing } else { Cost::Instant }
     }
 }
 

@@ -20,8 +20,8 @@ mod workers;
 
 pub use listen::BoundListener;
 
-use crate::auth::{Acl, AuthenticatorChain, PasswordFile};
-use crate::config::{Config, ConfigError, ConfigErrors, machine};
+use crate::auth::{self, Access};
+use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Health};
 use crate::store::StoreError;
@@ -97,52 +97,19 @@ impl From<ConfigError> for StartError {
     }
 }
 
-/// The files of `[auth]`, read.
-struct AuthFiles {
-    passwords: Option<Arc<PasswordFile>>,
-    acl: Option<Acl>,
-}
-
-impl AuthFiles {
-    fn load(config: &Config) -> Result<Self, ConfigErrors> {
-        let mut errors = Vec::new();
-        let passwords = config.auth.password_file.as_ref().and_then(|path| {
-            PasswordFile::load(path)
-                .map_err(|error| errors.push(config.error("auth.password_file", None, error.to_string())))
-                .ok()
-        });
-        let acl = config.auth.acl_file.as_ref().and_then(|path| {
-            Acl::load(path)
-                .map_err(|error| errors.push(config.error("auth.acl_file", None, error.to_string())))
-                .ok()
-        });
-        if let Some(passwords) = passwords.as_ref().filter(|passwords| passwords.is_readable_by_others()) {
-            tracing::warn!(file = ?passwords.path(), "other users of this machine can read the password hashes: chmod 600 it");
-        }
-        if errors.is_empty() {
-            Ok(Self { passwords: passwords.map(Arc::new), acl })
-        } else {
-            Err(ConfigErrors(errors))
-        }
-    }
-}
-
 impl Broker {
     /// Starts a broker; when this returns, its listeners accept.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let auth = AuthFiles::load(&config)?;
         let listeners = config.listeners();
+        let (accesses, rulebook) = auth::load(&config, &listeners)?;
         let endpoints = tls::endpoints(&config, &listeners)?;
         let data_dir =
             config.store.path.as_deref().map(DataDir::open).transpose().map_err(StartError::DataDir)?;
         let contexts: Vec<_> = listeners
             .iter()
             .zip(endpoints)
-            .map(|(listener, tls)| {
-                let access =
-                    AuthenticatorChain::for_listener(auth.passwords.clone(), listener.allow_anonymous);
-                Arc::new(ListenerContext::new(listener, tls, access))
-            })
+            .zip(accesses)
+            .map(|((listener, tls), access)| Arc::new(ListenerContext::new(listener, tls, access)))
             .collect();
         let sockets = contexts
             .iter()
@@ -150,7 +117,7 @@ impl Broker {
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::System)?;
         let gate = Arc::new(Gate::new(&config, connections_max(&config, workers_count(&config))));
-        let authorizer = Arc::new(AclAuthorizer::new(auth.acl));
+        let authorizer = Arc::new(AclAuthorizer::new(rulebook));
         let workers = Workers::start(&config, &gate, &authorizer, data_dir.as_ref())?;
         let bound = sockets.iter().map(|socket| socket.bound.clone()).collect();
         let doors = listen::Doors {
@@ -200,8 +167,8 @@ impl Broker {
     /// Applies what can change while running: certificates, users, rules. The log names the options that have
     /// changed and take a restart. On an error everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
-        let auth = AuthFiles::load(config)?;
         let listeners = config.listeners();
+        let (accesses, rulebook) = auth::load(config, &listeners)?;
         // Certificates of all listeners are read before any is replaced.
         tls::endpoints(config, &listeners)?;
         match &self.started_with.needing_restart(config)[..] {
@@ -209,10 +176,14 @@ impl Broker {
             [option] => tracing::warn!("{option} needs a restart"),
             options => tracing::warn!("{} need a restart", options.join(", ")),
         }
+        let mut fresh: Vec<_> = listeners.iter().zip(accesses).map(Some).collect();
         for (index, context) in self.contexts.iter().enumerate() {
-            let at_its_place = listeners.get(index).filter(|listener| listener.url == context.url);
-            let anywhere = || listeners.iter().find(|listener| listener.url == context.url);
-            let Some(listener) = at_its_place.or_else(anywhere) else {
+            let is_it = |fresh: &Option<(&Listener, Access)>| {
+                fresh.as_ref().is_some_and(|(listener, _)| listener.url == context.url)
+            };
+            let at_its_place = fresh.get(index).is_some_and(is_it).then_some(index);
+            let place = at_its_place.or_else(|| fresh.iter().position(is_it));
+            let Some((listener, access)) = place.and_then(|place| fresh[place].take()) else {
                 continue;
             };
             if let (Some(endpoint), Some(options)) = (&context.tls, &listener.tls)
@@ -220,10 +191,9 @@ impl Broker {
             {
                 tracing::warn!(listener = %listener.url, %error, "the certificates stay as they were");
             }
-            let access = AuthenticatorChain::for_listener(auth.passwords.clone(), listener.allow_anonymous);
             context.access.store(Arc::new(access));
         }
-        self.authorizer.replace(auth.acl);
+        self.authorizer.replace(rulebook);
         Ok(())
     }
 

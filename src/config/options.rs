@@ -17,6 +17,7 @@ use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
 use super::value::{LogFilter, LogFormat, SyncMode};
+use crate::auth::ClientIdentifierPattern;
 
 options! {
     /// The process: its threads and its end.
@@ -45,6 +46,9 @@ options! {
         [tables] {
             /// Certificates of this listener alone; when present, it replaces the section `[tls]` as a whole.
             tls: TlsOptions;
+            /// Who may connect to this listener, and what its clients may do; when present, it replaces the
+            /// section `[auth]` as a whole.
+            auth: AuthOptions;
         }
     }
 
@@ -72,9 +76,13 @@ options! {
         /// Users and their password hashes, in the format of `mosquitto_passwd`. Unset, nobody can connect
         /// with a password.
         password_file: Option<PathBuf> = None, example "\"passwords\"", reloads true;
-        /// Who may publish and subscribe where, in mosquitto's ACL format. Unset, every client may use every
-        /// topic.
+        /// Who may publish and subscribe where: a file in mosquitto's ACL format or, if its name ends in `.toml`, in
+        /// TOML with roles. Unset, every client may use every topic.
         acl_file: Option<PathBuf> = None, example "\"acl\"", reloads true;
+        /// The client identifiers that a user may take, so that nobody takes over the Session of another: `%u` for
+        /// the user name itself, `%u-*` for all that begin with it and a hyphen. With a pattern, clients without a
+        /// user name only get the identifier that the broker gives to who sends none. Unset, all may take any.
+        client_identifier: Option<ClientIdentifierPattern> = None, example "\"%u-*\"", reloads true;
     }
 
     /// What one Session may hold, and what the Server grants its client.

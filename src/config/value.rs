@@ -11,6 +11,8 @@
 use std::path::PathBuf;
 
 use config::{Value, ValueKind};
+
+use crate::auth::ClientIdentifierPattern;
 use dunlin_core::settings::OverflowPolicy;
 
 /// A type that an option can have.
@@ -190,6 +192,25 @@ impl OptionValue for LogFilter {
     }
     fn to_toml(&self) -> Option<String> {
         Some(quoted(&self.0))
+    }
+}
+
+impl OptionValue for ClientIdentifierPattern {
+    fn kind() -> String {
+        "pattern".to_owned()
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        Self::parse(text(value)?).ok()
+    }
+    fn problem(value: &Value, _bounds: Option<&str>) -> String {
+        let found = text(value).map(Self::parse);
+        match found {
+            Some(Err(problem)) => problem.to_owned(),
+            _ => "must be a pattern such as %u or %u-*".to_owned(),
+        }
+    }
+    fn to_toml(&self) -> Option<String> {
+        Some(quoted(&self.to_string()))
     }
 }
 

@@ -211,11 +211,12 @@ fn session_record(kind: u8, fields: &mut Fields<'_>) -> Result<Record, Problem> 
     Ok(match kind {
         kind::SESSION => {
             let client = ClientIdentifier::new(fields.text()?).ok_or("a client identifier is empty")?;
-            let has_user_name = fields.byte()? != 0;
-            let user_name = Some(fields.text()?).filter(|_| has_user_name).map(Box::from);
+            let flags = fields.byte()?;
+            let user_name = Some(fields.text()?).filter(|_| flags & flag::USER_NAME != 0).map(Box::from);
             let expiry = SessionExpiryInterval::from_seconds(fields.narrow()?);
             let away_since = fields.optional()?.map(Timestamp::from_micros);
-            Record::Session { session, client, user_name, expiry, away_since }
+            let policy = if flags & flag::POLICY == 0 { None } else { Some(fields.text()?.into()) };
+            Record::Session { session, client, user_name, policy, expiry, away_since }
         }
         kind::SESSION_AWAY => {
             Record::SessionAway { session, since: Timestamp::from_micros(fields.number()?) }

@@ -62,6 +62,8 @@ pub(super) mod flag {
     pub const TICKET: u8 = 1 << 4;
     pub const NO_LOCAL: u8 = 1 << 2;
     pub const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
+    pub const USER_NAME: u8 = 1 << 0;
+    pub const POLICY: u8 = 1 << 1;
 }
 
 /// What references at the beginning of a frame are relative to.
@@ -122,13 +124,18 @@ impl<'a> RecordWriter<'a> {
     /// Appends a record. The body of its message is written already.
     pub fn append(&mut self, record: &Record) {
         match record {
-            Record::Session { session, client, user_name, expiry, away_since } => {
+            Record::Session { session, client, user_name, policy, expiry, away_since } => {
                 self.of_session(kind::SESSION, *session, |writer| {
                     put_bytes(writer.bytes, client.as_str().as_bytes());
-                    writer.bytes.push(u8::from(user_name.is_some()));
+                    let has_user_name = if user_name.is_some() { flag::USER_NAME } else { 0 };
+                    let has_policy = if policy.is_some() { flag::POLICY } else { 0 };
+                    writer.bytes.push(has_user_name | has_policy);
                     put_bytes(writer.bytes, user_name.as_deref().unwrap_or_default().as_bytes());
                     put_number(writer.bytes, expiry.as_seconds().into());
                     put_optional(writer.bytes, away_since.map(Timestamp::as_micros));
+                    if let Some(policy) = policy {
+                        put_bytes(writer.bytes, policy.as_bytes());
+                    }
                 });
             }
             Record::SessionAway { session, since } => {

@@ -12,6 +12,7 @@
 //! Session.
 
 mod admission;
+mod login;
 mod clock;
 mod driver;
 mod link;
@@ -226,11 +227,14 @@ pub struct Start {
 /// Runs a worker until it is stopped. This is the whole life of its thread.
 pub fn run(start: Start) {
     let Start { shard: config, shared, mailbox, restored: (image, ended_at), report, go } = start;
-    let runtime =
-        match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build() {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(report.send(Err(error))),
-        };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(login::VERIFICATIONS_MAX + login::INQUIRIES_MAX)
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(report.send(Err(error))),
+    };
     let id = config.id;
     let mut shard = Shard::new(config);
     shard.restore(shared.clock.now(), image, ended_at);

@@ -10,6 +10,7 @@ use crate::script::Setup;
 use crate::setup::{Questions, Rules, announced, settings, verify};
 use crate::value::Value;
 use dunlin_codec::{ReasonCode, Split, split};
+use dunlin_core::authenticate::Mechanisms;
 use dunlin_core::authorize::Authorizer;
 use dunlin_core::handshake::{Handshake, Next, refusal_bytes};
 use dunlin_core::identity::partition;
@@ -141,7 +142,8 @@ impl Memory {
                         return false;
                     }
                     Ok(Split::Packet { frame, length }) => {
-                        (handshake.handle_frame(frame, &self.settings, &Questions, self.random), length)
+                        let questions: Arc<dyn Mechanisms> = Arc::new(Questions);
+                        (handshake.handle_frame(frame, &self.settings, &questions, self.random), length)
                     }
                 };
                 link.unread.drain(..length);
@@ -322,7 +324,6 @@ fn shard(id: u16, shards: u16, settings: &Arc<Settings>, authorizer: Option<&Arc
         id,
         shards,
         authorizer: authorizer.cloned(),
-        mechanisms: Arc::new(Questions),
         seed: 7,
         boot_epoch: 1,
         ..ShardConfig::single(Settings::clone(settings))

@@ -52,6 +52,7 @@ fn session() -> Record {
         session: SESSION,
         client: ClientIdentifier::new("client").expect("a Client Identifier"),
         user_name: None,
+        policy: None,
         expiry: SessionExpiryInterval::Never,
         away_since: Some(NOW),
     }

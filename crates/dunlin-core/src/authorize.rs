@@ -5,7 +5,7 @@
 //! and must not block.
 
 use crate::identity::Identity;
-use dunlin_codec::TopicFilter;
+use dunlin_codec::{QoS, SubscriptionFilter};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +23,14 @@ pub trait Authorizer: Send + Sync {
         false
     }
 
-    /// May a message be published to this Topic Name?
-    fn may_publish(&self, who: Who<'_>, topic: &str, retain: bool) -> bool;
+    /// A client has this policy ([`Identity::policy`]) from now on.
+    fn note_policy(&self, _policy: &str) {}
 
-    /// May this filter be subscribed to? For a shared subscription, the filter beneath `$share/name/`.
-    fn may_subscribe(&self, who: Who<'_>, filter: TopicFilter<'_>) -> bool;
+    /// May a message be published to this Topic Name, at this QoS, and with RETAIN if so?
+    fn may_publish(&self, who: Who<'_>, topic: &str, qos: QoS, retain: bool) -> bool;
+
+    /// The highest QoS at which this filter may be subscribed to; `None` if not at all.
+    fn may_subscribe(&self, who: Who<'_>, filter: SubscriptionFilter<'_>) -> Option<QoS>;
 
     /// May a message of this topic be delivered?
     fn may_receive(&self, who: Who<'_>, topic: &str) -> bool;

@@ -44,6 +44,7 @@ pub fn session(number: u64) -> Record {
         session: SessionNumber(number),
         client: dunlin_core::identity::ClientIdentifier::new(&format!("client-{number}")).unwrap(),
         user_name: None,
+        policy: None,
         expiry: SessionExpiryInterval::Never,
         away_since: None,
     }

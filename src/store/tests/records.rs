@@ -63,13 +63,20 @@ fn any_record() -> impl Strategy<Value = Record> {
     let group = || any::<u64>().prop_map(GroupNumber);
     let text = || ".{0,12}".prop_map(Box::<str>::from);
     prop_oneof![
-        (session(), ".{1,150}", option::of(text()), any::<u32>(), option::of(timestamp())).prop_map(
-            |(session, client, user_name, seconds, away_since)| {
+        (
+            session(),
+            ".{1,150}",
+            option::of((text(), option::of(text()))),
+            any::<u32>(),
+            option::of(timestamp())
+        )
+            .prop_map(|(session, client, who, seconds, away_since)| {
+                let (user_name, policy) =
+                    who.map_or((None, None), |(user_name, policy)| (Some(user_name), policy));
                 let client = ClientIdentifier::new(&client).unwrap();
                 let expiry = SessionExpiryInterval::from_seconds(seconds);
-                Record::Session { session, client, user_name, expiry, away_since }
-            }
-        ),
+                Record::Session { session, client, user_name, policy, expiry, away_since }
+            }),
         (session(), timestamp()).prop_map(|(session, since)| Record::SessionAway { session, since }),
         session().prop_map(|session| Record::SessionEnded { session }),
         (session(), text(), 0u8..3, any::<bool>(), any::<bool>(), 0u32..1 << 28).prop_map(

@@ -34,6 +34,7 @@ pub fn batches(gauge: &MemoryGauge) -> Vec<Vec<Record>> {
                 session: SessionNumber(1),
                 client: dunlin_core::identity::ClientIdentifier::new("anna").unwrap(),
                 user_name: Some("Anna".into()),
+                policy: None,
                 expiry: SessionExpiryInterval::After(86_400),
                 away_since: None,
             },

@@ -1,9 +1,11 @@
 //! A CONNECT once it has been judged: values that own what the packet only lent.
 
+use crate::authenticate::Mechanisms;
 use crate::identity::{ClientIdentifier, Identity};
 use crate::settings::{SessionExpiryInterval, Settings};
 use dunlin_codec::{ProtocolVersion, QoS};
 use std::fmt;
+use std::sync::Arc;
 
 /// A Will as the client brought it (5.0 section 3.1.2.5).
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub struct Authentication {
     pub method: Box<str>,
     /// The Authentication Data for CONNACK.
     pub data: Option<Box<[u8]>>,
+    /// What its listener supports, for when it authenticates again.
+    pub mechanisms: Arc<dyn Mechanisms>,
 }
 
 /// A CONNECT, judged and owned: what a Session's shard needs.

@@ -160,6 +160,7 @@ impl Session {
             session: number,
             client: session.client_identifier.clone(),
             user_name: session.identity.user_name.clone(),
+            policy: session.identity.policy.clone(),
             expiry: session.expiry,
             away_since: session.away_since,
         }

@@ -8,7 +8,7 @@ use super::frames::Frames;
 use super::{Counters, FollowUp, Holder, Output};
 use crate::authorize::{Authorizer, Who};
 use crate::connection::{Cause, Connection, Outbox};
-use crate::identity::ClientIdentifier;
+use crate::identity::{ClientIdentifier, Identity};
 use crate::journal::{Journal, Position, Record, SessionNumber};
 use crate::message::MemoryGauge;
 use crate::session::Session;
@@ -16,7 +16,8 @@ use crate::settings::Settings;
 use crate::slots::{Key, Slots};
 use crate::timers::Timers;
 use dunlin_codec::{
-    Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode, UserProperties,
+    Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, QoS, ReasonCode,
+    SubscriptionFilter, UserProperties,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -193,15 +194,39 @@ impl Clients {
 
     /// Whether anything lets the Session's client do this.
     pub fn is_allowed(&self, session: Key, question: impl FnOnce(&dyn Authorizer, Who<'_>) -> bool) -> bool {
+        self.ask(session, true, false, question)
+    }
+
+    /// The highest QoS at which the Session's client may subscribe to this.
+    pub fn allowed_qos(&self, session: Key, filter: SubscriptionFilter<'_>) -> Option<QoS> {
+        let everything = Some(QoS::ExactlyOnce);
+        self.ask(session, everything, None, |authorizer, who| authorizer.may_subscribe(who, filter))
+    }
+
+    /// What the authorizer answers, if anybody needs to ask it; `nothing` if there is no such Session.
+    fn ask<T>(
+        &self,
+        session: Key,
+        everything: T,
+        nothing: T,
+        question: impl FnOnce(&dyn Authorizer, Who<'_>) -> T,
+    ) -> T {
         let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| !authorizer.allows_everything())
         else {
-            return true;
+            return everything;
         };
-        self.sessions.get(session).is_some_and(|session| {
+        self.sessions.get(session).map_or(nothing, |session| {
             let who =
                 Who { client_identifier: session.client_identifier.as_str(), identity: &session.identity };
             question(&**authorizer, who)
         })
+    }
+
+    /// Tells the authorizer what it will be asked about.
+    pub fn note_policy(&self, identity: &Identity) {
+        if let (Some(authorizer), Some(policy)) = (&self.authorizer, &identity.policy) {
+            authorizer.note_policy(policy);
+        }
     }
 
     /// Appends to a connection's outbox and has it flushed at the end of the turn.

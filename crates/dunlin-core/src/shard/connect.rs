@@ -1,7 +1,7 @@
 //! CONNECT on the Session's shard: takeover, Session, CONNACK, resumption.
 
 use super::{Shard, StoreState};
-use crate::connection::{Cause, Connection, Extras, Owed, ServerAliases, Until};
+use crate::connection::{Cause, Connection, Extras, Owed, Reauthentication, ServerAliases, Until};
 use crate::handshake::{ConnectRequest, WillMessage, connack, refusal_bytes};
 use crate::journal::{Position, Record, SessionNumber};
 use crate::message::Publication;
@@ -23,7 +23,7 @@ impl Shard {
         };
         let client_identifier = request.client_identifier.as_str();
         let who = crate::authorize::Who { client_identifier, identity: &request.identity };
-        authorizer.may_publish(who, &will.topic, will.retain)
+        authorizer.may_publish(who, &will.topic, will.qos, will.retain)
     }
 
     /// Takes over an accepted CONNECT. CONNACK, and whatever the Session is owed, are in the outbox when this
@@ -123,7 +123,13 @@ impl Shard {
         let extras = (aliases > 0 || request.authentication.is_some()).then(|| {
             Box::new(Extras {
                 server_aliases: (aliases > 0).then(|| ServerAliases::new(aliases)),
-                method: request.authentication.as_ref().map(|authentication| authentication.method.clone()),
+                authentication: request.authentication.as_ref().map(|authentication| {
+                    Box::new(Reauthentication {
+                        method: authentication.method.clone(),
+                        mechanisms: Arc::clone(&authentication.mechanisms),
+                        exchange: None,
+                    })
+                }),
                 ..Extras::default()
             })
         });
@@ -149,6 +155,9 @@ impl Shard {
         if let Some(deadline) = self.connection(key).and_then(Connection::keep_alive_deadline) {
             self.clients.timers.arm(deadline, Timer::KeepAlive(key));
         }
+        if let Some(valid_until) = request.identity.valid_until {
+            self.clients.timers.arm(valid_until, Timer::Identity(key));
+        }
         key
     }
 
@@ -165,6 +174,7 @@ impl Shard {
         value.expiry_max = request.session_expiry_max.min(settings.session_expiry_max);
         value.may_change_expiry = request.session_expiry != SessionExpiryInterval::WITH_CONNECTION;
         value.identity = request.identity.into_shared();
+        let identity = Arc::clone(&value.identity);
         (value.away_since, value.expires_at) = (None, None);
         // A Will of an earlier connection whose delay has not passed is never sent.
         // spec(v5): [MQTT-3.1.3-9]
@@ -178,6 +188,7 @@ impl Shard {
                 (value.number, value.recorded_in) = (Some(number), self.clients.journal.segment());
             }
         }
+        self.clients.note_policy(&identity);
         self.clients.record(session, Session::record);
         self.record_will(session, had_will);
         self.clients.count_memory(session);

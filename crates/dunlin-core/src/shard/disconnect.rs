@@ -7,7 +7,7 @@
 //!                                                           └── later: its timer, or Clean Start ──> end_session
 //! ```
 
-use super::{Holder, Shard, Violation, protocol_error};
+use super::{DropReason, Holder, Shard, Violation, protocol_error};
 use crate::connection::{Cause, Slowed};
 use crate::journal::Record;
 use crate::message::Publication;
@@ -200,7 +200,14 @@ impl Shard {
         publication.expires_at = will.expiry_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = message.forwarded();
         publication.payload = message.payload();
-        self.publish_own(now, &mut publication, is_durable);
+        // Its client may have lost the right since it left the Will.
+        let (topic, qos, retain) = (message.topic(), message.qos, message.retain);
+        if self.clients.is_allowed(session, |authorizer, who| authorizer.may_publish(who, topic, qos, retain))
+        {
+            self.publish_own(now, &mut publication, is_durable);
+        } else {
+            self.clients.counters.drop(DropReason::NotAuthorized);
+        }
         self.clients.record(session, |session, _| Record::WillRemoved { session });
     }
 

@@ -52,7 +52,6 @@ mod timeouts;
 pub use counters::{Counters, DropReason};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
 
-use crate::authenticate::Mechanisms;
 use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};
 use crate::identity::{ClientIdentifier, ShardId};
@@ -117,7 +116,6 @@ pub struct Shard {
     parking: Parking,
     forwards: Forwards,
     peers: Peers,
-    mechanisms: Arc<dyn Mechanisms>,
     boot_epoch: u32,
     last_message_at: Timestamp,
     /// Sessions whose end is not durable yet, by the hash of the client identifier: one for each such record.
@@ -157,7 +155,6 @@ impl Shard {
             parking: Parking::default(),
             forwards: Forwards::default(),
             peers: Peers::new(config.id, config.shards),
-            mechanisms: config.mechanisms,
             boot_epoch: config.boot_epoch,
             last_message_at: Timestamp::ZERO,
             ended_sessions: HashMap::with_hasher(hasher.clone()),

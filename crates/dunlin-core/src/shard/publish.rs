@@ -153,10 +153,12 @@ impl Shard {
         if settings.judge_topic(topic).is_err() {
             return Some(ReasonCode::TopicNameInvalid);
         }
-        let may_publish = |retain| {
-            self.clients.is_allowed(session, |authorizer, who| authorizer.may_publish(who, topic, retain))
+        let may_publish = || {
+            self.clients.is_allowed(session, |authorizer, who| {
+                authorizer.may_publish(who, topic, publish.qos, publish.retain)
+            })
         };
-        if Settings::is_reserved(topic) || !may_publish(publish.retain) {
+        if Settings::is_reserved(topic) || !may_publish() {
             return Some(ReasonCode::NotAuthorized);
         }
         let is_utf8 = publish.properties.payload_format_is_utf8 == Some(true);

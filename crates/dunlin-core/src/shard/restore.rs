@@ -117,10 +117,20 @@ impl Shard {
         known: &mut Known,
         ended_at: Timestamp,
     ) -> (Key, BTreeMap<Box<str>, Subscription>) {
-        let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } =
-            image;
+        let SessionImage {
+            user_name,
+            policy,
+            expiry,
+            away_since,
+            subscriptions,
+            deliveries,
+            inbound,
+            will,
+            ..
+        } = image;
         let mut session = Session::new(client);
-        session.identity = Identity { user_name }.into_shared();
+        session.identity = Identity { user_name, policy, valid_until: None }.into_shared();
+        self.clients.note_policy(&session.identity);
         session.expiry = expiry.unwrap_or(SessionExpiryInterval::Never);
         (session.number, session.recorded_in) = (Some(number), first_segment);
         (session.inbound, session.will) = (inbound, will);

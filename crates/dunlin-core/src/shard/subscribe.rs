@@ -36,7 +36,9 @@ impl Shard {
         let (session, version) = (connection.session, connection.version);
         let mut reason_codes = SmallVec::new();
         let token = self.next_token();
-        for (filter, options) in subscribe.filters.iter() {
+        for (filter, mut options) in subscribe.filters.iter() {
+            let allowed_qos = self.clients.allowed_qos(session, filter);
+            options.maximum_qos = options.maximum_qos.min(allowed_qos.unwrap_or(options.maximum_qos));
             let subscription = Subscription {
                 maximum_qos: options.maximum_qos.bits(),
                 no_local: options.no_local,
@@ -44,7 +46,7 @@ impl Shard {
                 identifier: subscribe.subscription_identifier.unwrap_or(0),
             };
             let is_known = self.has_subscription(session, filter, subscription);
-            let reason_code = match self.judge_filter(session, filter, is_known) {
+            let reason_code = match self.judge_filter(session, filter, allowed_qos.is_some(), is_known) {
                 Err(reason_code) => {
                     self.note_refusal(key, reason_code, filter.as_str());
                     reason_code
@@ -110,11 +112,12 @@ impl Shard {
         existing == Some(subscription)
     }
 
-    /// Why a filter is refused. What `is_the_same` as before needs no room in the store.
+    /// Why a filter is refused; `is_allowed` is what the authorizer said. What `is_the_same` as before needs no room in the store.
     fn judge_filter(
         &self,
         session: Key,
         filter: SubscriptionFilter<'_>,
+        is_allowed: bool,
         is_the_same: bool,
     ) -> Result<(), ReasonCode> {
         let settings = &self.clients.settings;
@@ -122,10 +125,7 @@ impl Shard {
         if settings.judge_topic(text).is_err() {
             return Err(ReasonCode::TopicFilterInvalid);
         }
-        if !self
-            .clients
-            .is_allowed(session, |authorizer, who| authorizer.may_subscribe(who, filter.topic_filter))
-        {
+        if !is_allowed {
             return Err(ReasonCode::NotAuthorized);
         }
         let value = self.clients.sessions.get(session).ok_or(ReasonCode::UnspecifiedError)?;

@@ -1,11 +1,12 @@
-//! What happens by itself: Keep Alive, Will Delay, Session Expiry, the grace of slow consumers, and work that
-//! goes on in slices.
+//! What happens by itself: Keep Alive, the end of what a client authenticated with, Will Delay, Session Expiry,
+//! the grace of slow consumers, and work that goes on in slices.
 
 use super::Shard;
 use crate::connection::Cause;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
+use dunlin_codec::ReasonCode;
 
 impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
@@ -33,6 +34,7 @@ impl Shard {
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),
+                Timer::Identity(key) => self.check_identity(now, key),
                 Timer::SlowConsumer(key) => self.end_grace(now, key),
                 Timer::Absence(session) => self.check_absence(now, session),
                 Timer::RetainedExpiry => self.expire_retained(now),
@@ -47,7 +49,9 @@ impl Shard {
         let retained_at = self.retained_timer_at;
         let clients = &mut self.clients;
         clients.timers.sweep(|at, timer| match timer {
-            Timer::KeepAlive(key) | Timer::SlowConsumer(key) => clients.connections.get(key).is_some(),
+            Timer::KeepAlive(key) | Timer::Identity(key) | Timer::SlowConsumer(key) => {
+                clients.connections.get(key).is_some()
+            }
             Timer::Absence(key) => {
                 clients.sessions.get(key).is_some_and(|session| session.absence_timer_at == Some(at))
             }
@@ -96,6 +100,22 @@ impl Shard {
             self.end_connection(now, key, Cause::KeepAliveTimeout);
         } else {
             self.clients.timers.arm(deadline, Timer::KeepAlive(key));
+        }
+    }
+
+    /// Ends the connection of a client whose token, or whatever it showed, is not valid any more.
+    fn check_identity(&mut self, now: Timestamp, key: Key) {
+        let Some((_, session)) = self.clients.session_of(key) else {
+            return;
+        };
+        match session.identity.valid_until {
+            Some(valid_until) if valid_until <= now => {
+                let detail = "what the client authenticated with has expired";
+                let reason_code = ReasonCode::NotAuthorized;
+                self.end_connection(now, key, Cause::Server { reason_code, detail });
+            }
+            Some(valid_until) => self.clients.timers.arm(valid_until, Timer::Identity(key)),
+            None => {}
         }
     }
 
