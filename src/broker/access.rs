@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use dunlin_codec::{QoS, SubscriptionFilter};
 use dunlin_core::authorize::{Authorizer, Who};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Policies remembered at once; beyond it, all are forgotten and understood again when they are needed.
 const POLICIES_MAX: usize = 100_000;
@@ -20,8 +20,10 @@ pub(super) struct AclAuthorizer {
     rulebook: ArcSwap<Rulebook>,
     /// Policies by their text, understood.
     policies: DashMap<Box<str>, Arc<Understood>>,
-    /// Whether anybody has rules, for the way of every message: a plain load, where the rulebook takes a debt slot.
-    has_rules: AtomicBool,
+    /// 0 while nobody has rules. For the way of every message: a plain load, where the rulebook takes a debt slot.
+    version: AtomicU64,
+    /// The last version there was: none comes twice.
+    versions: AtomicU64,
 }
 
 /// What a policy comes to.
@@ -45,14 +47,20 @@ impl Understood {
 
 impl AclAuthorizer {
     pub(super) fn new(rulebook: Rulebook) -> Self {
-        let has_rules = AtomicBool::new(rulebook.has_rules());
-        Self { rulebook: ArcSwap::from_pointee(rulebook), policies: DashMap::new(), has_rules }
+        let version = AtomicU64::new(u64::from(rulebook.has_rules()));
+        Self {
+            rulebook: ArcSwap::from_pointee(rulebook),
+            policies: DashMap::new(),
+            version,
+            versions: AtomicU64::new(1),
+        }
     }
 
     pub(super) fn replace(&self, rulebook: Rulebook) {
         let has_rules = rulebook.has_rules() || self.policies.iter().any(|policy| policy.is_of_its_own());
         self.rulebook.store(Arc::new(rulebook));
-        self.has_rules.store(has_rules, Ordering::Release);
+        let next = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
+        self.version.store(if has_rules { next } else { 0 }, Ordering::Release);
     }
 
     fn ask<T>(
@@ -100,13 +108,15 @@ impl AclAuthorizer {
 }
 
 impl Authorizer for AclAuthorizer {
-    fn allows_everything(&self) -> bool {
-        !self.has_rules.load(Ordering::Acquire)
+    fn rules_version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     fn note_policy(&self, policy: &str) {
         if self.understand(policy).is_of_its_own() {
-            self.has_rules.store(true, Ordering::Release);
+            // From now on somebody must be asked. What was answered before holds.
+            let version = self.versions.load(Ordering::Relaxed);
+            let _ = self.version.compare_exchange(0, version, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 

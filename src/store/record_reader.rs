@@ -6,10 +6,10 @@ use super::record_writer::{first_reference, flag, in_seconds, kind, reference};
 use super::varint::{Fields, Problem};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
-use dunlin_core::identity::ClientIdentifier;
+use dunlin_core::identity::{ClientIdentifier, Identity};
 use dunlin_core::image::Home;
 use dunlin_core::journal::{GroupNumber, Record, SessionNumber};
-use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
+use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication, Writer};
 use dunlin_core::router::Subscription;
 use dunlin_core::session::Identifiers;
 use dunlin_core::settings::SessionExpiryInterval;
@@ -39,6 +39,7 @@ pub(super) struct Body<'a> {
     topic: &'a str,
     forwarded: &'a [u8],
     payload: &'a [u8],
+    writer: Option<Arc<Writer>>,
 }
 
 impl<'a> Body<'a> {
@@ -64,6 +65,7 @@ impl<'a> Body<'a> {
             topic: fields.text()?,
             forwarded: fields.bytes()?,
             payload: fields.bytes()?,
+            writer: (flags & flag::WRITER != 0).then(|| writer(&mut fields)).transpose()?,
         })
     }
 
@@ -83,6 +85,7 @@ impl<'a> Body<'a> {
         publication.expires_at = self.expires_at;
         publication.forwarded = self.forwarded;
         publication.payload = self.payload;
+        publication.writer = self.writer.clone();
         publication.keep()
     }
 }
@@ -203,6 +206,16 @@ impl<'a> RecordReader<'a> {
         }
         Ok(self.last)
     }
+}
+
+/// Who wrote a Retained Message.
+fn writer(fields: &mut Fields<'_>) -> Result<Arc<Writer>, Problem> {
+    let client_identifier = ClientIdentifier::new(fields.text()?).ok_or("a client identifier is empty")?;
+    let flags = fields.byte()?;
+    let user_name = (flags & flag::USER_NAME != 0).then(|| fields.text().map(Box::from)).transpose()?;
+    let policy = (flags & flag::POLICY != 0).then(|| fields.text().map(Box::from)).transpose()?;
+    let identity = Identity { user_name, policy, valid_until: None }.into_shared();
+    Ok(Arc::new(Writer { client_identifier, identity }))
 }
 
 /// Records about a Session that are not about its messages.

@@ -15,6 +15,10 @@ use std::time::Duration;
 struct Landmine;
 
 impl Authorizer for Landmine {
+    fn rules_version(&self) -> u64 {
+        1
+    }
+
     fn may_publish(&self, _who: Who<'_>, topic: &str, _qos: QoS, _retain: bool) -> bool {
         assert_ne!(topic, "mine", "a planted panic");
         true

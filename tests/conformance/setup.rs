@@ -98,6 +98,10 @@ impl Rules {
 }
 
 impl Authorizer for Rules {
+    fn rules_version(&self) -> u64 {
+        1
+    }
+
     fn may_publish(&self, _who: Who<'_>, topic: &str, _qos: QoS, _retain: bool) -> bool {
         self.allow("publish", topic)
     }

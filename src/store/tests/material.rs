@@ -126,8 +126,9 @@ pub fn body(content: &ContentImage) -> Arc<ApplicationMessage> {
 
 /// A message as text.
 pub fn show(message: &ApplicationMessage) -> String {
+    let writer = message.writer().map(|writer| format!(" by {writer:?}")).unwrap_or_default();
     format!(
-        "{:?} {:?} {} {} {:?} {} {:?} {:?}",
+        "{:?} {:?} {} {} {:?} {} {:?} {:?}{writer}",
         message.id,
         message.qos,
         message.retain,

@@ -12,9 +12,10 @@ pub use crate::queue::{Place, Queue, StoredDelivery};
 pub use inbound::Inbound;
 pub use outbound::{Acknowledged, Enqueued, Exchange, Outbound, Resend, Restored};
 
+use crate::authorize::Answers;
 use crate::identity::{ClientIdentifier, Identity, ShardId};
 use crate::journal::{Record, Segment, SessionNumber};
-use crate::message::ApplicationMessage;
+use crate::message::{ApplicationMessage, Writer};
 use crate::retained::Cursor;
 use crate::router::Subscription;
 use crate::settings::SessionExpiryInterval;
@@ -76,6 +77,8 @@ pub struct Session {
     /// Who that client is, as its last connection found out. Deliveries to an absent client are judged by
     /// it.
     pub identity: Arc<Identity>,
+    /// What its authorizer has answered lately; none while nobody is limited.
+    pub(crate) answers: Option<Box<Answers>>,
     /// The connection, while there is one.
     pub connection: Option<Key>,
     /// How long it lasts without one.
@@ -126,6 +129,7 @@ impl Session {
             identifier_hash: client_identifier.hash(),
             client_identifier,
             identity: Identity::default().into_shared(),
+            answers: None,
             connection: None,
             expiry: SessionExpiryInterval::WITH_CONNECTION,
             expiry_max: SessionExpiryInterval::Never,
@@ -147,6 +151,12 @@ impl Session {
             counted_bytes: 0,
             absence_timer_at: None,
         }
+    }
+
+    /// Its client, as the writer of a Retained Message.
+    pub fn as_writer(&self) -> Arc<Writer> {
+        let (client_identifier, identity) = (self.client_identifier.clone(), Arc::clone(&self.identity));
+        Arc::new(Writer { client_identifier, identity })
     }
 
     /// Whether the store knows it, because it outlives or once outlived its connection.

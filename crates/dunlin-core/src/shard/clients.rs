@@ -6,11 +6,11 @@
 use super::client_index::ClientIndex;
 use super::frames::Frames;
 use super::{Counters, FollowUp, Holder, Output};
-use crate::authorize::{Authorizer, Who};
+use crate::authorize::{Asked, Authorizer, Who};
 use crate::connection::{Cause, Connection, Outbox};
 use crate::identity::{ClientIdentifier, Identity};
 use crate::journal::{Journal, Position, Record, SessionNumber};
-use crate::message::MemoryGauge;
+use crate::message::{ApplicationMessage, MemoryGauge};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::slots::{Key, Slots};
@@ -192,34 +192,59 @@ impl Clients {
         self.waiting_durable.push_back((position, connection));
     }
 
-    /// Whether anything lets the Session's client do this.
-    pub fn is_allowed(&self, session: Key, question: impl FnOnce(&dyn Authorizer, Who<'_>) -> bool) -> bool {
-        self.ask(session, true, false, question)
+    /// Whether the Session's client may send such a message.
+    pub fn may_publish(&mut self, session: Key, topic: &str, qos: QoS, retain: bool) -> bool {
+        self.is_allowed(session, Asked::Publish { qos, retain }, topic)
+    }
+
+    /// Whether the Session's client may be sent a message of this topic.
+    #[inline]
+    pub fn may_receive(&mut self, session: Key, topic: &str) -> bool {
+        self.is_allowed(session, Asked::Receive, topic)
+    }
+
+    #[inline]
+    fn is_allowed(&mut self, session: Key, asked: Asked, topic: &str) -> bool {
+        let Some(authorizer) = &self.authorizer else {
+            return true;
+        };
+        let version = authorizer.rules_version();
+        if version == 0 {
+            return true;
+        }
+        let Some(value) = self.sessions.get_mut(session) else {
+            return false;
+        };
+        if let Some(answer) = value.answers.as_ref().and_then(|answers| answers.get(version, asked, topic)) {
+            return answer;
+        }
+        let client_identifier = value.client_identifier.as_str();
+        let who = Who { client_identifier, identity: &value.identity };
+        let is_allowed = ask(&**authorizer, who, asked, topic);
+        value.answers.get_or_insert_default().put(version, asked, topic, is_allowed);
+        is_allowed
     }
 
     /// The highest QoS at which the Session's client may subscribe to this.
     pub fn allowed_qos(&self, session: Key, filter: SubscriptionFilter<'_>) -> Option<QoS> {
-        let everything = Some(QoS::ExactlyOnce);
-        self.ask(session, everything, None, |authorizer, who| authorizer.may_subscribe(who, filter))
+        let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| authorizer.rules_version() > 0)
+        else {
+            return Some(QoS::ExactlyOnce);
+        };
+        let value = self.sessions.get(session)?;
+        let client_identifier = value.client_identifier.as_str();
+        authorizer.may_subscribe(Who { client_identifier, identity: &value.identity }, filter)
     }
 
-    /// What the authorizer answers, if anybody needs to ask it; `nothing` if there is no such Session.
-    fn ask<T>(
-        &self,
-        session: Key,
-        everything: T,
-        nothing: T,
-        question: impl FnOnce(&dyn Authorizer, Who<'_>) -> T,
-    ) -> T {
-        let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| !authorizer.allows_everything())
-        else {
-            return everything;
+    /// Whether whoever wrote a Retained Message may still write it.
+    pub fn may_stay_retained(&self, message: &ApplicationMessage) -> bool {
+        let (Some(authorizer), Some(writer)) = (&self.authorizer, message.writer()) else {
+            return true;
         };
-        self.sessions.get(session).map_or(nothing, |session| {
-            let who =
-                Who { client_identifier: session.client_identifier.as_str(), identity: &session.identity };
-            question(&**authorizer, who)
-        })
+        let client_identifier = writer.client_identifier.as_str();
+        let who = Who { client_identifier, identity: &writer.identity };
+        let asked = Asked::Publish { qos: message.qos, retain: true };
+        authorizer.rules_version() == 0 || ask(&**authorizer, who, asked, message.topic())
     }
 
     /// Tells the authorizer what it will be asked about.
@@ -338,4 +363,11 @@ fn disconnect_bytes(
         }
     }
     Vec::new()
+}
+
+fn ask(authorizer: &dyn Authorizer, who: Who<'_>, asked: Asked, topic: &str) -> bool {
+    match asked {
+        Asked::Publish { qos, retain } => authorizer.may_publish(who, topic, qos, retain),
+        Asked::Receive => authorizer.may_receive(who, topic),
+    }
 }

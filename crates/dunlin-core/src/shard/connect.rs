@@ -174,6 +174,7 @@ impl Shard {
         value.expiry_max = request.session_expiry_max.min(settings.session_expiry_max);
         value.may_change_expiry = request.session_expiry != SessionExpiryInterval::WITH_CONNECTION;
         value.identity = request.identity.into_shared();
+        value.answers = None;
         let identity = Arc::clone(&value.identity);
         (value.away_since, value.expires_at) = (None, None);
         // A Will of an earlier connection whose delay has not passed is never sent.

@@ -38,7 +38,7 @@ impl Clients {
         wanted: Wanted<'_>,
         ticket: Option<Ticket>,
     ) {
-        if !self.is_allowed(session, |authorizer, who| authorizer.may_receive(who, publication.topic)) {
+        if !self.may_receive(session, publication.topic) {
             if let Some(ticket) = ticket {
                 self.follow_ups.push_back(FollowUp::TicketDone { session, ticket });
             }

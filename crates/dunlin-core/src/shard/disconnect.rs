@@ -192,18 +192,19 @@ impl Shard {
             return;
         };
         let is_durable = value.is_durable();
+        let writer = will.message.retain.then(|| value.as_writer());
         let id = self.next_message_id(now);
         let gauge = self.clients.gauge.clone();
         let message = &will.message;
         let mut publication = Publication::new(id, message.topic(), message.qos, message.retain, &gauge);
         publication.publisher = message.publisher;
+        publication.writer = writer;
         publication.expires_at = will.expiry_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = message.forwarded();
         publication.payload = message.payload();
         // Its client may have lost the right since it left the Will.
         let (topic, qos, retain) = (message.topic(), message.qos, message.retain);
-        if self.clients.is_allowed(session, |authorizer, who| authorizer.may_publish(who, topic, qos, retain))
-        {
+        if self.clients.may_publish(session, topic, qos, retain) {
             self.publish_own(now, &mut publication, is_durable);
         } else {
             self.clients.counters.drop(DropReason::NotAuthorized);

@@ -47,6 +47,7 @@ impl Shard {
             return Ok(());
         };
         let (publisher, is_durable) = (value.identifier_hash, value.is_durable());
+        let writer = publish.retain.then(|| value.as_writer());
         if let (QoS::ExactlyOnce, Some(packet_identifier)) = (publish.qos, publish.packet_identifier)
             && value.inbound.contains(packet_identifier)
         {
@@ -78,6 +79,7 @@ impl Shard {
             publish.retain && (publish.qos > QoS::AtMostOnce || self.has_room_to_retain(topic, &publish));
         let mut publication = Publication::new(id, topic, publish.qos, retain, &gauge);
         publication.publisher = publisher;
+        publication.writer = writer.filter(|_| retain);
         publication.expires_at =
             publish.properties.message_expiry_interval_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = &forwarded;
@@ -148,25 +150,21 @@ impl Shard {
     }
 
     /// Why a publication is not accepted, if it is not.
-    pub(super) fn judge(&self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
-        let settings = &self.clients.settings;
-        if settings.judge_topic(topic).is_err() {
+    pub(super) fn judge(&mut self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
+        if self.clients.settings.judge_topic(topic).is_err() {
             return Some(ReasonCode::TopicNameInvalid);
         }
-        let may_publish = || {
-            self.clients.is_allowed(session, |authorizer, who| {
-                authorizer.may_publish(who, topic, publish.qos, publish.retain)
-            })
-        };
-        if Settings::is_reserved(topic) || !may_publish() {
+        if Settings::is_reserved(topic)
+            || !self.clients.may_publish(session, topic, publish.qos, publish.retain)
+        {
             return Some(ReasonCode::NotAuthorized);
         }
         let is_utf8 = publish.properties.payload_format_is_utf8 == Some(true);
         if is_utf8 && std::str::from_utf8(publish.payload).is_err() {
             return Some(ReasonCode::PayloadFormatInvalid);
         }
-        let is_over_memory =
-            publish.qos > QoS::AtMostOnce && self.clients.memory_bytes() > settings.memory_bytes_max;
+        let is_over_memory = publish.qos > QoS::AtMostOnce
+            && self.clients.memory_bytes() > self.clients.settings.memory_bytes_max;
         let is_kept = publish.retain && publish.qos > QoS::AtMostOnce;
         if is_over_memory || (is_kept && !self.has_room_to_retain(topic, publish)) {
             return Some(ReasonCode::QuotaExceeded);

@@ -63,6 +63,7 @@ impl Shard {
             return Err(refused(ReasonCode::NotAuthorized, "re-authentication gave another user"));
         }
         value.identity = identity.into_shared();
+        value.answers = None;
         let identity = Arc::clone(&value.identity);
         self.clients.note_policy(&identity);
         self.clients.record(session, Session::record);

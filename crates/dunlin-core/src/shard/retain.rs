@@ -8,9 +8,9 @@
 //! A new subscription gets its Retained Messages in slices, as fast as the client takes them: a `#` over a
 //! hundred thousand topics stalls neither the shard nor the client's queue.
 
-use super::Shard;
 use super::deliver::Wanted;
 use super::forward::Reach;
+use super::{DropReason, Shard};
 use crate::identity::partition;
 use crate::journal::{Record, Segment};
 use crate::message::{ApplicationMessage, MessageId, Publication};
@@ -239,6 +239,11 @@ impl Shard {
                 }
             };
             if message.is_expired(now) || (subscription.no_local && message.publisher == publisher) {
+                continue;
+            }
+            // Who wrote it may have lost the right since.
+            if !self.clients.may_stay_retained(&message) {
+                self.clients.counters.drop(DropReason::NotAuthorized);
                 continue;
             }
             let identifier = [subscription.identifier];

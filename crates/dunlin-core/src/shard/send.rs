@@ -88,6 +88,11 @@ impl Clients {
         let delivery =
             self.sessions.get(session).and_then(|value| value.outbound.delivery(packet_identifier));
         delivery.cloned().is_none_or(|delivery| {
+            if !self.may_receive(session, delivery.message.topic()) {
+                self.counters.drop(DropReason::NotAuthorized);
+                self.abandon(session, packet_identifier);
+                return false;
+            }
             self.transmit_kept(now, session, connection, packet_identifier, &delivery, false)
         })
     }
@@ -119,7 +124,7 @@ impl Clients {
         was_sent
     }
 
-    /// The client does not take frames of that size: the message counts as delivered.
+    /// The client does not take frames of that size, or may no longer have the message: it counts as delivered.
     fn abandon(&mut self, session: Key, packet_identifier: PacketIdentifier) {
         let value = self.sessions.get_mut(session);
         if let Some(finished) = value.and_then(|value| value.outbound.abandon(packet_identifier)) {
@@ -156,6 +161,11 @@ impl Clients {
                 continue;
             }
             let message = delivery.message.clone();
+            // The right may have gone while it waited.
+            if !self.may_receive(session, message.topic()) {
+                self.note_dropped(session, delivery.into(), DropReason::NotAuthorized);
+                continue;
+            }
             self.frames.reset();
             self.send_new(now, session, connection, delivery, &mut Publication::of(&message));
         }
@@ -172,7 +182,12 @@ impl Clients {
             // spec(v5): [MQTT-4.3.3-7]
             Resend::Publish(packet_identifier, delivery) => {
                 let delivery = delivery.clone();
-                self.transmit_kept(now, session, connection, packet_identifier, &delivery, true);
+                if self.may_receive(session, delivery.message.topic()) {
+                    self.transmit_kept(now, session, connection, packet_identifier, &delivery, true);
+                } else {
+                    self.counters.drop(DropReason::NotAuthorized);
+                    self.abandon(session, packet_identifier);
+                }
             }
             Resend::PubRel(packet_identifier) => {
                 self.send_acknowledgement(
