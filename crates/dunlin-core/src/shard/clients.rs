@@ -205,14 +205,16 @@ impl Clients {
 
     #[inline]
     fn is_allowed(&mut self, session: Key, asked: Asked, topic: &str) -> bool {
-        let Some(authorizer) = &self.authorizer else {
-            return true;
-        };
-        let version = authorizer.rules_version();
-        if version == 0 {
-            return true;
+        match self.authorizer.as_ref().map_or(0, |authorizer| authorizer.rules_version()) {
+            0 => true,
+            version => self.is_granted(version, session, asked, topic),
         }
-        let Some(value) = self.sessions.get_mut(session) else {
+    }
+
+    /// What the authorizer answers, or has answered lately.
+    #[inline(never)]
+    fn is_granted(&mut self, version: u64, session: Key, asked: Asked, topic: &str) -> bool {
+        let (Some(authorizer), Some(value)) = (&self.authorizer, self.sessions.get_mut(session)) else {
             return false;
         };
         if let Some(answer) = value.answers.as_ref().and_then(|answers| answers.get(version, asked, topic)) {
@@ -220,9 +222,9 @@ impl Clients {
         }
         let client_identifier = value.client_identifier.as_str();
         let who = Who { client_identifier, identity: &value.identity };
-        let is_allowed = ask(&**authorizer, who, asked, topic);
-        value.answers.get_or_insert_default().put(version, asked, topic, is_allowed);
-        is_allowed
+        let is_granted = ask(&**authorizer, who, asked, topic);
+        value.answers.get_or_insert_default().put(version, asked, topic, is_granted);
+        is_granted
     }
 
     /// The highest QoS at which the Session's client may subscribe to this.
