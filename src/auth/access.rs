@@ -12,7 +12,7 @@ use super::chain::AuthenticatorChain;
 use super::client_identifiers::ClientIdentifierPattern;
 use super::method::AuthenticationMethod;
 use super::password_file::PasswordFile;
-use crate::config::{AuthOptions, Config, ConfigError, ConfigErrors, Listener};
+use crate::config::{AuthOptions, Config, ConfigError, ConfigErrors, DeniedPublish, Listener};
 
 /// Who may connect to a listener. A reload makes a new one.
 pub struct Access {
@@ -22,6 +22,8 @@ pub struct Access {
     pub methods: Vec<Arc<dyn AuthenticationMethod>>,
     /// Which Client Identifiers a user may take; none allows all.
     pub client_identifiers: Option<ClientIdentifierPattern>,
+    /// What becomes of a 3.x client that publishes what it may not.
+    pub denied_publish: DeniedPublish,
     /// What names the rules of the listener, if they are not those of `[auth]`.
     pub rules_of: Option<String>,
 }
@@ -30,6 +32,7 @@ pub struct Access {
 pub struct AuthTable {
     passwords: Option<Arc<PasswordFile>>,
     client_identifiers: Option<ClientIdentifierPattern>,
+    denied_publish: DeniedPublish,
     /// The rules about topics; none allows everything.
     pub acl: Option<Acl>,
 }
@@ -53,7 +56,8 @@ impl AuthTable {
         }
         let client_identifiers = options.client_identifier.clone();
         if errors.is_empty() {
-            Ok(Self { passwords: passwords.map(Arc::new), client_identifiers, acl })
+            let denied_publish = options.denied_publish;
+            Ok(Self { passwords: passwords.map(Arc::new), client_identifiers, denied_publish, acl })
         } else {
             Err(errors)
         }
@@ -65,6 +69,7 @@ impl AuthTable {
             chain: AuthenticatorChain::for_listener(self.passwords.clone(), allow_anonymous),
             methods: Vec::new(),
             client_identifiers: self.client_identifiers.clone(),
+            denied_publish: self.denied_publish,
             rules_of,
         }
     }

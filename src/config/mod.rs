@@ -46,7 +46,7 @@ pub use options::{
     StoreOptions, TlsOptions,
 };
 pub use units::{ByteSize, Seconds};
-pub use value::{LogFilter, LogFormat, SyncMode};
+pub use value::{DeniedPublish, LogFilter, LogFormat, SyncMode};
 
 use declare::Section;
 use layers::Layer;

@@ -16,7 +16,7 @@ use super::declare::options;
 use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
-use super::value::{LogFilter, LogFormat, SyncMode};
+use super::value::{DeniedPublish, LogFilter, LogFormat, SyncMode};
 use crate::auth::ClientIdentifierPattern;
 
 options! {
@@ -79,6 +79,9 @@ options! {
         /// Who may publish and subscribe where: a file in mosquitto's ACL format or, if its name ends in `.toml`, in
         /// TOML with roles. Unset, every client may use every topic.
         acl_file: Option<PathBuf> = None, example "\"acl\"", reloads true;
+        /// What happens when a 3.1 or 3.1.1 client publishes to a topic that it may not publish to: its message is
+        /// acknowledged and dropped, or its connection is closed. A 5.0 client is told (0x87).
+        denied_publish: DeniedPublish = DeniedPublish::Drop, reloads true;
         /// The client identifiers that a user may take, so that nobody takes over the Session of another: `%u` for
         /// the user name itself, `%u-*` for all that begin with it and a hyphen. With a pattern, clients without a
         /// user name only get the identifier that the broker gives to who sends none. Unset, all may take any.

@@ -62,6 +62,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// What becomes of a 3.x client that publishes what it may not; 5.0 has a Reason Code for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeniedPublish {
+    /// The message is acknowledged and dropped.
+    Drop,
+    /// The connection is closed.
+    Disconnect,
+}
+
 /// When the log is synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
@@ -142,6 +151,7 @@ macro_rules! words {
 }
 words! {
     OverflowPolicy { DropOldest = "drop-oldest", DropNewest = "drop-newest", Disconnect = "disconnect" }
+    DeniedPublish { Drop = "drop", Disconnect = "disconnect" }
     SyncMode { Always = "always", Interval = "interval", Never = "never" }
     LogFormat { Text = "text", Json = "json" }
 }

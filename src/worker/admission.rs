@@ -8,7 +8,7 @@
 use super::login::Login;
 use super::{Client, Worker, login};
 use crate::auth::Access;
-use crate::config::{Config, Listener, ListenerUrl};
+use crate::config::{Config, DeniedPublish, Listener, ListenerUrl};
 use crate::tls::TlsEndpoint;
 use crate::transport::{Peer, Socket, Transport, WebSocket};
 use arc_swap::ArcSwap;
@@ -244,8 +244,10 @@ async fn admit(
         };
         match next {
             Next::Read(bytes) => send(&mut transport, &bytes).await?,
-            Next::Accepted(request) => match objection(worker, &request, ticket) {
+            Next::Accepted(mut request) => match objection(worker, &request, ticket) {
                 None => {
+                    let denied_publish = ticket.listener.access.load().denied_publish;
+                    request.closes_when_denied = denied_publish == DeniedPublish::Disconnect;
                     transport.lift_read_limit();
                     return Ok((request, transport, buffer));
                 }

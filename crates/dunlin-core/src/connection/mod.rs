@@ -152,6 +152,8 @@ pub(crate) struct Connection {
     /// Its input waits until CONNACK has left, until it has read what waits for it, or until what it is owed
     /// has left.
     pub is_held: bool,
+    /// It speaks 3.x and ends when it may not publish what it publishes.
+    pub closes_when_denied: bool,
     /// It was refused something, and the log knows.
     pub was_refused: bool,
     /// The client welcomes Reason Strings everywhere.

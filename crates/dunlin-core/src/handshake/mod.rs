@@ -257,6 +257,7 @@ impl Handshake {
                 data: None,
                 mechanisms: Arc::clone(mechanisms),
             }),
+            closes_when_denied: false,
             accepted_packet_size_bytes: self.accepted_packet_size_bytes,
         }));
         if let Some(Refusal { reason_code, detail }) = will_refusal {

@@ -95,6 +95,9 @@ pub struct ConnectRequest {
     pub identity: Identity,
     /// Enhanced authentication, where the client asked for it.
     pub authentication: Option<Authentication>,
+    /// A 3.x client is disconnected when it may not publish what it publishes; else the message is acknowledged and
+    /// dropped. The listener says so.
+    pub closes_when_denied: bool,
     /// The largest packet we accept from it, in bytes: the listener's limit.
     pub accepted_packet_size_bytes: u32,
 }

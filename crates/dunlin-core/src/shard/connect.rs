@@ -11,7 +11,7 @@ use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
-use dunlin_codec::ReasonCode;
+use dunlin_codec::{ProtocolVersion, ReasonCode};
 use std::sync::Arc;
 
 impl Shard {
@@ -142,6 +142,7 @@ impl Shard {
             is_lagging: false,
             is_paused: false,
             is_held: false,
+            closes_when_denied: request.closes_when_denied && request.version != ProtocolVersion::V5,
             was_refused: false,
             request_problem_information: request.request_problem_information,
             keep_alive_s: request.server_keep_alive_s(settings).unwrap_or(request.keep_alive_s),

@@ -216,7 +216,15 @@ impl Shard {
         reason_code: ReasonCode,
     ) -> Result<(), Violation> {
         self.clients.counters.drop(DropReason::Refused);
-        let is_v5 = self.connection(key).is_some_and(|connection| connection.version == ProtocolVersion::V5);
+        let connection = self.connection(key);
+        let is_v5 = connection.is_some_and(|connection| connection.version == ProtocolVersion::V5);
+        // spec(v3.1.1): [MQTT-3.3.5-2]
+        if reason_code == ReasonCode::NotAuthorized
+            && connection.is_some_and(|connection| connection.closes_when_denied)
+        {
+            let detail = "the client may not publish to this topic";
+            return Err(Violation { reason_code, statement: "MQTT-3.3.5-2", detail });
+        }
         match (publish.packet_identifier, reason_code) {
             (None, ReasonCode::PayloadFormatInvalid) => Err(Violation {
                 reason_code,

@@ -2,7 +2,7 @@
 
 use super::packets::*;
 use super::world::World;
-use dunlin_codec::{Connect, PacketType, QoS, SubscriptionFilter, Will};
+use dunlin_codec::{Connect, PacketType, ProtocolVersion, QoS, ReasonCode, SubscriptionFilter, Will};
 use dunlin_core::authorize::{Authorizer, Who};
 use dunlin_core::settings::Settings;
 use std::sync::Mutex;
@@ -172,5 +172,32 @@ fn a_connected_client_feels_a_change_of_the_rules_with_the_next_message() {
     ] {
         world.forbid(forbidden);
         assert_eq!([arrives(&mut world), arrives(&mut world)], [expected; 2], "{forbidden:?}");
+    }
+}
+
+#[test]
+fn a_3x_client_that_publishes_what_it_may_not_is_disconnected_where_the_listener_says_so() {
+    // spec(v3.1.1): [MQTT-3.3.5-2]
+    for (version, closes_when_denied, is_closed) in [
+        (ProtocolVersion::V3_1_1, true, true),
+        (ProtocolVersion::V3_1_1, false, false),
+        (ProtocolVersion::V5, true, false),
+    ] {
+        let mut world = World::new(Settings::default());
+        world.forbid(&[("writer", Right::Publish)]);
+        let mut request = request(&world.settings, Connect { version, ..passing("writer") });
+        request.closes_when_denied = closes_when_denied;
+        let writer = world.shard.handle_connect(START, request);
+        world.commit_all();
+        let packet = match version {
+            V5 => publish("t", QoS::AtMostOnce, 0, b"x"),
+            _ => b"\x30\x04\x00\x01tx".to_vec(),
+        };
+        world.send(writer, &packet);
+        let closed = world
+            .closed
+            .iter()
+            .any(|(key, cause)| *key == writer && cause.reason_code() == Some(ReasonCode::NotAuthorized));
+        assert_eq!(closed, is_closed, "{version:?} {closes_when_denied}");
     }
 }
