@@ -26,6 +26,20 @@ pub(super) const VERIFICATIONS_MAX: usize = 2;
 /// Questions to files and other machines at once.
 pub(super) const INQUIRIES_MAX: usize = 32;
 
+/// How much less of a core than a worker a thread gets that verifies passwords, where both want it: nice 10 is about a
+/// tenth.
+const NICE: i32 = 10;
+
+/// Called on each thread that may block, before its first work: a crowd that logs in must not take the cores from who
+/// is there already.
+pub(super) fn give_way() {
+    // On Linux the priority belongs to the thread. Where it cannot be lowered, two threads are still few.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        tracing::debug!(%error, "the threads that verify passwords keep the priority of the workers");
+    }
+}
+
 /// What a client presents, for whichever thread judges it.
 pub(super) struct Login {
     client_identifier: ClientIdentifier,

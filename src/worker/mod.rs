@@ -230,6 +230,7 @@ pub fn run(start: Start) {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(login::VERIFICATIONS_MAX + login::INQUIRIES_MAX)
+        .on_thread_start(login::give_way)
         .build()
     {
         Ok(runtime) => runtime,

@@ -52,20 +52,18 @@ fn the_rules_of_a_listener_hold_for_what_waits_until_its_client_comes_back_to_it
     use crate::support::client::persistent;
     let directory = directory();
     write(directory.path(), "guests", "topic read news/#\n");
-    let config = format!(
-        "http.address = ''\nserver.workers = 2\n\
+    let config = "http.address = ''\nserver.workers = 2\n\
          [[listener]]\nurl = 'mqtt://127.0.0.1:0'\n\
-         [[listener]]\nurl = 'mqtt://localhost:0'\nauth = {{ allow_anonymous = true, acl_file = 'guests' }}\n"
-    );
+         [[listener]]\nurl = 'mqtt://localhost:0'\nauth = { allow_anonymous = true, acl_file = 'guests' }\n";
     {
-        let mut dunlin = Dunlin::start(directory.path(), &config);
+        let mut dunlin = Dunlin::start(directory.path(), config);
         let guests = dunlin.address(1);
         let mut guest = Client::over(tcp(guests));
         guest.resume(&persistent("guest"));
         guest.subscribe("+/today");
     }
     // The policy of its Session survives in the store.
-    let mut dunlin = Dunlin::start(directory.path(), &config);
+    let mut dunlin = Dunlin::start(directory.path(), config);
     let (open, guests) = (dunlin.address(0), dunlin.address(1));
     let mut anybody = Client::connected(tcp(open), "anybody");
     anybody.publish("secrets/today", b"not for guests");
