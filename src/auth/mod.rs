@@ -26,6 +26,7 @@ mod certificate;
 
 mod password_file;
 mod password_hash;
+mod password_lines;
 
 mod acl;
 mod acl_file;
@@ -48,5 +49,6 @@ pub use grants::{Grants, GrantsProblem};
 pub use method::{AuthenticationMethod, Exchange, ExchangeStep};
 pub use password_file::{PasswordFile, PasswordFileError, PasswordFileProblem, Verdict};
 pub use password_hash::{HashProblem, hash_password};
+pub use password_lines::{PasswordLines, user_name_problem};
 pub use policy::Policy;
 pub use text_file::FileError;

@@ -10,6 +10,7 @@ mod bench;
 mod configuration;
 mod life;
 mod log;
+mod passwd;
 mod reload;
 mod store;
 
