@@ -23,7 +23,7 @@ const PASSWORD_BYTES_MAX: usize = 65_535;
 #[derive(Debug, Subcommand)]
 pub enum PasswdCommand {
     /// Add a user, or give it another password; a missing file is made
-    Add(User),
+    Add(NewUser),
     /// Remove a user
     Remove(User),
     /// Say whether a password is the user's; exit status 1 if it is not, or there is no such user
@@ -39,6 +39,20 @@ pub struct User {
     /// The user name
     #[arg(value_name = "USER")]
     name: String,
+}
+
+/// A user with a new password.
+#[derive(Debug, Args)]
+pub struct NewUser {
+    #[command(flatten)]
+    user: User,
+    /// Keep a verifier for SCRAM-SHA-256 instead of a hash with argon2id
+    #[arg(long)]
+    scram: bool,
+    /// How slow guessing a password is made, and logging in for a SCRAM client: 4096 for microcontrollers, more for
+    /// anything else
+    #[arg(long, value_name = "N", requires = "scram", default_value_t = 100_000)]
+    iterations: u32,
 }
 
 /// Why a command was not carried out.
@@ -61,7 +75,7 @@ impl PasswdCommand {
     /// Carries it out.
     pub fn run(self) -> ExitCode {
         let done = match &self {
-            Self::Add(user) => user.add(),
+            Self::Add(new) => new.add(),
             Self::Remove(user) => user.remove(),
             Self::Verify(user) => user.verify(),
         };
@@ -72,20 +86,33 @@ impl PasswdCommand {
     }
 }
 
-impl User {
+impl NewUser {
     fn add(&self) -> Result<ExitCode, Problem> {
-        self.check_name()?;
-        let password = new_password(&self.name)?;
-        let hash = auth::hash_password(&password)
-            .map_err(|error| failure(format!("the password cannot be hashed: {error}")))?;
-        let mut lines = self.open()?;
-        let was_there = lines.set(&self.name, &hash);
-        self.save(lines)?;
+        let user = &self.user;
+        user.check_name()?;
+        if self.scram && !auth::is_prepared_name(&user.name) {
+            return Err(misuse(format!(
+                "no SCRAM client can be the user {:?}: SASLprep (RFC 4013) does not leave that name as it is",
+                user.name
+            )));
+        }
+        let password = new_password(&user.name)?;
+        let hash = if self.scram {
+            auth::scram_verifier(&password, self.iterations).map_err(|problem| misuse(problem.to_string()))
+        } else {
+            auth::hash_password(&password)
+                .map_err(|error| failure(format!("the password cannot be hashed: {error}")))
+        };
+        let mut lines = user.open()?;
+        let was_there = lines.set(&user.name, &hash?);
+        user.save(lines)?;
         let what = if was_there { "has another password now" } else { "is added" };
-        println!("{}: user {:?} {what}", self.file.display(), self.name);
+        println!("{}: user {:?} {what}", user.file.display(), user.name);
         Ok(ExitCode::SUCCESS)
     }
+}
 
+impl User {
     fn remove(&self) -> Result<ExitCode, Problem> {
         self.check_name()?;
         let mut lines = self.open()?;

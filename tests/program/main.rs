@@ -12,6 +12,7 @@ mod life;
 mod log;
 mod passwd;
 mod reload;
+mod scram;
 mod store;
 
 use std::net::SocketAddr;

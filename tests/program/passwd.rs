@@ -13,7 +13,7 @@ use crate::support::process::Process;
 use crate::{ANNA, ANNA_PASSWORD, log_in};
 
 /// Runs `dunlin passwd` with this standard input; its status and what it wrote.
-fn passwd(directory: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
+pub fn passwd(directory: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
     let input_file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
     fs::write(&input_file, input).expect("it can be written");
     let mut command = command(directory, &[&["passwd"], arguments].concat());
@@ -24,7 +24,7 @@ fn passwd(directory: &Path, arguments: &[&str], input: &str) -> (i32, String, St
 
 /// Runs it, and expects nothing on standard error.
 #[track_caller]
-fn succeeds(directory: &Path, arguments: &[&str], input: &str, output: &str) {
+pub fn succeeds(directory: &Path, arguments: &[&str], input: &str, output: &str) {
     let ended = passwd(directory, arguments, input);
     assert_eq!(ended, (0, format!("{output}\n"), String::new()));
 }
@@ -131,7 +131,8 @@ fn a_file_with_a_line_that_no_broker_loads_can_be_mended() {
     write(directory, "passwords", "anna:in the clear\nboris:too\n");
     let (status, output, error) = passwd(directory, &["add", "passwords", "anna"], "secret\n");
     assert_eq!((status, output.as_str()), (0, "passwords: user \"anna\" has another password now\n"));
-    let expected = "dunlin: no broker will load the file as it is: passwords:2: user \"boris\" has a password that";
+    let expected =
+        "dunlin: no broker will load the file as it is: passwords:2: user \"boris\" has a password that";
     assert!(error.starts_with(expected), "{error}");
     assert!(!error.contains("too"), "the password is shown: {error}");
     succeeds(directory, &["remove", "passwords", "boris"], "", "passwords: user \"boris\" is removed");
