@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve(&arguments.sources()),
         Command::Check(arguments) => cli::check(&arguments.sources()),
         Command::Passwd(command) => command.run(),
+        Command::Acl(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
     }

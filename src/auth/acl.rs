@@ -456,7 +456,7 @@ impl Acl {
 /// What of a question a role does not grant, if so.
 fn beyond(limits: &RoleLimits, question: Question<'_>) -> Option<&'static str> {
     match question.action {
-        Action::Publish if question.retain && !limits.retain => Some("may not be retained"),
+        Action::Publish if question.retain && !limits.retain => Some("allows no RETAIN"),
         Action::Publish if question.qos > limits.maximum_qos => Some("allows no such QoS"),
         Action::Subscribe => {
             let names = limits.share_names.as_ref()?;
