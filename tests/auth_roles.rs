@@ -309,6 +309,43 @@ fn rights_that_are_not_understood_whole_are_no_rights() {
     assert_eq!(Grants::parse(&long), Err(GrantsProblem::TooLong));
 }
 
+/// The block of docs/security.md that begins like this.
+fn block_of_the_documentation(beginning: &str) -> &'static str {
+    let text = include_str!("../docs/security.md");
+    let start = text.find(beginning).expect("the documentation has it");
+    let end = text[start..].find("```").expect("a block ends");
+    &text[start..start + end]
+}
+
+#[test]
+fn the_examples_of_the_documentation_mean_what_it_says() {
+    let acl = acl(block_of_the_documentation("[role.sensor]"));
+    let alice = user("alice");
+    assert_eq!(
+        why(&acl, &alice, Question::publish("commands/reactor/stop")),
+        "denied by acl.toml:10: deny = \"commands/reactor/#\""
+    );
+    assert!(acl.may_publish(&alice, "commands/lamp") && acl.may_publish(&alice, "homes/alice/lamp"));
+    assert!(acl.may_receive(&alice, "sensors/7/data") && acl.may_subscribe(&alice, "$SYS/#"));
+    assert!(acl.may_subscribe(&alice, "$share/operators/#"));
+    assert!(!acl.may_subscribe(&alice, "$share/others/sensors/#"));
+    let sensor = Who { client_identifier: "s7", user_name: Some("sensor-7") };
+    let publish = Question::publish("sensors/s7/data");
+    assert!(acl.explain(&sensor, publish.at_qos(1)).allowed);
+    assert!(!acl.explain(&sensor, publish.at_qos(2)).allowed);
+    assert!(!acl.explain(&sensor, publish.retained(true)).allowed);
+    assert!(acl.may_receive(&ANONYMOUS, "announcements/1") && !acl.may_receive(&sensor, "announcements/1"));
+    assert!([alice, sensor, ANONYMOUS].iter().all(|who| acl.may_subscribe(who, "time")));
+
+    let mosquitto = block_of_the_documentation("# Before the first user line");
+    let mosquitto = Acl::parse(mosquitto.as_bytes(), "acl").expect("the example is good");
+    assert!(mosquitto.may_receive(&ANONYMOUS, "announcements/1"));
+    assert!(
+        mosquitto.may_publish(&alice, "home/alice/lamp") && !mosquitto.may_publish(&alice, "home/alice/safe")
+    );
+    assert!(mosquitto.may_publish(&sensor, "sensors/s7/data"));
+}
+
 /// A rule for everyone: its access and its filter.
 fn rule() -> impl Strategy<Value = (&'static str, String)> {
     let level = prop::sample::select(vec!["a", "b", "+", "%u", "%c", ""]);
