@@ -15,9 +15,9 @@
 //! gets the same salt each time, and its proof is computed with and found wrong. What is slow in SCRAM is the
 //! Client's to do; here a step takes a few HMACs, so that the thread that serves connections can do it.
 //!
-//! There is no channel binding: rustls does not give what `tls-exporter` needs through every transport, and the name
-//! of the method would be another one. A Client that asks for it (`p=`) is refused; one that could do it and
-//! believes that the Server cannot (`y`) is right.
+//! There is no channel binding: it would be a method of its own (`SCRAM-SHA-256-PLUS`), which no MQTT client we know
+//! speaks. One that asks for it (`p=`) is refused; one that could do it and believes that the Server cannot (`y`) is
+//! right.
 
 mod decoy;
 mod message;
