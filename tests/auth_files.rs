@@ -2,8 +2,9 @@
 //! do.
 //!
 //! The hashes are real: those of `$6$` and `$7$` come from mosquitto_passwd 2.0.11, those of argon2id from
-//! the reference library with the parameters of mosquitto 2.1 and others. The ACL is compared with a second
-//! evaluator that reads rules one by one, substitutes text and matches topics naively, as mosquitto does.
+//! the reference library with the parameters of mosquitto 2.1 and others, that of SCRAM from RFC 7677. The ACL
+//! is compared with a second evaluator that reads rules one by one, substitutes text and matches topics naively,
+//! as mosquitto does.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dunlin::auth::{
     Acl, AclFileError, AclFileProblem, Authenticator, AuthenticatorChain, Cause, Cost, Credentials, Decision,
     FileError, HashProblem, Identity, PasswordFile, PasswordFileError, PasswordFileProblem, Question,
-    RefuseReason, Verdict, Who, hash_password,
+    RefuseReason, Verdict, Who, hash_password, scram_verifier,
 };
 use proptest::prelude::*;
 
@@ -81,6 +82,20 @@ fn a_new_hash_accepts_its_password_and_has_a_fresh_salt_each_time() {
 }
 
 #[test]
+fn a_verifier_of_scram_accepts_its_password_in_the_clear_however_it_is_composed() {
+    let made = scram_verifier("pa\u{308}ss\u{AD}word".as_bytes(), 4096).expect("made");
+    assert!(made.starts_with("SCRAM-SHA-256$4096:"), "{made}");
+    // That of RFC 7677, section 3, as PostgreSQL would write it.
+    let of_the_rfc = "user:SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+    let file = password_file(&[&format!("zoë:{made}"), of_the_rfc]);
+    assert_eq!(file.verify("user", b"pencil"), Verdict::Correct);
+    assert_eq!(file.verify("user", b"Pencil"), Verdict::WrongPassword);
+    assert_eq!(file.verify("zoë", "pässword".as_bytes()), Verdict::Correct);
+    assert_eq!(file.verify("zoë", b"password"), Verdict::WrongPassword);
+    assert_eq!(file.verify("zoë", b"p\xe4ssword"), Verdict::WrongPassword);
+}
+
+#[test]
 fn comments_blank_lines_windows_line_ends_and_blanks_around_the_fields_are_no_problem() {
     let text =
         format!("# users\r\n\r\n  {SALTED_SHA512}  \r\n# {PBKDF2}\n{}", PBKDF2.replacen(':', " : ", 1));
@@ -130,7 +145,7 @@ fn a_hash_that_cannot_be_used_is_an_error_that_says_what_it_should_be() {
     let argon2id = |costs: &str| format!("$argon2id$v=19${costs}${salt}${hash32}");
     let cases: &[(String, &str)] = &[
         (String::new(), "no password hash"),
-        ("hunter2".into(), "mosquitto_passwd -U"),
+        ("hunter2".into(), "`dunlin passwd add` gives it a hash"),
         ("$2y$10$abcdefghijklmnopqrstuv".into(), "unknown kind"),
         ("$6".into(), "unknown kind"),
         ("$5$a$b".into(), "unknown kind"),
@@ -145,6 +160,13 @@ fn a_hash_that_cannot_be_used_is_an_error_that_says_what_it_should_be() {
         (format!("$7$+101${salt}${hash64}"), "iterations"),
         (format!("$7$10000001${salt}${hash64}"), "iterations"),
         (format!("$7$99999999999${salt}${hash64}"), "iterations"),
+        ("SCRAM-SHA-1$4096:AAAA$AAAA:AAAA".into(), "not hashed"),
+        ("SCRAM-SHA-256$4096".into(), "SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY"),
+        (format!("SCRAM-SHA-256$4095:{salt}${hash32}:{hash32}"), "iterations"),
+        (format!("SCRAM-SHA-256$4096:Xa/7+hTQ${hash32}:{hash32}"), "the salt should have 8 to 64 bytes"),
+        (format!("SCRAM-SHA-256$4096:{salt}${hash64}:{hash32}"), "the StoredKey"),
+        (format!("SCRAM-SHA-256$4096:{salt}${hash32}:{hash64}"), "the ServerKey"),
+        (format!("SCRAM-SHA-256$4096:{salt}${hash32}"), "SCRAM-SHA-256$ITERATIONS"),
         (format!("$argon2id$v=18$m=4096,t=3,p=1${salt}${hash32}"), "the version should be v=19"),
         (format!("$argon2id$v=19$m=4096,t=3,p=1${salt}"), "$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH"),
         (format!("$argon2id${salt}"), "$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH"),

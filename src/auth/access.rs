@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::acl::Acl;
@@ -12,6 +13,7 @@ use super::chain::AuthenticatorChain;
 use super::client_identifiers::ClientIdentifierPattern;
 use super::method::AuthenticationMethod;
 use super::password_file::PasswordFile;
+use super::scram::{self, DecoyKey, ScramSha256};
 use crate::config::{AuthOptions, Config, ConfigError, ConfigErrors, DeniedPublish, Listener};
 
 /// Who may connect to a listener. A reload makes a new one.
@@ -31,6 +33,7 @@ pub struct Access {
 /// An `auth` table with its files read.
 pub struct AuthTable {
     passwords: Option<Arc<PasswordFile>>,
+    methods: Vec<Arc<dyn AuthenticationMethod>>,
     client_identifiers: Option<ClientIdentifierPattern>,
     denied_publish: DeniedPublish,
     /// The rules about topics; none allows everything.
@@ -54,10 +57,18 @@ impl AuthTable {
         if let Some(passwords) = passwords.as_ref().filter(|passwords| passwords.is_readable_by_others()) {
             tracing::warn!(file = ?passwords.path(), "other users of this machine can read the password hashes: chmod 600 it");
         }
+        let passwords = passwords.map(Arc::new);
+        let decoy_key = DecoyKey::load(config.store.path.as_deref()).map_err(|error| {
+            note("password_file", format!("there is no randomness for its decoys: {error}"));
+        });
+        let scram =
+            passwords.as_ref().zip(decoy_key.ok()).and_then(|(file, key)| ScramSha256::of(file, &key));
+        let methods =
+            scram.into_iter().map(|method| Arc::new(method) as Arc<dyn AuthenticationMethod>).collect();
         let client_identifiers = options.client_identifier.clone();
+        let denied_publish = options.denied_publish;
         if errors.is_empty() {
-            let denied_publish = options.denied_publish;
-            Ok(Self { passwords: passwords.map(Arc::new), client_identifiers, denied_publish, acl })
+            Ok(Self { passwords, methods, client_identifiers, denied_publish, acl })
         } else {
             Err(errors)
         }
@@ -67,7 +78,7 @@ impl AuthTable {
     pub fn access(&self, allow_anonymous: bool, rules_of: Option<String>) -> Access {
         Access {
             chain: AuthenticatorChain::for_listener(self.passwords.clone(), allow_anonymous),
-            methods: Vec::new(),
+            methods: self.methods.clone(),
             client_identifiers: self.client_identifiers.clone(),
             denied_publish: self.denied_publish,
             rules_of,
@@ -125,6 +136,18 @@ pub fn load(config: &Config, listeners: &[Listener]) -> Result<(Vec<Access>, Rul
     }
     rulebook.general = general.and_then(|table| table.acl);
     Ok((accesses, rulebook))
+}
+
+/// Keeps in the data directory what has to be the same after a restart. Without it everything works, but names that
+/// do not exist can be told from others then; so a problem is for the log.
+pub fn keep_decoys(data_dir: &Path, accesses: &[Access]) {
+    let methods = accesses.iter().flat_map(|access| &access.methods);
+    if !methods.into_iter().any(|method| method.name() == scram::NAME) {
+        return;
+    }
+    if let Err(error) = DecoyKey::load(Some(data_dir)).and_then(|key| key.keep(data_dir)) {
+        tracing::warn!(%error, "the key of decoys for SCRAM-SHA-256 cannot be kept in the data directory");
+    }
 }
 
 impl fmt::Debug for Access {

@@ -211,8 +211,12 @@ impl Acl {
         Ok(acl)
     }
 
-    /// The rules of a Client whose rights came with its credentials.
-    pub(crate) fn of_grants(json: &str) -> Result<Self, GrantsProblem> {
+    /// The rules of a Client whose rights came with its credentials, from the text of its
+    /// [`Grants`](super::Grants).
+    ///
+    /// # Errors
+    /// As [`Grants::parse`](super::Grants::parse).
+    pub fn of_grants(json: &str) -> Result<Self, GrantsProblem> {
         let text = grants::role(json)?;
         if !text.roles.is_empty() {
             return Err(GrantsProblem::Value("roles must not be there: no file says what they are"));
@@ -335,6 +339,9 @@ impl Acl {
         }
         if let Some(namespace) = &text.namespace {
             let (line, topic) = place(namespace);
+            if topic.is_empty() {
+                return Err((namespace, acl_file::AclFileProblem::EmptyFilter));
+            }
             let beneath = format!("{topic}/#");
             let parsed = acl_file::parse_filter(Section::Everyone, &beneath)
                 .map_err(|problem| (namespace, problem))?;
@@ -456,7 +463,7 @@ impl Acl {
 /// What of a question a role does not grant, if so.
 fn beyond(limits: &RoleLimits, question: Question<'_>) -> Option<&'static str> {
     match question.action {
-        Action::Publish if question.retain && !limits.retain => Some("may not be retained"),
+        Action::Publish if question.retain && !limits.retain => Some("allows no RETAIN"),
         Action::Publish if question.qos > limits.maximum_qos => Some("allows no such QoS"),
         Action::Subscribe => {
             let names = limits.share_names.as_ref()?;

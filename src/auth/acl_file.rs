@@ -42,6 +42,8 @@ pub enum AclFileProblem {
     NoUserName,
     /// `topic` or `pattern` without a filter.
     NoFilter(&'static str),
+    /// A filter without a character, which matches no topic.
+    EmptyFilter,
     /// Two words after `topic` or `pattern`, of which the first is not an access.
     UnknownAccess(String),
     /// A `+` or a `#` that is not a level of its own, or a `#` before the last level.
@@ -74,6 +76,7 @@ impl fmt::Display for AclFileProblem {
             Self::NoFilter(keyword) => {
                 write!(f, "`{keyword}` should be followed by a topic filter, as in `{keyword} read news/#`")
             }
+            Self::EmptyFilter => f.write_str("a topic filter should not be empty; `#` matches every topic"),
             Self::UnknownAccess(found) => write!(
                 f,
                 "the access should be read, write, readwrite or deny, not {found:?}; \
@@ -165,6 +168,9 @@ pub(super) fn parse_filter<'a>(
     section: Section<'_>,
     filter: &'a str,
 ) -> Result<RuleFilter<'a>, AclFileProblem> {
+    if filter.is_empty() {
+        return Err(AclFileProblem::EmptyFilter);
+    }
     if filter.len() > FILTER_BYTES_MAX || filter.split('/').count() > FILTER_LEVELS_MAX {
         return Err(AclFileProblem::FilterTooLong);
     }

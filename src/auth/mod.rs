@@ -26,6 +26,8 @@ mod certificate;
 
 mod password_file;
 mod password_hash;
+mod password_lines;
+mod scram;
 
 mod acl;
 mod acl_file;
@@ -37,7 +39,7 @@ mod text_file;
 
 mod access;
 
-pub use access::{Access, AuthTable, Rulebook, load};
+pub use access::{Access, AuthTable, Rulebook, keep_decoys, load};
 pub use acl::{Acl, Cause, Explanation, Question, Who};
 pub use acl_file::{AclFileError, AclFileProblem};
 pub use authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};
@@ -48,5 +50,7 @@ pub use grants::{Grants, GrantsProblem};
 pub use method::{AuthenticationMethod, Exchange, ExchangeStep};
 pub use password_file::{PasswordFile, PasswordFileError, PasswordFileProblem, Verdict};
 pub use password_hash::{HashProblem, hash_password};
+pub use password_lines::{PasswordLines, user_name_problem};
 pub use policy::Policy;
+pub use scram::{ScramProblem, ScramSha256, is_prepared_name, scram_verifier};
 pub use text_file::FileError;

@@ -51,7 +51,7 @@ pub struct Broker {
     gate: Arc<Gate>,
     /// What it runs with, apart from what reloads have changed.
     started_with: Config,
-    _data_dir: Option<DataDir>,
+    data_dir: Option<DataDir>,
 }
 
 struct Control {
@@ -105,6 +105,9 @@ impl Broker {
         let endpoints = tls::endpoints(&config, &listeners)?;
         let data_dir =
             config.store.path.as_deref().map(DataDir::open).transpose().map_err(StartError::DataDir)?;
+        if let Some(data_dir) = &data_dir {
+            auth::keep_decoys(data_dir.path(), &accesses);
+        }
         let contexts: Vec<_> = listeners
             .iter()
             .zip(endpoints)
@@ -135,7 +138,7 @@ impl Broker {
             shutdown_deadline: config.server.shutdown_deadline,
             gate,
             started_with: config.clone(),
-            _data_dir: data_dir,
+            data_dir,
         };
         // From here on an error drops the broker, which stops the workers.
         let health = Health::new(broker.workers.store_health());
@@ -171,6 +174,9 @@ impl Broker {
         let (accesses, rulebook) = auth::load(config, &listeners)?;
         // Certificates of all listeners are read before any is replaced.
         tls::endpoints(config, &listeners)?;
+        if let Some(data_dir) = &self.data_dir {
+            auth::keep_decoys(data_dir.path(), &accesses);
+        }
         match &self.started_with.needing_restart(config)[..] {
             [] => {}
             [option] => tracing::warn!("{option} needs a restart"),

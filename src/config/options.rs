@@ -73,8 +73,8 @@ options! {
         /// Whether clients without a user name may connect. Unset, they may on listeners that only this
         /// machine reaches (loopback addresses and Unix sockets) and nowhere else.
         allow_anonymous: Option<bool> = None, example "false", reloads true;
-        /// Users and their password hashes, in the format of `mosquitto_passwd`. Unset, nobody can connect
-        /// with a password.
+        /// Users and their password hashes, as `dunlin passwd` and `mosquitto_passwd` write them; with a verifier for
+        /// SCRAM-SHA-256 in it, that method is offered too. Unset, nobody can connect with a password.
         password_file: Option<PathBuf> = None, example "\"passwords\"", reloads true;
         /// Who may publish and subscribe where: a file in mosquitto's ACL format or, if its name ends in `.toml`, in
         /// TOML with roles. Unset, every client may use every topic.

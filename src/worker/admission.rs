@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use zeroize::Zeroize;
 
 /// What TLS and WebSocket may add to the bytes of a CONNECT packet.
 const ENVELOPE_BYTES_MAX: usize = 16 * 1024;
@@ -226,6 +227,8 @@ async fn admit(
             }
             Ok(Split::Packet { frame, length }) => {
                 let next = handshake.handle_frame(frame, &settings, &mechanisms, random());
+                // It may have held a password.
+                buffer[..length].zeroize();
                 buffer.drain(..length);
                 buffer.shrink_to_fit();
                 next
@@ -315,6 +318,7 @@ async fn read_more(transport: &mut Transport, buffer: &mut Vec<u8>) -> io::Resul
             // Nobody is known yet: no byte more than has come.
             buffer.reserve_exact(count);
             buffer.extend_from_slice(&chunk[..count]);
+            chunk[..count].zeroize();
             Ok(())
         }
     }

@@ -7,11 +7,14 @@
 mod support;
 
 mod access;
+mod acl;
 mod bench;
 mod configuration;
 mod life;
 mod log;
+mod passwd;
 mod reload;
+mod scram;
 mod store;
 
 use std::net::SocketAddr;

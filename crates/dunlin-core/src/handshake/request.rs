@@ -6,6 +6,7 @@ use crate::settings::{SessionExpiryInterval, Settings};
 use dunlin_codec::{ProtocolVersion, QoS};
 use std::fmt;
 use std::sync::Arc;
+use zeroize::Zeroize;
 
 /// A Will as the client brought it (5.0 section 3.1.2.5).
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct WillMessage {
     pub payload: Box<[u8]>,
 }
 
-/// A password on its way to whoever verifies it. Never shown.
+/// A password on its way to whoever verifies it. Never shown, and zeroed when it is not needed any more.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Box<[u8]>);
 
@@ -38,6 +39,12 @@ impl Password {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Drop for Password {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
