@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::acl::Acl;
+use super::authenticator::Authenticator;
+use super::certificate::{CertificateName, ClientCertificates};
 use super::chain::AuthenticatorChain;
 use super::client_identifiers::ClientIdentifierPattern;
 use super::method::AuthenticationMethod;
@@ -28,6 +30,7 @@ pub struct Access {
 
 /// An `auth` table with its files read.
 pub struct AuthTable {
+    certificate_user: Option<CertificateName>,
     passwords: Option<Arc<PasswordFile>>,
     client_identifiers: Option<ClientIdentifierPattern>,
     /// The rules about topics; none allows everything.
@@ -53,7 +56,8 @@ impl AuthTable {
         }
         let client_identifiers = options.client_identifier.clone();
         if errors.is_empty() {
-            Ok(Self { passwords: passwords.map(Arc::new), client_identifiers, acl })
+            let certificate_user = options.certificate_user;
+            Ok(Self { certificate_user, passwords: passwords.map(Arc::new), client_identifiers, acl })
         } else {
             Err(errors)
         }
@@ -61,8 +65,15 @@ impl AuthTable {
 
     /// Who may connect to a listener that this table is for.
     pub fn access(&self, allow_anonymous: bool, rules_of: Option<String>) -> Access {
+        let chain = AuthenticatorChain::for_listener(self.passwords.clone(), allow_anonymous);
+        // A certificate that names a user leaves nothing to ask the others.
+        let certificates = self
+            .certificate_user
+            .map(|name| Arc::new(ClientCertificates::new(name)) as Arc<dyn Authenticator>);
         Access {
-            chain: AuthenticatorChain::for_listener(self.passwords.clone(), allow_anonymous),
+            chain: AuthenticatorChain::new(
+                certificates.into_iter().chain(chain.authenticators().iter().cloned()),
+            ),
             methods: Vec::new(),
             client_identifiers: self.client_identifiers.clone(),
             rules_of,

@@ -17,7 +17,7 @@ use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
 use super::value::{LogFilter, LogFormat, SyncMode};
-use crate::auth::ClientIdentifierPattern;
+use crate::auth::{CertificateName, ClientIdentifierPattern};
 
 options! {
     /// The process: its threads and its end.
@@ -83,6 +83,11 @@ options! {
         /// the user name itself, `%u-*` for all that begin with it and a hyphen. With a pattern, clients without a
         /// user name only get the identifier that the broker gives to who sends none. Unset, all may take any.
         client_identifier: Option<ClientIdentifierPattern> = None, example "\"%u-*\"", reloads true;
+        /// What of a client's certificate is its user name: the Common Name of its subject, the first URI, DNS name or
+        /// e-mail address among its subject alternative names, or the whole subject (`CN=a,O=b`, as RFC 4514 writes
+        /// it). Such a client needs no password, and the User Name and Password it sends count for nothing; one whose
+        /// certificate has no such name is refused. Unset, a certificate names no user.
+        certificate_user: Option<CertificateName> = None, example "\"common-name\"", reloads true;
     }
 
     /// What one Session may hold, and what the Server grants its client.

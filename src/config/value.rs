@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use config::{Value, ValueKind};
 
-use crate::auth::ClientIdentifierPattern;
+use crate::auth::{CertificateName, ClientIdentifierPattern};
 use dunlin_core::settings::OverflowPolicy;
 
 /// A type that an option can have.
@@ -144,6 +144,9 @@ words! {
     OverflowPolicy { DropOldest = "drop-oldest", DropNewest = "drop-newest", Disconnect = "disconnect" }
     SyncMode { Always = "always", Interval = "interval", Never = "never" }
     LogFormat { Text = "text", Json = "json" }
+    CertificateName {
+        CommonName = "common-name", Uri = "uri", Dns = "dns", Email = "email", Subject = "subject"
+    }
 }
 
 impl OptionValue for bool {
