@@ -1,4 +1,4 @@
-//! What certificates say: whose they are, which names they have.
+//! What certificates and lists of revoked certificates say: whose they are, which names they have, when they end.
 //!
 //! Nothing here judges: whether a signature holds is rustls's business. What must stay true: two subjects that
 //! differ are never written as the same text, because the text can be a user name. So a subject is written as
@@ -6,9 +6,13 @@
 //! usual encodings is written as the hexadecimal of its DER, or is no name at all.
 
 use std::fmt::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_parser::asn1_rs::ToDer;
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, GeneralName, X509Certificate, X509Name};
+use x509_parser::prelude::{
+    ASN1Time, AttributeTypeAndValue, CertificateRevocationList, FromDer, GeneralName, X509Certificate,
+    X509Name,
+};
 
 /// A certificate that can be read; its signature has not been judged.
 pub(crate) struct Certificate<'a> {
@@ -58,10 +62,34 @@ impl<'a> Certificate<'a> {
         })
     }
 
+    /// The last moment at which it is valid.
+    pub fn not_after(&self) -> SystemTime {
+        system_time(self.parsed.validity().not_after)
+    }
+
     fn alternative_names(&self) -> impl Iterator<Item = &GeneralName<'a>> {
         // A certificate that has the extension twice has no names: it is not clear which are meant.
         let extension = self.parsed.subject_alternative_name().ok().flatten();
         extension.into_iter().flat_map(|extension| &extension.value.general_names)
+    }
+}
+
+/// A list of revoked certificates.
+pub(crate) struct RevocationList {
+    /// The authority that has made it, as RFC 4514 writes it.
+    pub issuer: String,
+    /// When there will be a newer one; this one then counts no more.
+    pub next_update: Option<SystemTime>,
+}
+
+impl RevocationList {
+    /// Reads DER; the error says what is wrong with it.
+    pub fn parse(der: &[u8]) -> Result<Self, String> {
+        let (_, list) = CertificateRevocationList::from_der(der).map_err(|error| error.to_string())?;
+        Ok(Self {
+            issuer: distinguished_name(list.issuer()),
+            next_update: list.next_update().map(system_time),
+        })
     }
 }
 
@@ -122,6 +150,11 @@ fn escaped(value: &str) -> String {
     text
 }
 
+fn system_time(time: ASN1Time) -> SystemTime {
+    let seconds = Duration::from_secs(time.timestamp().unsigned_abs());
+    if time.timestamp() < 0 { UNIX_EPOCH - seconds } else { UNIX_EPOCH + seconds }
+}
+
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, DnType, DnValue, KeyPair};
@@ -169,7 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_certificate_is_a_time_of_the_clock() {
+        let mut params = CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 2);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let end = Certificate::parse(certificate.der()).unwrap().not_after();
+        assert_eq!(end, UNIX_EPOCH + Duration::from_secs(1_893_542_400));
+    }
+
+    #[test]
     fn bytes_that_are_no_certificate_are_refused_with_a_reason() {
         assert!(Certificate::parse(&[0x30, 0x01]).is_err());
+        assert!(RevocationList::parse(&[0x30, 0x01]).is_err());
     }
 }

@@ -88,5 +88,22 @@ fn tls_contradictions(config: &Config, name: &str, path: &str, tls: &TlsOptions)
     if tls.require_client_cert && tls.client_ca.is_none() {
         errors.push(about("require_client_cert", "needs the authorities to trust: set client_ca"));
     }
+    if tls.client_crl.is_some() && tls.client_ca.is_none() {
+        errors
+            .push(about("client_crl", "needs the authorities whose certificates it revokes: set client_ca"));
+    }
+    for (index, further) in tls.certificate.iter().enumerate() {
+        let missing = match (&further.cert, &further.key) {
+            (Some(_), Some(_)) => continue,
+            (None, _) => "cert",
+            (_, None) => "key",
+        };
+        errors.push(ConfigError {
+            place: config.places.of(&format!("{path}.certificate.{index}.{missing}")),
+            option: format!("{name}.certificate.{missing}"),
+            value: None,
+            problem: "must be set: each certificate needs cert and key".to_owned(),
+        });
+    }
     errors
 }

@@ -73,6 +73,15 @@ pub enum SyncMode {
     Never,
 }
 
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
 /// Directives that say which log events are written; valid by construction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
@@ -144,6 +153,7 @@ words! {
     OverflowPolicy { DropOldest = "drop-oldest", DropNewest = "drop-newest", Disconnect = "disconnect" }
     SyncMode { Always = "always", Interval = "interval", Never = "never" }
     LogFormat { Text = "text", Json = "json" }
+    TlsVersion { Tls12 = "1.2", Tls13 = "1.3" }
     CertificateName {
         CommonName = "common-name", Uri = "uri", Dns = "dns", Email = "email", Subject = "subject"
     }

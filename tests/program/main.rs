@@ -7,6 +7,7 @@
 mod support;
 
 mod bench;
+mod certificates;
 mod configuration;
 mod life;
 mod log;
