@@ -24,6 +24,8 @@ pub enum TlsProblem {
     Missing,
     /// The file cannot be read.
     Unreadable(io::Error),
+    /// The file is larger than any that is read.
+    TooLarge,
     /// The file is damaged or not in PEM format.
     NotPem(String),
     /// The file has no certificate.
@@ -74,6 +76,7 @@ impl fmt::Display for TlsProblem {
         match self {
             Self::Missing => f.write_str("must be set for a listener that speaks TLS"),
             Self::Unreadable(error) => write!(f, "the file cannot be read: {error}"),
+            Self::TooLarge => f.write_str("the file is larger than 16 MB"),
             Self::NotPem(error) => write!(f, "the file is not valid PEM: {error}"),
             Self::NoCertificate => f.write_str("the file holds no certificate in PEM format"),
             Self::NoPrivateKey => f.write_str("the file holds no private key in PEM format"),

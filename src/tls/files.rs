@@ -17,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 use super::error::{TlsError, TlsProblem};
 use crate::config::TlsOptions;
 
-/// The largest PEM file that is read. What is beyond it is not read: a path can point anywhere, even at
-/// `/dev/zero`.
+/// The largest PEM file that is read; a path can point anywhere, even at `/dev/zero`. A larger one is refused
+/// whole: what is left out could be what revokes somebody.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What all files of a configuration come to.
@@ -85,8 +85,11 @@ impl Files {
     fn read(&mut self, option: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
         let mut bytes = Vec::new();
         File::open(path)
-            .and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes))
+            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
             .map_err(|error| fault(option, path, TlsProblem::Unreadable(error)))?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(fault(option, path, TlsProblem::TooLarge));
+        }
         // The length keeps two files apart from one that holds both.
         self.contents.update(bytes.len().to_le_bytes());
         self.contents.update(&bytes);

@@ -1,13 +1,13 @@
 //! Certificates that change or end while the broker runs, without anybody telling it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::certificates::{self, Authority};
-use crate::support::client::{Client, hello};
+use crate::support::client::Client;
 use crate::support::dunlin::{Dunlin, QUIET, directory, write};
-use crate::support::tls;
-use dunlin_codec::ReasonCode;
+use crate::support::{tls, websocket};
 
 const SERVER: &str = "cert = 'server.pem'\nkey = 'server-key.pem'\n";
 
@@ -90,18 +90,24 @@ fn the_end_of_a_certificate_is_in_the_log_ahead_of_it() {
 }
 
 #[test]
-fn a_client_that_offers_an_application_gets_it() {
+fn a_client_that_offers_applications_is_served_where_they_are_spoken() {
     let directory = directory();
     certificates::make(directory.path(), "the authority of a test");
-    let mut dunlin = start(directory.path(), SERVER);
+    let config = format!(
+        "{QUIET}listener = [{{ url = 'mqtts://127.0.0.1:0' }}, {{ url = 'wss://127.0.0.1:0' }}]\n[tls]\n{SERVER}"
+    );
+    let mut dunlin = Dunlin::start(directory.path(), &config);
     let trust = tls::trusting(&directory.path().join("ca.pem"), tls::EVERY_VERSION);
     let offering = |name: &[u8]| {
         let mut config = (*trust).clone();
         config.alpn_protocols = vec![name.to_vec()];
-        std::sync::Arc::new(config)
+        Arc::new(config)
     };
-    let address = dunlin.address(0);
-    let mut client = Client::over(tls::connect(address, &offering(b"mqtt")));
-    assert_eq!(client.connect(&hello("client")), ReasonCode::Success);
-    assert!(!tls::is_served(address, &offering(b"http/1.1")));
+    let (mqtts, wss) = (dunlin.address(0), dunlin.address(1));
+    Client::connected(tls::connect(mqtts, &offering(b"mqtt")), "over tls").ping();
+    let websocket = websocket::connect(tls::connect(wss, &offering(b"http/1.1")));
+    Client::connected(websocket, "over websocket").ping();
+    assert!(!tls::is_served(mqtts, &offering(b"http/1.1")));
+    let log = dunlin.stop().error;
+    assert!(log.contains("peer doesn't support any known protocol"), "{log}");
 }

@@ -25,6 +25,7 @@ fn what_is_wrong_with_a_file_is_one_sentence() {
             cert("none.pem"),
             "cert = \"none.pem\": the file cannot be read: No such file or directory (os error 2)",
         ),
+        (cert("/dev/zero"), "cert = \"/dev/zero\": the file is larger than 16 MB"),
         (cert("empty.pem"), "cert = \"empty.pem\": the file holds no certificate in PEM format"),
         (
             cert("damaged.pem"),
