@@ -34,16 +34,24 @@ pub(super) fn client_verifier(
         None => return Ok(WebPkiClientVerifier::no_client_auth()),
     };
     let broken = |problem: String| fault("client_ca", path, TlsProblem::BrokenCertificate(problem));
-    let mut authorities = RootCertStore::empty();
+    let (mut authorities, mut subjects) = (RootCertStore::empty(), Vec::new());
     for der in files.certificates("client_ca", path)? {
         let certificate = Certificate::parse(&der).map_err(broken)?;
         expiries.push(Expiry::of_certificate(path, &certificate));
+        subjects.push(certificate.subject());
         authorities.add(der.clone()).map_err(|error| broken(error.to_string()))?;
     }
     let mut builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider));
     if let Some(path) = &options.client_crl {
-        builder = builder.with_crls(revocation_lists(path, files, expiries)?).enforce_revocation_expiration();
+        let (lists, issuers) = revocation_lists(path, files, expiries)?;
+        for authority in subjects.iter().filter(|subject| !issuers.contains(subject)) {
+            tracing::warn!(
+                file = ?path, authority,
+                "there is no list of revoked certificates of this authority: whoever has its certificate is refused"
+            );
+        }
+        builder = builder.with_crls(lists).enforce_revocation_expiration();
     }
     if !options.require_client_cert {
         builder = builder.allow_unauthenticated();
@@ -56,16 +64,19 @@ pub(super) fn client_verifier(
     })
 }
 
+/// The lists, and who has made them.
 fn revocation_lists(
     path: &Path,
     files: &mut Files,
     expiries: &mut Vec<Expiry>,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+) -> Result<(Vec<CertificateRevocationListDer<'static>>, Vec<String>), TlsError> {
     let lists = files.revocation_lists("client_crl", path)?;
+    let mut issuers = Vec::new();
     for der in &lists {
         let list = RevocationList::parse(der)
             .map_err(|error| fault("client_crl", path, TlsProblem::BrokenRevocationList(error)))?;
+        issuers.push(list.issuer.clone());
         expiries.extend(Expiry::of_revocation_list(path, list));
     }
-    Ok(lists)
+    Ok((lists, issuers))
 }

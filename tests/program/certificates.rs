@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::support::certificates::{self, Authority};
 use crate::support::client::Client;
 use crate::support::dunlin::{Dunlin, QUIET, directory, write};
@@ -44,6 +46,53 @@ fn a_certificate_that_cannot_be_used_leaves_the_old_one_and_is_named_in_the_log(
     let line = dunlin.wait_for("stay as they were");
     assert!(line.contains("key = \"server-key.pem\": the file holds no private key in PEM format"), "{line}");
     Client::connected(tls::connect(address, &trust), "client").ping();
+}
+
+#[test]
+fn a_signal_with_a_certificate_that_cannot_be_used_changes_nothing_at_all() {
+    let directory = directory();
+    certificates::make(directory.path(), "the authority of a test");
+    let config = |tls: &str| {
+        format!(
+            "{QUIET}listener = [{{ url = 'mqtts://127.0.0.1:0', allow_anonymous = true }}]\n[tls]\n{SERVER}watch = false\n{tls}"
+        )
+    };
+    let mut dunlin = Dunlin::start(directory.path(), &config(""));
+    let address = dunlin.address(0);
+    let trust = tls::trusting(&directory.path().join("ca.pem"), tls::EVERY_VERSION);
+    write(
+        directory.path(),
+        "dunlin.toml",
+        &config("client_ca = 'server-key.pem'\nrequire_client_cert = true"),
+    );
+    dunlin.signal(Signal::HUP);
+    let line = dunlin.wait_for("nothing was reloaded");
+    let problem = "tls.client_ca = \"server-key.pem\": the file holds no certificate in PEM format";
+    assert!(line.contains(problem), "{line}");
+    Client::connected(tls::connect(address, &trust), "client").ping();
+
+    write(directory.path(), "dunlin.toml", &config("client_ca = 'ca.pem'\nrequire_client_cert = true"));
+    dunlin.signal(Signal::HUP);
+    dunlin.wait_for("configuration reloaded");
+    assert!(!tls::is_served(address, &trust));
+    assert!(tls::is_served(address, &tls::showing(directory.path(), "client")));
+}
+
+#[test]
+fn an_authority_without_a_list_of_revoked_certificates_is_named_in_the_log() {
+    let (elsewhere, directory) = (directory(), directory());
+    let other = Authority::new(elsewhere.path(), "another authority");
+    other.revoke(&[]);
+    certificates::make(directory.path(), "the authority of a test");
+    let list = elsewhere.path().join("crl.pem").display().to_string();
+    let mut dunlin =
+        start(directory.path(), &format!("{SERVER}client_ca = 'ca.pem'\nclient_crl = '{list}'\n"));
+    let line = dunlin.wait_for("no list of revoked certificates");
+    assert!(line.contains("CN=the authority of a test"), "{line}");
+    let address = dunlin.address(0);
+    assert!(!tls::is_served(address, &tls::showing(directory.path(), "client")));
+    let trust = tls::trusting(&directory.path().join("ca.pem"), tls::EVERY_VERSION);
+    assert!(tls::is_served(address, &trust));
 }
 
 #[test]
