@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::acl::Acl;
+use super::authenticator::Authenticator;
+use super::certificate::{CertificateName, ClientCertificates};
 use super::chain::AuthenticatorChain;
 use super::client_identifiers::ClientIdentifierPattern;
 use super::method::AuthenticationMethod;
@@ -32,6 +34,7 @@ pub struct Access {
 
 /// An `auth` table with its files read.
 pub struct AuthTable {
+    certificate_user: Option<CertificateName>,
     passwords: Option<Arc<PasswordFile>>,
     methods: Vec<Arc<dyn AuthenticationMethod>>,
     client_identifiers: Option<ClientIdentifierPattern>,
@@ -68,7 +71,8 @@ impl AuthTable {
         let client_identifiers = options.client_identifier.clone();
         let denied_publish = options.denied_publish;
         if errors.is_empty() {
-            Ok(Self { passwords, methods, client_identifiers, denied_publish, acl })
+            let certificate_user = options.certificate_user;
+            Ok(Self { certificate_user, passwords, methods, client_identifiers, denied_publish, acl })
         } else {
             Err(errors)
         }
@@ -76,8 +80,15 @@ impl AuthTable {
 
     /// Who may connect to a listener that this table is for.
     pub fn access(&self, allow_anonymous: bool, rules_of: Option<String>) -> Access {
+        let chain = AuthenticatorChain::for_listener(self.passwords.clone(), allow_anonymous);
+        // A certificate that names a user leaves nothing to ask the others.
+        let certificates = self
+            .certificate_user
+            .map(|name| Arc::new(ClientCertificates::new(name)) as Arc<dyn Authenticator>);
         Access {
-            chain: AuthenticatorChain::for_listener(self.passwords.clone(), allow_anonymous),
+            chain: AuthenticatorChain::new(
+                certificates.into_iter().chain(chain.authenticators().iter().cloned()),
+            ),
             methods: self.methods.clone(),
             client_identifiers: self.client_identifiers.clone(),
             denied_publish: self.denied_publish,

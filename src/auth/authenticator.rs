@@ -193,6 +193,8 @@ pub enum RefuseReason {
     /// The Client presented no credentials where some are needed, or is not welcome whatever it presents: 0x87
     /// in MQTT 5.0, return code 5 in MQTT 3.x.
     NotAuthorized,
+    /// The Client's certificate has no name that could be a user's: 0x87 in MQTT 5.0, return code 5 in MQTT 3.x.
+    NamelessCertificate,
     /// Whoever should know does not answer: 0x88 in MQTT 5.0, return code 3 in MQTT 3.x.
     ServerUnavailable,
 }
@@ -202,6 +204,7 @@ impl fmt::Display for RefuseReason {
         f.write_str(match self {
             Self::BadUserNameOrPassword => "the user name or the password is wrong",
             Self::NotAuthorized => "a user name and a password are needed here",
+            Self::NamelessCertificate => "the certificate names no user",
             Self::ServerUnavailable => "the authentication service does not answer",
         })
     }

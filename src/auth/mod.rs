@@ -3,8 +3,8 @@
 //! Two questions, two answers that never mix:
 //!
 //! * *Who is it?* An [`AuthenticatorChain`] is asked once per CONNECT and gives an [`Identity`] or a
-//!   [`RefuseReason`]. Built in are the [`PasswordFile`] (mosquitto's format) and [`Anonymous`]; an embedder
-//!   adds its own [`Authenticator`].
+//!   [`RefuseReason`]. Built in are the [`PasswordFile`] (mosquitto's format), [`ClientCertificates`] and
+//!   [`Anonymous`]; an embedder adds its own [`Authenticator`].
 //! * *What may it do?* An [`Acl`] (mosquitto's format, or TOML with roles) is asked per topic: [`Acl::explain`].
 //!   Rights may also come with the credentials ([`Grants`]). Whatever no rule allows is refused.
 //!
@@ -43,7 +43,7 @@ pub use access::{Access, AuthTable, Rulebook, keep_decoys, load};
 pub use acl::{Acl, Cause, Explanation, Question, Who};
 pub use acl_file::{AclFileError, AclFileProblem};
 pub use authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};
-pub use certificate::ClientCertificate;
+pub use certificate::{CertificateName, ClientCertificate, ClientCertificates};
 pub use chain::{Anonymous, AuthenticatorChain};
 pub use client_identifiers::ClientIdentifierPattern;
 pub use grants::{Grants, GrantsProblem};

@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Health};
 use crate::store::StoreError;
-use crate::tls;
+use crate::tls::{self, Expiry, TlsEndpoint};
 use crate::worker::{Gate, ListenerContext};
 use access::AclAuthorizer;
 use std::fmt;
@@ -172,8 +172,7 @@ impl Broker {
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
         let listeners = config.listeners();
         let (accesses, rulebook) = auth::load(config, &listeners)?;
-        // Certificates of all listeners are read before any is replaced.
-        tls::endpoints(config, &listeners)?;
+        let endpoints = tls::endpoints(config, &listeners)?;
         if let Some(data_dir) = &self.data_dir {
             auth::keep_decoys(data_dir.path(), &accesses);
         }
@@ -182,25 +181,33 @@ impl Broker {
             [option] => tracing::warn!("{option} needs a restart"),
             options => tracing::warn!("{} need a restart", options.join(", ")),
         }
-        let mut fresh: Vec<_> = listeners.iter().zip(accesses).map(Some).collect();
+        let mut fresh: Vec<_> = listeners.iter().zip(accesses).zip(endpoints).map(Some).collect();
         for (index, context) in self.contexts.iter().enumerate() {
-            let is_it = |fresh: &Option<(&Listener, Access)>| {
-                fresh.as_ref().is_some_and(|(listener, _)| listener.url == context.url)
+            let is_it = |fresh: &Option<((&Listener, Access), Option<TlsEndpoint>)>| {
+                fresh.as_ref().is_some_and(|((listener, _), _)| listener.url == context.url)
             };
             let at_its_place = fresh.get(index).is_some_and(is_it).then_some(index);
             let place = at_its_place.or_else(|| fresh.iter().position(is_it));
-            let Some((listener, access)) = place.and_then(|place| fresh[place].take()) else {
+            let Some(((_, access), endpoint)) = place.and_then(|place| fresh[place].take()) else {
                 continue;
             };
-            if let (Some(endpoint), Some(options)) = (&context.tls, &listener.tls)
-                && let Err(error) = endpoint.reload(options)
-            {
-                tracing::warn!(listener = %listener.url, %error, "the certificates stay as they were");
+            // The same URL is the same transport.
+            if let (Some(current), Some(fresh)) = (&context.tls, endpoint) {
+                current.replace(fresh);
             }
             context.access.store(Arc::new(access));
         }
         self.authorizer.replace(rulebook);
         Ok(())
+    }
+
+    /// The certificates and lists of revoked certificates in use, and when they end.
+    pub fn expiries(&self) -> Vec<Expiry> {
+        self.contexts
+            .iter()
+            .filter_map(|context| context.tls.as_ref())
+            .flat_map(|tls| tls.expiries())
+            .collect()
     }
 
     /// Stops: no new connections, 0x8B to every 5.0 client, and an end within `server.shutdown_deadline`.
@@ -280,6 +287,7 @@ async fn control(
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
     stopped: oneshot::Receiver<()>,
 ) {
+    let endpoints = doors.endpoints();
     let opened = match http::bind(&config).await {
         Ok(http) => doors.open().map(|doors| (http, doors)).map_err(StartError::System),
         Err(error) => Err(error.into()),
@@ -295,7 +303,9 @@ async fn control(
     });
     health.set_ready(true);
     drop(report.send(Ok(http_address)));
+    let watch = tokio::spawn(tls::watch(endpoints));
     drop(stopped.await);
+    watch.abort();
     health.set_ready(false);
     for task in accepting {
         task.abort();

@@ -29,6 +29,13 @@ pub struct Listener {
     pub tls_section: String,
 }
 
+impl AuthOptions {
+    /// Whether anything says who users are.
+    fn has_users(&self) -> bool {
+        self.password_file.is_some() || self.certificate_user.is_some()
+    }
+}
+
 impl Config {
     /// The listeners to open: those configured, or this machine only.
     pub fn listeners(&self) -> Vec<Listener> {
@@ -73,9 +80,8 @@ impl Config {
         if listeners.iter().all(|listener| listener.url.is_loopback()) {
             lines.push(self.how_to_open(sources));
         }
-        let closed = listeners
-            .iter()
-            .find(|listener| !listener.allow_anonymous && listener.auth.password_file.is_none());
+        let closed =
+            listeners.iter().find(|listener| !listener.allow_anonymous && !listener.auth.has_users());
         if let Some(listener) = closed {
             lines.push(format!(
                 "{} refuses everyone, because there are no users: set auth.password_file to admit users, or \

@@ -16,8 +16,8 @@ use super::declare::options;
 use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
-use super::value::{DeniedPublish, LogFilter, LogFormat, SyncMode};
-use crate::auth::ClientIdentifierPattern;
+use super::value::{DeniedPublish, LogFilter, LogFormat, SyncMode, TlsVersion};
+use crate::auth::{CertificateName, ClientIdentifierPattern};
 
 options! {
     /// The process: its threads and its end.
@@ -52,8 +52,8 @@ options! {
         }
     }
 
-    /// Certificates of the listeners `mqtts://` and `wss://` that bring no `tls` table of their own. TLS 1.2
-    /// and 1.3 are spoken. Paths are relative to the working directory.
+    /// Certificates of the listeners `mqtts://` and `wss://` that bring no `tls` table of their own. Paths are
+    /// relative to the working directory.
     ["tls"] TlsOptions {
         /// The server's certificate and its intermediates, as PEM, its own first.
         cert: Option<PathBuf> = None, example "\"certs/server.pem\"", reloads true;
@@ -62,10 +62,32 @@ options! {
         /// Certificates of the authorities that sign client certificates, as PEM. Unset, clients are not
         /// asked for one.
         client_ca: Option<PathBuf> = None, example "\"certs/ca.pem\"", reloads true;
+        /// Lists of the certificates that these authorities have revoked (CRLs), as PEM. A client is refused if its
+        /// certificate, or one between it and the authority, is on a list, if its issuer has no list here, or if
+        /// the list is older than it says it may be. Unset, nothing counts as revoked.
+        client_crl: Option<PathBuf> = None, example "\"certs/revoked.pem\"", reloads true;
         /// Refuse clients that show no certificate signed by `client_ca`.
         require_client_cert: bool = false, reloads true;
+        /// The oldest version of TLS that is spoken.
+        min_version: TlsVersion = TlsVersion::Tls12, reloads true;
         /// TLS sessions remembered for each listener, so that clients that keep no tickets reconnect cheaply.
         session_cache: u32 = 20_000, range 1..=1_000_000, unit "sessions", reloads true;
+        /// Whether these files are looked at every two seconds and read again when they have changed, as SIGHUP
+        /// would.
+        watch: bool = true, reloads true;
+        [lists] {
+            /// Further certificates. A client that names a server (SNI) gets the certificate with that DNS name, or
+            /// with a `*` for its first part; one that names none, or one that is in no certificate, gets `cert`.
+            certificate: TlsCertificateOptions;
+        }
+    }
+
+    /// One certificate among several.
+    ["certificate"] TlsCertificateOptions {
+        /// The certificate and its intermediates, as PEM, its own first.
+        cert: Option<PathBuf> = None, example "\"certs/other.pem\"", reloads true;
+        /// Its private key, as unencrypted PEM.
+        key: Option<PathBuf> = None, example "\"certs/other-key.pem\"", reloads true;
     }
 
     /// Who may connect, and what they may do.
@@ -86,6 +108,11 @@ options! {
         /// the user name itself, `%u-*` for all that begin with it and a hyphen. With a pattern, clients without a
         /// user name only get the identifier that the broker gives to who sends none. Unset, all may take any.
         client_identifier: Option<ClientIdentifierPattern> = None, example "\"%u-*\"", reloads true;
+        /// What of a client's certificate is its user name: the Common Name of its subject, the first URI, DNS name or
+        /// e-mail address among its subject alternative names, or the whole subject (`CN=a,O=b`, as RFC 4514 writes
+        /// it). Such a client needs no password, and the User Name and Password it sends count for nothing; one whose
+        /// certificate has no such name is refused. Unset, a certificate names no user.
+        certificate_user: Option<CertificateName> = None, example "\"common-name\"", reloads true;
     }
 
     /// What one Session may hold, and what the Server grants its client.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use config::{Value, ValueKind};
 
-use crate::auth::ClientIdentifierPattern;
+use crate::auth::{CertificateName, ClientIdentifierPattern};
 use dunlin_core::settings::OverflowPolicy;
 
 /// A type that an option can have.
@@ -80,6 +80,15 @@ pub enum SyncMode {
     Interval,
     /// When the operating system decides.
     Never,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
 }
 
 /// Directives that say which log events are written; valid by construction.
@@ -154,6 +163,10 @@ words! {
     DeniedPublish { Drop = "drop", Disconnect = "disconnect" }
     SyncMode { Always = "always", Interval = "interval", Never = "never" }
     LogFormat { Text = "text", Json = "json" }
+    TlsVersion { Tls12 = "1.2", Tls13 = "1.3" }
+    CertificateName {
+        CommonName = "common-name", Uri = "uri", Dns = "dns", Email = "email", Subject = "subject"
+    }
 }
 
 impl OptionValue for bool {

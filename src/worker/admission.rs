@@ -40,7 +40,7 @@ pub struct ListenerContext {
     /// Who may connect here; a reload replaces it.
     pub access: ArcSwap<Access>,
     /// TLS, where it is spoken.
-    pub tls: Option<TlsEndpoint>,
+    pub tls: Option<Arc<TlsEndpoint>>,
     packet_size_max: u32,
     connections_max: usize,
     connections: AtomicUsize,
@@ -64,7 +64,7 @@ impl ListenerContext {
         Self {
             url: listener.url.clone(),
             access: ArcSwap::from_pointee(access),
-            tls,
+            tls: tls.map(Arc::new),
             packet_size_max: u32::try_from(listener.max_packet_size.0).unwrap_or(u32::MAX),
             connections_max: listener.max_connections.map_or(usize::MAX, |count| count as usize),
             connections: AtomicUsize::new(0),
@@ -300,7 +300,7 @@ async fn open(socket: Socket, ticket: &Ticket) -> io::Result<Transport> {
             Transport::Plain(socket)
         });
     };
-    let stream = tokio_rustls::TlsAcceptor::from(tls.current()).accept(socket).await?;
+    let stream = tls.accept(socket).await?;
     Ok(if is_websocket {
         Transport::SecureWebSocket(Box::new(
             WebSocket::accept(stream, read_limit_bytes, frame_bytes_max).await?,

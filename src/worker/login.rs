@@ -132,6 +132,7 @@ fn refusal(reason: RefuseReason) -> Refusal {
         RefuseReason::NotAuthorized => {
             (ReasonCode::NotAuthorized, "this listener needs a user name and password")
         }
+        RefuseReason::NamelessCertificate => (ReasonCode::NotAuthorized, "the certificate names no user"),
         RefuseReason::ServerUnavailable => {
             (ReasonCode::ServerUnavailable, "the credentials cannot be verified at present")
         }

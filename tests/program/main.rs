@@ -9,6 +9,7 @@ mod support;
 mod access;
 mod acl;
 mod bench;
+mod certificates;
 mod configuration;
 mod life;
 mod log;
