@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use dunlin_codec::{ProtocolVersion, QoS};
 
 use crate::Error;
-use crate::broker::{self, Spec};
+use crate::broker::Spec;
 use crate::commits::{Preparation, RawLoop};
 use crate::compare::{self, ComparedBroker, Comparison, Plan};
 use crate::disk::Disk;
@@ -21,7 +21,9 @@ use crate::process::Process;
 use crate::progress::Progress;
 use crate::relay::Relay;
 use crate::report::{self, Document, HtmlFile, Machine, Section, Subject};
-use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
+use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Rate, Scenario};
+use crate::tls::Trust;
+use crate::transport::{BrokerUrl, Transport};
 
 /// Where brokers keep their data unless the command line says otherwise: on the disk that holds the build.
 const DATA_DIR: &str = "target/bench-data";
@@ -50,9 +52,18 @@ enum BenchCommand {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Where the broker listens for plain MQTT
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    /// Where the broker listens: HOST:PORT or mqtt://, mqtts://, ws:// or wss://
+    #[arg(long, value_name = "URL", default_value = "127.0.0.1:1883")]
     address: String,
+    /// With TLS: the authorities that are trusted, as PEM
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca: Option<PathBuf>,
+    /// With TLS: trust whoever answers
+    #[arg(long)]
+    insecure: bool,
+    /// With TLS: the name that the broker's certificate has to be for [default: the host of the URL]
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
     /// The broker's process, to measure its CPU time and memory
     #[arg(long)]
     pid: Option<u32>,
@@ -73,8 +84,8 @@ struct RunArgs {
 
 #[derive(Debug, Args)]
 struct RelayArgs {
-    /// Where to listen
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    /// Where to listen: HOST:PORT, or mqtts:// for TLS with a certificate made for the occasion
+    #[arg(long, value_name = "URL", default_value = "127.0.0.1:1883")]
     listen: String,
 }
 
@@ -102,8 +113,8 @@ struct CommitsArgs {
 
 #[derive(Debug, Args)]
 struct CompareArgs {
-    /// dunlin, mosquitto or rumqttd, each with or without =PATH, to be started; or NAME=HOST:PORT[,PID], which
-    /// runs; ratios are those of the first to the others
+    /// dunlin, mosquitto, rumqttd or relay, each with or without =PATH, to be started; or NAME=HOST:PORT[,PID] or
+    /// NAME=URL[,PID], which runs; ratios are those of the first to the others
     #[arg(value_name = "BROKER", required_unless_present = "broker")]
     brokers: Vec<Spec>,
     /// One more of them
@@ -148,6 +159,9 @@ struct ChangeArgs {
     /// The protocol that the clients speak: 3.1, 3.1.1 or 5.0
     #[arg(long, default_value = "3.1.1", value_parser = scenario::parse_version)]
     protocol: ProtocolVersion,
+    /// What MQTT travels over; with TLS, version 1.3
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
     /// Publishing connections
     #[arg(long)]
     publishers: Option<u32>,
@@ -169,9 +183,10 @@ struct ChangeArgs {
     /// Messages each publisher may be ahead of what its subscribers have received
     #[arg(long)]
     ahead_max: Option<u32>,
-    /// Messages per second of all publishers together, each due at its time, instead of as many as possible
+    /// Messages per second of all publishers together, each due at its time, instead of as many as possible; half:
+    /// first as many as possible, then half of that
     #[arg(long, value_name = "MESSAGES")]
-    rate: Option<u32>,
+    rate: Option<Rate>,
     /// What the client identifiers begin with, and the topics after "dunlin-": several generators that load one
     /// broker each have their own
     #[arg(long, value_name = "NAME", value_parser = parse_prefix)]
@@ -185,13 +200,14 @@ struct ChangeArgs {
     /// Subscriptions of the scenario subscriptions, which are shared out to its connections
     #[arg(long)]
     subscriptions: Option<u32>,
-    /// Connections of the scenarios idle, connect-storm and subscriptions
+    /// Connections of the scenarios idle, tls-idle, connect-storm, tls-handshakes-full, tls-handshakes-resumed and
+    /// subscriptions
     #[arg(long)]
     connections: Option<u32>,
     /// Devices of the scenario iot-day; the more there are, the more messages per second
     #[arg(long)]
     devices: Option<u32>,
-    /// Messages that wait in the scenarios queue and recovery; recovery has a tenth as many Sessions and
+    /// Messages that wait in the scenarios offline-queue, queue and recovery; recovery has a tenth as many Sessions and
     /// Retained Messages
     #[arg(long)]
     messages: Option<u32>,
@@ -206,13 +222,14 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
         BenchCommand::Run(args) => run_scenario(&args),
         BenchCommand::Compare(args) => compare(args),
         BenchCommand::Relay(args) => {
-            let relay = Relay::bind(broker::resolve(&args.listen)?)?;
+            let url: BrokerUrl = args.listen.parse()?;
+            let relay = Relay::bind(url.address, url.transport.unwrap_or_default())?;
             eprintln!("relaying on {}, process {}", relay.address()?, std::process::id());
             relay.run(&AtomicBool::new(false))
         }
         BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
-            for Scenario { name, summary, .. } in BUILT_IN {
+            for Scenario { name, summary, .. } in &BUILT_IN {
                 println!("{name:<24} {summary}");
             }
             Ok(())
@@ -221,8 +238,21 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
 }
 
 fn run_scenario(args: &RunArgs) -> Result<(), Error> {
-    let scenario = scenario::by_name(&args.scenario)?.with(&args.changes.overrides())?;
-    let target = Target { address: broker::resolve(&args.address)?, version: args.changes.protocol };
+    let url: BrokerUrl = args.address.parse()?;
+    let mut overrides = args.changes.overrides();
+    match (url.transport, overrides.transport) {
+        (Some(of_url), Some(other)) if of_url != other => {
+            return Err(Error::Usage(format!(
+                "{} is an address for {of_url}, not for {other}",
+                args.address
+            )));
+        }
+        (of_url, other) => overrides.transport = of_url.or(other),
+    }
+    let scenario = scenario::by_name(&args.scenario)?.with(&overrides)?;
+    let trust = args.ca.clone().map(Trust::Authorities).or(args.insecure.then_some(Trust::Anybody));
+    let (version, server_name) = (args.changes.protocol, args.server_name.as_deref());
+    let target = Target::at(&url, scenario.transport, version, trust.as_ref(), server_name)?;
     let html = args.html.clone().map(HtmlFile::open).transpose()?;
     let watch = args.progress.progress().watch(&scenario.name);
     let figures = compare::run_watched(&target, &scenario, args.pid.map(Process::new), &watch)?;
@@ -323,6 +353,7 @@ impl ProgressArgs {
 impl ChangeArgs {
     fn overrides(&self) -> Overrides {
         Overrides {
+            transport: self.transport,
             publishers: self.publishers,
             subscribers: self.subscribers,
             topics: self.topics,
@@ -330,7 +361,7 @@ impl ChangeArgs {
             payload_bytes: self.payload_bytes,
             window: self.window,
             ahead_max: self.ahead_max,
-            rate_per_s: self.rate,
+            rate: self.rate,
             prefix: self.prefix,
             warm_up_messages: self.warm_up_messages,
             duration_ms: self.duration_s.map(|duration| duration.as_millis() as u64),

@@ -214,6 +214,10 @@ pub fn run_watched(
         (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
             .map(|figures| Figures::Subscriptions(Box::new(figures))),
         (Load::Storm(storm), process) => storm::run(target, storm, process).map(Figures::Storm),
+        (Load::Queue(queue), Some(process)) => queue::run(target, queue, process).map(Figures::Queue),
+        (Load::Retained(retained), Some(process)) => {
+            retained::run(target, retained, process).map(Figures::Retained)
+        }
         (Load::Traffic(traffic), process) => {
             traffic::run(target, traffic, process, watch).map(|figures| Figures::Traffic(Box::new(figures)))
         }
@@ -270,6 +274,7 @@ pub fn run(
 }
 
 fn contenders(plan: &Plan, scenario: &Scenario) -> Result<Vec<Contender>, Error> {
+    plan.brokers.iter().try_for_each(|broker| broker.check_transport(scenario.transport))?;
     let Some(baselines) = scenario.load.baselines() else {
         return Ok(plan.brokers.iter().cloned().map(Contender::Broker).collect());
     };
@@ -330,8 +335,8 @@ impl Contender {
         match self {
             Self::RawLoop(raw_loop) => raw_loop.run().map(Figures::Commits),
             Self::Broker(spec) => {
-                let mut running = spec.start(cores, plan.version)?;
-                run_started(plan, scenario, &mut running, watch).map_err(|error| {
+                let mut running = spec.start(cores, plan.version, scenario.transport)?;
+                run_started(scenario, &mut running, watch).map_err(|error| {
                     let end = running.post_mortem().map(|end| format!("; {end}")).unwrap_or_default();
                     Error::Broker(format!("{} in {}: {error}{end}", spec.name, scenario.name))
                 })
@@ -341,13 +346,8 @@ impl Contender {
 }
 
 /// Runs a scenario against a broker that was just started for it.
-fn run_started(
-    plan: &Plan,
-    scenario: &Scenario,
-    running: &mut Running,
-    watch: &Watch,
-) -> Result<Figures, Error> {
-    let target = Target { address: running.address, version: plan.version };
+fn run_started(scenario: &Scenario, running: &mut Running, watch: &Watch) -> Result<Figures, Error> {
+    let target = running.target.clone();
     let process = running.process;
     let known =
         || process.ok_or_else(|| Error::Usage(format!("{} needs the broker's process", scenario.name)));

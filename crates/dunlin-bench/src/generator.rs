@@ -22,7 +22,7 @@ use crate::handshake::{Connected, Session, Target};
 use crate::latency::{Latencies, Latency};
 use crate::progress::Watch;
 use crate::publisher::{Limits, Outgoing, Publisher};
-use crate::scenario::{Subscribers, Traffic};
+use crate::scenario::{Rate, Subscribers, Traffic};
 use crate::schedule::Schedule;
 use crate::subscriber::{Hearing, Subscriber};
 
@@ -73,6 +73,7 @@ struct Timetable {
 /// How publishers have kept to a schedule.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Punctuality {
+    pub(crate) rate_per_s: u32,
     pub(crate) lateness: Option<Latency>,
     /// See [`Pace::held_back`](crate::pace::Pace::held_back).
     pub(crate) held_back: u64,
@@ -105,7 +106,7 @@ impl Generator {
             };
             generator.add_publisher(target, &format!("{}-p{index}", traffic.prefix), outgoing, limits)?;
         }
-        if let Some(rate_per_s) = traffic.rate_per_s {
+        if let Some(Rate::PerSecond(rate_per_s)) = traffic.rate {
             generator.keep_to(rate_per_s)?;
         }
         Ok(generator)
@@ -280,9 +281,10 @@ impl Generator {
 
     /// With a schedule: how publishers have kept to it.
     pub(crate) fn punctuality(&mut self) -> Option<Punctuality> {
-        let end = self.timetable.as_ref()?.end.unwrap_or_else(Instant::now);
+        let Timetable { schedule, end, .. } = self.timetable.as_ref()?;
+        let end = end.unwrap_or_else(Instant::now);
         let mut lateness = Latencies::new();
-        let mut punctuality = Punctuality::default();
+        let mut punctuality = Punctuality { rate_per_s: schedule.rate_per_s, ..Punctuality::default() };
         for publisher in &mut self.publishers {
             punctuality.unsent += publisher.behind(end);
             if let Some(pace) = publisher.pace() {

@@ -24,6 +24,10 @@ pub mod cli;
 pub mod scenario;
 pub mod traffic;
 
+pub mod transport;
+mod stream;
+mod tls;
+
 mod alarm;
 mod arrivals;
 mod connection;
@@ -74,3 +78,4 @@ mod error;
 
 pub use error::Error;
 pub use handshake::Target;
+pub use tls::Trust;

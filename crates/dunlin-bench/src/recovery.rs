@@ -56,12 +56,12 @@ pub struct Stock {
 /// # Errors
 /// When the broker refuses something, stops answering, or does not start again.
 pub fn run(target: &Target, recovery: &Recovery, running: &mut Running) -> Result<RecoveryFigures, Error> {
-    let crowd = Crowd { target: *target, sessions: recovery.sessions(), topic: TOPIC };
-    fill(target, recovery, crowd)?;
+    let crowd = Crowd { target: target.clone(), sessions: recovery.sessions(), topic: TOPIC };
+    fill(target, recovery, &crowd)?;
     running.kill()?;
     let stored_bytes = running.data_directory().map_or(Ok(0), |directory| space_of(&directory))?;
 
-    let again = running.start_again(target.version)?;
+    let again = running.start_again()?;
     let process = running.process.ok_or_else(|| Error::Broker("the broker has no process".to_owned()))?;
     let (cpu, user_cpu, memory) = (process.cpu_time()?, process.user_cpu_time()?, process.memory()?);
     let survivors = crowd.count(Recovery::MESSAGES_OF_A_SESSION)?;
@@ -82,7 +82,7 @@ pub fn run(target: &Target, recovery: &Recovery, running: &mut Running) -> Resul
     })
 }
 
-fn fill(target: &Target, recovery: &Recovery, crowd: Crowd) -> Result<(), Error> {
+fn fill(target: &Target, recovery: &Recovery, crowd: &Crowd) -> Result<(), Error> {
     let Recovery { messages, payload_bytes, window } = *recovery;
     crowd.create()?;
     let outgoing = Outgoing {
@@ -94,7 +94,7 @@ fn fill(target: &Target, recovery: &Recovery, crowd: Crowd) -> Result<(), Error>
     };
     let limits = Limits::of_absent(window, messages);
     Generator::publisher(target, outgoing, limits)?.publish_all(u64::from(messages))?;
-    retained::publish(target, &Retained { topics: crowd.sessions, payload_bytes, window })
+    retained::publish(target, &Retained { topics: crowd.sessions, payload_bytes, window, is_stored: true })
 }
 
 impl Stock {

@@ -14,9 +14,10 @@ use std::time::Duration;
 use dunlin_bench::compare::{Figures, run_one};
 use dunlin_bench::process::Process;
 use dunlin_bench::relay::Relay;
-use dunlin_bench::scenario::{self, Overrides};
+use dunlin_bench::scenario::{self, Overrides, Rate};
 use dunlin_bench::traffic::TrafficFigures;
-use dunlin_bench::{Error, Target};
+use dunlin_bench::transport::{BrokerUrl, Transport};
+use dunlin_bench::{Error, Target, Trust};
 use dunlin_codec::{PacketType, ProtocolVersion, QoS, Split, split};
 
 /// A relay in a thread; stops with this value.
@@ -28,7 +29,11 @@ struct RunningRelay {
 
 impl RunningRelay {
     fn start() -> Self {
-        let relay = Relay::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self::over(Transport::Tcp)
+    }
+
+    fn over(transport: Transport) -> Self {
+        let relay = Relay::bind("127.0.0.1:0".parse().unwrap(), transport).unwrap();
         let address = relay.address().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let thread = Some(thread::spawn({
@@ -62,7 +67,7 @@ fn small(overrides: Overrides) -> Overrides {
 
 fn run(address: SocketAddr, version: ProtocolVersion, overrides: Overrides) -> Result<TrafficFigures, Error> {
     let scenario = scenario::by_name("qos0-10-10")?.with(&small(overrides))?;
-    let target = Target { address, version };
+    let target = Target::new(address, version);
     match run_one(&target, &scenario, Some(Process::this()))? {
         Figures::Traffic(figures) => Ok(*figures),
         other => panic!("a scenario of messages gave other figures: {other:?}"),
@@ -100,14 +105,14 @@ fn messages_at_a_fixed_rate_are_timed_from_when_they_were_due() {
     let relay = RunningRelay::start();
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
         let overrides = Overrides {
-            rate_per_s: Some(2_000),
+            rate: Some(Rate::PerSecond(2_000)),
             duration_ms: Some(300),
             warm_up_messages: Some(20),
             qos: Some(qos),
             ..small(Overrides::default())
         };
         let scenario = scenario::by_name("qos0-10-10").unwrap().with(&overrides).unwrap();
-        let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+        let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
         let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
         let scheduled = figures.scheduled.unwrap();
         let (latency, lateness) = (scheduled.latency.unwrap(), scheduled.lateness.unwrap());
@@ -128,14 +133,14 @@ fn a_stall_is_in_the_latency_of_every_message_that_was_due_in_it() {
         publishers: Some(1),
         subscribers: Some(1),
         topics: Some(1),
-        rate_per_s: Some(1_000),
+        rate: Some(Rate::PerSecond(1_000)),
         duration_ms: Some(900),
         warm_up_messages: Some(100),
         ..Overrides::default()
     };
     let scenario = scenario::by_name("rate-1000").unwrap().with(&overrides).unwrap();
     let address = tamper(relay.address, Fault::Stall(Duration::from_millis(300)));
-    let target = Target { address, version: ProtocolVersion::V3_1_1 };
+    let target = Target::new(address, ProtocolVersion::V3_1_1);
     let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
     let latency = figures.scheduled.unwrap().latency.unwrap();
     // It begins after the warm-up: 300 of 900 messages become due while nothing moves. Were they only sent
@@ -170,7 +175,7 @@ fn a_payload_larger_than_a_read_arrives_whole() {
     };
     let scenario = scenario::by_name("qos1-10-10").unwrap();
     let scenario = scenario.with(&Overrides { warm_up_messages: Some(1), ..small(overrides) }).unwrap();
-    let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+    let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
     let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
     assert_eq!((figures.received, figures.lost), (figures.expected, 0));
     assert_eq!(figures.broker_cpu_us_per_message, None, "the process is not known");
@@ -181,7 +186,7 @@ fn idle_connections_are_counted_without_those_of_the_warm_up() {
     let relay = RunningRelay::start();
     let overrides = Overrides { connections: Some(30), ..Overrides::default() };
     let scenario = scenario::by_name("idle").unwrap().with(&overrides).unwrap();
-    let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+    let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
     let figures = run_one(&target, &scenario, Some(Process::this())).unwrap();
     let Figures::Idle(figures) = figures else { panic!("a scenario of idle connections gave other figures") };
     assert_eq!(figures.connections, 30);
@@ -194,7 +199,7 @@ fn a_storm_of_connections_is_accepted_whole() {
     for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
         let overrides = Overrides { connections: Some(250), ..Overrides::default() };
         let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
-        let target = Target { address: relay.address, version };
+        let target = Target::new(relay.address, version);
         let Figures::Storm(figures) = run_one(&target, &scenario, Some(Process::this())).unwrap() else {
             panic!()
         };
@@ -204,11 +209,83 @@ fn a_storm_of_connections_is_accepted_whole() {
     }
 }
 
+/// How a relay is reached over TLS.
+fn over_tls(relay: &RunningRelay, version: ProtocolVersion) -> Target {
+    let url: BrokerUrl = format!("mqtts://{}", relay.address).parse().unwrap();
+    Target::at(&url, Transport::Tls, version, Some(&Trust::Anybody), None).unwrap()
+}
+
+#[test]
+fn every_message_is_counted_once_over_tls() {
+    let relay = RunningRelay::over(Transport::Tls);
+    for (qos, payload_bytes) in
+        [(QoS::AtMostOnce, 64), (QoS::AtLeastOnce, 64), (QoS::ExactlyOnce, 64), (QoS::AtLeastOnce, 300_000)]
+    {
+        let overrides =
+            Overrides { qos: Some(qos), payload_bytes: Some(payload_bytes), ..Overrides::default() };
+        let scenario = scenario::by_name("tls-qos0-10-10").unwrap().with(&small(overrides)).unwrap();
+        let target = over_tls(&relay, ProtocolVersion::V5);
+        let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
+        assert_eq!((figures.received, figures.lost), (figures.expected, 0), "{qos:?}: {figures:?}");
+        assert!(figures.received >= 100 && figures.repeated == 0, "{qos:?}: {figures:?}");
+    }
+}
+
+#[test]
+fn handshakes_of_tls_are_full_or_resumed_as_the_scenario_says() {
+    let relay = RunningRelay::over(Transport::Tls);
+    for (name, resumed) in [("tls-handshakes-full", 0), ("tls-handshakes-resumed", 100)] {
+        let overrides = Overrides { connections: Some(100), ..Overrides::default() };
+        let scenario = scenario::by_name(name).unwrap().with(&overrides).unwrap();
+        let target = over_tls(&relay, ProtocolVersion::V3_1_1);
+        let Figures::Storm(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
+        assert_eq!((figures.connections, figures.resumed), (100, Some(resumed)), "{name}");
+        assert_eq!(figures.latency.unwrap().count, 100);
+    }
+}
+
+#[test]
+fn handshakes_of_tls_are_not_measured_without_it() {
+    let overrides = Overrides { transport: Some(Transport::WebSocket), ..Overrides::default() };
+    let problem = scenario::by_name("tls-handshakes-full").unwrap().with(&overrides).unwrap_err();
+    assert_eq!(problem.to_string(), "tls-handshakes-full needs mqtts:// or wss://");
+}
+
+#[test]
+fn a_certificate_of_an_authority_that_is_not_trusted_is_refused() {
+    let (relay, directory) = (RunningRelay::over(Transport::Tls), tempfile::tempdir().unwrap());
+    let (other, path) = (rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap(), "ca.pem");
+    let path = directory.path().join(path);
+    std::fs::write(&path, other.cert.pem()).unwrap();
+    let url: BrokerUrl = format!("mqtts://{}", relay.address).parse().unwrap();
+    let trust = Trust::Authorities(path);
+    let target = Target::at(&url, Transport::Tls, ProtocolVersion::V5, Some(&trust), None).unwrap();
+    let scenario = scenario::by_name("tls-qos0-10-10").unwrap();
+    let problem = run_one(&target, &scenario, None).unwrap_err().to_string();
+    assert!(problem.contains("invalid peer certificate"), "{problem}");
+    let problem = Target::at(&url, Transport::Tls, ProtocolVersion::V5, None, None).unwrap_err().to_string();
+    assert!(problem.contains("--ca FILE"), "{problem}");
+}
+
+#[test]
+fn half_of_saturation_is_measured_first_and_kept_to() {
+    let relay = RunningRelay::start();
+    let overrides =
+        Overrides { rate: Some(Rate::HalfOfSaturation), ahead_max: Some(10), ..small(Overrides::default()) };
+    let scenario = scenario::by_name("fan-out-1-100").unwrap().with(&overrides).unwrap();
+    let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
+    let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
+    let scheduled = figures.scheduled.unwrap();
+    let saturated_per_s = scheduled.saturated_per_s.unwrap();
+    assert!((saturated_per_s / 2.0 - f64::from(scheduled.rate_per_s)).abs() <= 1.0, "{scheduled:?}");
+    assert!(scheduled.latency.is_some() && figures.lost == 0, "{figures:?}");
+}
+
 #[test]
 fn more_connections_than_files_may_be_open_are_refused_at_once() {
     let overrides = Overrides { connections: Some(u32::MAX - 1_000), ..Overrides::default() };
     let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
-    let target = Target { address: "127.0.0.1:1".parse().unwrap(), version: ProtocolVersion::V5 };
+    let target = Target::new("127.0.0.1:1".parse().unwrap(), ProtocolVersion::V5);
     let Err(Error::Usage(problem)) = run_one(&target, &scenario, None) else { panic!("it was tried") };
     assert!(problem.contains("open files"), "{problem}");
 }

@@ -2,7 +2,7 @@
 //!
 //! A broker that is started gets a free port of 127.0.0.1, the broker's core, and settings that make it do
 //! the same work as the others: no persistence, no delay in TCP, 20 messages in flight to a client, queues
-//! long enough that a burst is delivered and not dropped. Where its store is measured, Dunlin has as many in
+//! long enough that a burst is delivered and not dropped, and where clients use TLS a certificate made for the run. Where its store is measured, Dunlin has as many in
 //! flight as its own default says, and its data directory is named or empty. The settings are part of the
 //! report ([`Spec::settings`]). How a broker lives and ends is in `running.rs`.
 
@@ -15,7 +15,9 @@ use dunlin_codec::ProtocolVersion;
 
 use crate::Error;
 use crate::cores::Cores;
+use crate::transport::{BrokerUrl, Transport};
 
+mod commands;
 mod rumqttd;
 mod running;
 
@@ -50,9 +52,9 @@ const DUNLIN_STORE_SETTINGS: [(&str, &str); 4] = [
     ("DUNLIN__LIMITS__MAX_RETAINED_MESSAGES", "10000000"),
 ];
 
-/// A broker as the command line names it: `dunlin`, `mosquitto` or `rumqttd`, each with or without `=PATH`, or
-/// `NAME=HOST:PORT[,PID]`. Without a path it is the program of that name, and for `dunlin` the one that runs, if it
-/// is that.
+/// A broker as the command line names it: `dunlin`, `mosquitto`, `rumqttd` or `relay`, each with or without `=PATH`, or
+/// `NAME=HOST:PORT[,PID]`, or `NAME=URL[,PID]`. Without a path it is the program of that name, and for `dunlin` and
+/// `relay` the one that runs, if it is that.
 ///
 /// A name may go on after a hyphen, as in `dunlin-old=PATH`, so that two builds can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +70,8 @@ enum Kind {
     Dunlin(PathBuf),
     Mosquitto(PathBuf),
     Rumqttd(PathBuf),
-    Address { address: SocketAddr, pid: Option<u32> },
+    Relay(PathBuf),
+    Address { url: BrokerUrl, pid: Option<u32> },
 }
 
 /// Where a broker that is started keeps what it stores.
@@ -94,12 +97,15 @@ impl FromStr for Spec {
         };
         let kind = match (name.split('-').next().unwrap_or_default(), value) {
             (_, Some(value)) if parse_address(value).is_some() => match parse_address(value) {
-                Some((host, pid)) => Kind::Address { address: resolve(host)?, pid },
+                Some((url, pid)) => Kind::Address { url: url.parse()?, pid },
                 None => return Err(misnamed(text)),
             },
             ("mosquitto", value) => Kind::Mosquitto(value.unwrap_or("mosquitto").into()),
             ("rumqttd", value) => Kind::Rumqttd(value.unwrap_or("rumqttd").into()),
-            ("dunlin", value) => Kind::Dunlin(value.map_or_else(this_dunlin, PathBuf::from)),
+            ("dunlin", value) => Kind::Dunlin(value.map_or_else(|| this(&["dunlin"]), PathBuf::from)),
+            ("relay", value) => {
+                Kind::Relay(value.map_or_else(|| this(&["dunlin-bench", "dunlin"]), PathBuf::from))
+            }
             _ => return Err(misnamed(text)),
         };
         Ok(Self { name: name.to_owned(), kind, storage: Storage::Unused })
@@ -128,10 +134,12 @@ impl Spec {
             Kind::Dunlin(_) => {
                 Ok(Self { name: format!("{} {suffix}", self.name), kind: self.kind.clone(), storage })
             }
-            Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Address { .. } => Err(Error::Usage(format!(
-                "a scenario of the store needs dunlin=PATH, to be started with a data directory; {} is not",
-                self.name
-            ))),
+            Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Relay(_) | Kind::Address { .. } => {
+                Err(Error::Usage(format!(
+                    "a scenario of the store needs dunlin=PATH, to be started with a data directory; {} is not",
+                    self.name
+                )))
+            }
         }
     }
 
@@ -139,7 +147,7 @@ impl Spec {
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let (program, flag) = match &self.kind {
-            Kind::Dunlin(program) | Kind::Rumqttd(program) => (program, "--version"),
+            Kind::Dunlin(program) | Kind::Rumqttd(program) | Kind::Relay(program) => (program, "--version"),
             Kind::Mosquitto(program) => (program, "-h"),
             Kind::Address { .. } => return None,
         };
@@ -163,6 +171,7 @@ impl Spec {
             }
             Kind::Mosquitto(_) => pairs(MOSQUITTO_SETTINGS, " "),
             Kind::Rumqttd(_) => pairs(rumqttd::settings(), " = "),
+            Kind::Relay(_) => "no broker: passes messages on and decides nothing".to_owned(),
             Kind::Address { .. } => "started and set by somebody else".to_owned(),
         }
     }
@@ -174,20 +183,48 @@ impl Spec {
         }
     }
 
-    /// Starts the broker, on its core when there is a choice, and waits until it accepts a client.
+    /// Whether clients can reach the broker over a transport.
     ///
     /// # Errors
-    /// When it cannot be started, ends at once, or accepts nobody for ten seconds; the message has its last
-    /// words.
-    pub fn start(&self, cores: Option<Cores>, version: ProtocolVersion) -> Result<Running, Error> {
-        Running::start(self, cores, version)
+    /// When it does not speak that, or is named by an address of another one.
+    pub fn check_transport(&self, transport: Transport) -> Result<(), Error> {
+        let name = &self.name;
+        match &self.kind {
+            Kind::Address { url, .. } if url.transport.unwrap_or_default() != transport => {
+                Err(Error::Usage(format!(
+                    "{name} is named by an address for {}, and not by NAME={}://HOST:PORT[,PID]",
+                    url.transport.unwrap_or_default(),
+                    transport.scheme()
+                )))
+            }
+            Kind::Relay(_) if transport.is_websocket() => {
+                Err(Error::Usage(format!("{name} cannot be reached over {transport}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts the broker, on its core when there is a choice, and waits until it accepts a client over
+    /// `transport`.
+    ///
+    /// # Errors
+    /// When it cannot be started or reached so, ends at once, or accepts nobody for ten seconds; the message has
+    /// its last words.
+    pub fn start(
+        &self,
+        cores: Option<Cores>,
+        version: ProtocolVersion,
+        transport: Transport,
+    ) -> Result<Running, Error> {
+        Running::start(self, cores, version, transport)
     }
 }
 
-/// This program, if it is the broker; otherwise the one of that name.
-fn this_dunlin() -> PathBuf {
-    let this = std::env::current_exe().ok().filter(|path| path.file_name() == Some("dunlin".as_ref()));
-    this.unwrap_or_else(|| "dunlin".into())
+/// This program, if it has one of these names; otherwise the one of the first name.
+fn this(names: &[&str]) -> PathBuf {
+    let this = std::env::current_exe().ok();
+    let this = this.filter(|path| names.iter().any(|name| path.file_name() == Some(name.as_ref())));
+    this.unwrap_or_else(|| names[0].into())
 }
 
 fn pairs(settings: impl IntoIterator<Item = (&'static str, &'static str)>, between: &str) -> String {
@@ -195,15 +232,17 @@ fn pairs(settings: impl IntoIterator<Item = (&'static str, &'static str)>, betwe
     settings.collect::<Vec<_>>().join(", ")
 }
 
-/// Splits `HOST:PORT[,PID]`; `None` when it does not look so, as a path does not.
+/// Splits `HOST:PORT[,PID]` or `URL[,PID]`; `None` when it does not look so, as a path does not.
 fn parse_address(text: &str) -> Option<(&str, Option<u32>)> {
-    let (host, pid) = match text.split_once(',') {
-        Some((host, pid)) => (host, Some(pid.parse().ok()?)),
+    let (address, pid) = match text.split_once(',') {
+        Some((address, pid)) => (address, Some(pid.parse().ok()?)),
         None => (text, None),
     };
-    let (_, port) = host.rsplit_once(':')?;
-    port.parse::<u16>().ok()?;
-    Some((host, pid))
+    if !address.contains("://") {
+        let (_, port) = address.rsplit_once(':')?;
+        port.parse::<u16>().ok()?;
+    }
+    Some((address, pid))
 }
 
 /// The first address of `HOST:PORT`.
@@ -218,8 +257,8 @@ pub fn resolve(host: &str) -> Result<SocketAddr, Error> {
 
 fn misnamed(text: &str) -> Error {
     Error::Usage(format!(
-        "\"{text}\" names no broker; write dunlin, mosquitto or rumqttd, each with or without =PATH, or \
-         NAME=HOST:PORT[,PID]"
+        "\"{text}\" names no broker; write dunlin, mosquitto, rumqttd or relay, each with or without \
+         =PATH, or NAME=HOST:PORT[,PID] or NAME=URL[,PID]"
     ))
 }
 
@@ -233,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_broker_is_named_by_program_or_by_address() {
-        let address = "127.0.0.1:1883".parse().unwrap();
+        let url: BrokerUrl = "127.0.0.1:1883".parse().unwrap();
         assert_eq!(kind("mosquitto").unwrap(), Kind::Mosquitto("mosquitto".into()));
         assert_eq!(kind("rumqttd=/opt/r").unwrap(), Kind::Rumqttd("/opt/r".into()));
         assert_eq!(kind("dunlin").unwrap(), Kind::Dunlin("dunlin".into()), "these tests are another program");
@@ -242,17 +281,32 @@ mod tests {
             kind("dunlin=target/release/dunlin").unwrap(),
             Kind::Dunlin("target/release/dunlin".into())
         );
-        assert_eq!(kind("x=127.0.0.1:1883").unwrap(), Kind::Address { address, pid: None });
-        assert_eq!(kind("dunlin=127.0.0.1:1883,77").unwrap(), Kind::Address { address, pid: Some(77) });
-        for wrong in ["", "x", "=y", "x=", "x=/some/path", "x=127.0.0.1:1883,me", "x=127.0.0.1:99999"] {
+        assert_eq!(kind("relay=/opt/dunlin").unwrap(), Kind::Relay("/opt/dunlin".into()));
+        assert_eq!(kind("x=127.0.0.1:1883").unwrap(), Kind::Address { url: url.clone(), pid: None });
+        assert_eq!(kind("dunlin=127.0.0.1:1883,77").unwrap(), Kind::Address { url, pid: Some(77) });
+        let url = "mqtts://127.0.0.1".parse().unwrap();
+        assert_eq!(kind("x=mqtts://127.0.0.1,7").unwrap(), Kind::Address { url, pid: Some(7) });
+        for wrong in
+            ["", "x", "=y", "x=", "x=/some/path", "x=127.0.0.1:1883,me", "x=127.0.0.1:99999", "x=a://b"]
+        {
             assert!(matches!(kind(wrong), Err(Error::Usage(_))), "{wrong}");
         }
     }
 
     #[test]
+    fn a_broker_with_an_address_is_reached_as_its_url_says() {
+        let check = |spec: &str, transport| spec.parse::<Spec>().unwrap().check_transport(transport);
+        assert!(check("x=127.0.0.1:1", Transport::Tcp).is_ok());
+        assert!(check("x=wss://127.0.0.1", Transport::SecureWebSocket).is_ok());
+        let problem = check("x=127.0.0.1:1", Transport::Tls).unwrap_err().to_string();
+        assert_eq!(problem, "x is named by an address for TCP, and not by NAME=mqtts://HOST:PORT[,PID]");
+        assert!(check("relay", Transport::Tls).is_ok() && check("relay", Transport::WebSocket).is_err());
+    }
+
+    #[test]
     fn a_broker_that_ends_at_once_is_reported() {
         let spec: Spec = "dunlin=/bin/false".parse().unwrap();
-        let error = spec.start(None, ProtocolVersion::V3_1_1).unwrap_err().to_string();
+        let error = spec.start(None, ProtocolVersion::V3_1_1, Transport::Tcp).unwrap_err().to_string();
         assert!(error.contains("dunlin ended at once"), "{error}");
     }
 }

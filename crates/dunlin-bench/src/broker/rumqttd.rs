@@ -6,14 +6,15 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
 use dunlin_codec::ProtocolVersion;
 
 use super::INFLIGHT;
+use super::commands::Place;
 use crate::Error;
+use crate::tls::CertificateFiles;
 
 /// What its router is told.
 const ROUTER: [(&str, &str); 4] = [
@@ -38,21 +39,27 @@ pub(super) fn settings() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The command that starts it, with its configuration in `directory`.
 pub(super) fn command(
     program: &Path,
-    address: SocketAddr,
+    place: Place,
     directory: &Path,
-    version: ProtocolVersion,
+    certificate: Option<&CertificateFiles>,
 ) -> Result<Command, Error> {
     let path = directory.join("rumqttd.toml");
-    fs::write(&path, configuration(address, version)?).map_err(Error::io("write rumqttd's configuration"))?;
+    fs::write(&path, configuration(place, certificate)?)
+        .map_err(Error::io("write rumqttd's configuration"))?;
     let mut command = Command::new(program);
     command.arg("--quiet").arg("--config").arg(path);
     Ok(command)
 }
 
-fn configuration(address: SocketAddr, version: ProtocolVersion) -> Result<String, Error> {
+fn configuration(place: Place, certificate: Option<&CertificateFiles>) -> Result<String, Error> {
+    let Place { address, version, transport } = place;
     let listener = match version {
         ProtocolVersion::V3_1 => {
             return Err(Error::Usage("rumqttd speaks MQTT 3.1.1 and 5.0, not 3.1".to_owned()));
+        }
+        ProtocolVersion::V3_1_1 if transport.is_websocket() => "ws.1",
+        ProtocolVersion::V5 if transport.is_websocket() => {
+            return Err(Error::Usage("rumqttd speaks MQTT 3.1.1 over WebSocket, not 5.0".to_owned()));
         }
         ProtocolVersion::V3_1_1 => "v4.1",
         ProtocolVersion::V5 => "v5.1",
@@ -70,6 +77,10 @@ fn configuration(address: SocketAddr, version: ProtocolVersion) -> Result<String
         format!("[{listener}]\nname = \"bench\"\nlisten = \"{address}\"\nnext_connection_delay_ms = 0\n"),
         &[],
     );
+    if let Some(CertificateFiles { cert, key }) = certificate {
+        let (cert, key) = (cert.display(), key.display());
+        add(format!("[{listener}.tls]\ncertpath = \"{cert}\"\nkeypath = \"{key}\"\n"), &[]);
+    }
     add(format!("[{listener}.connections]\n"), &CONNECTIONS);
     Ok(text)
 }
@@ -77,18 +88,32 @@ fn configuration(address: SocketAddr, version: ProtocolVersion) -> Result<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Transport;
 
     #[test]
     fn its_listener_speaks_what_the_clients_speak() {
         let address = "127.0.0.1:1883".parse().unwrap();
         for (version, listener) in [(ProtocolVersion::V3_1_1, "[v4.1]"), (ProtocolVersion::V5, "[v5.1]")] {
-            let text = configuration(address, version).unwrap();
+            let text = configuration(Place { address, version, transport: Transport::Tcp }, None).unwrap();
             assert!(
                 text.contains(&format!("{listener}\nname = \"bench\"\nlisten = \"127.0.0.1:1883\"")),
                 "{text}"
             );
             assert!(text.contains("max_inflight_count = 20"), "{text}");
         }
-        assert!(configuration(address, ProtocolVersion::V3_1).is_err());
+        for (version, transport) in
+            [(ProtocolVersion::V3_1, Transport::Tcp), (ProtocolVersion::V5, Transport::WebSocket)]
+        {
+            assert!(configuration(Place { address, version, transport }, None).is_err());
+        }
+    }
+
+    #[test]
+    fn with_tls_it_is_told_where_its_certificate_is() {
+        let address = "127.0.0.1:1883".parse().unwrap();
+        let place = Place { address, version: ProtocolVersion::V3_1_1, transport: Transport::Tls };
+        let files = CertificateFiles { cert: "/c.pem".into(), key: "/k.pem".into() };
+        let text = configuration(place, Some(&files)).unwrap();
+        assert!(text.contains("[v4.1.tls]\ncertpath = \"/c.pem\"\nkeypath = \"/k.pem\"\n"), "{text}");
     }
 }

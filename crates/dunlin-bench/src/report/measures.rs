@@ -135,27 +135,41 @@ fn of_beside(figures: &BesideFigures) -> Vec<Measure> {
 }
 
 fn of_queue(figures: &QueueFigures) -> Vec<Measure> {
-    vec![
+    let cost = if figures.is_stored { Unit::Cost } else { Unit::Cpu };
+    let mut rows = vec![
         Unit::Count.of("filled, messages/s", figures.filled_per_s),
-        Unit::Cost.of("CPU per message filled", figures.filling_cpu_us_per_message),
-        Unit::Bytes.of("written to the disk", figures.written.disk_bytes as f64),
-        Unit::Ratio.of("written / payload", figures.disk_bytes_per_payload_byte),
-        Unit::Bytes.of("passed to write calls (not: to send)", figures.written.passed_bytes as f64),
+        cost.of("CPU per message filled", figures.filling_cpu_us_per_message),
+    ];
+    match figures.is_stored {
+        true => rows.extend([
+            Unit::Bytes.of("written to the disk", figures.written.disk_bytes as f64),
+            Unit::Ratio.of("written / payload", figures.disk_bytes_per_payload_byte),
+            Unit::Bytes.of("passed to write calls (not: to send)", figures.written.passed_bytes as f64),
+        ]),
+        false => rows.push(
+            Unit::Each
+                .of("resident memory per message beyond the payload", figures.resident_bytes_beyond_payload),
+        ),
+    }
+    rows.extend([
         Unit::Bytes.of("resident when filled", figures.filled_resident_bytes as f64),
         Unit::Count.of("drained, messages/s", figures.drained_per_s),
-        Unit::Cost.of("CPU per message drained", figures.draining_cpu_us_per_message),
+        cost.of("CPU per message drained", figures.draining_cpu_us_per_message),
         Unit::Bytes.of("resident, peak", figures.peak_resident_bytes as f64),
         Unit::Fault.of("lost", figures.lost as f64),
         Unit::Fault.of("repeated", figures.repeated as f64),
         Unit::Fault.of("late", figures.late as f64),
-    ]
+    ]);
+    rows
 }
 
 fn of_retained(figures: &RetainedFigures) -> Vec<Measure> {
+    let cost = if figures.is_stored { Unit::Cost } else { Unit::Cpu };
     vec![
         Unit::Count.of("retained, messages/s", figures.retained_per_s),
+        Unit::Each.of("resident memory per Retained Message", figures.resident_bytes_per_topic),
         Unit::Seconds.of("delivered to a new subscriber of #", figures.delivered_s),
-        Unit::Cost.of("CPU per message delivered", figures.delivering_cpu_us_per_message),
+        cost.of("CPU per message delivered", figures.delivering_cpu_us_per_message),
         Unit::Fault.of("lost", figures.lost as f64),
         Unit::Fault.of("repeated", figures.repeated as f64),
     ]

@@ -1,7 +1,8 @@
 //! What is done to a broker's store, as data, and what each figure of it is measured against.
 //!
 //! A scenario of a store is run with the broker that the generator itself starts, with a data directory. The
-//! same broker without one shows what storing costs; the raw loop shows what the disk gives at most.
+//! same broker without one shows what storing costs; the raw loop shows what the disk gives at most. Queues and
+//! Retained Messages that are not stored are a comparison of brokers like any other.
 
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ pub struct Queue {
     pub payload_bytes: u32,
     /// Messages that may be unacknowledged while it is filled.
     pub window: u16,
+    /// Whether it is a store that is measured.
+    pub is_stored: bool,
 }
 
 /// A new subscriber of everything.
@@ -49,6 +52,8 @@ pub struct Retained {
     pub payload_bytes: u32,
     /// Messages that may be unacknowledged while they are published.
     pub window: u16,
+    /// Whether it is a store that is measured.
+    pub is_stored: bool,
 }
 
 /// A broker that is killed and started again.
@@ -70,10 +75,18 @@ impl Load {
     pub fn baselines(&self) -> Option<&'static [Baseline]> {
         match self {
             Self::Traffic(traffic) if traffic.is_stored() => Some(&[Baseline::InMemory, Baseline::RawLoop]),
-            Self::Beside(_) | Self::Queue(_) | Self::Retained(_) => Some(&[Baseline::InMemory]),
+            Self::Beside(_)
+            | Self::Queue(Queue { is_stored: true, .. })
+            | Self::Retained(Retained { is_stored: true, .. }) => Some(&[Baseline::InMemory]),
             // What is only in memory does not come back.
             Self::Recovery(_) => Some(&[]),
-            Self::Traffic(_) | Self::Idle(_) | Self::Subscriptions(_) | Self::Storm(_) | Self::Day(_) => None,
+            Self::Queue(_)
+            | Self::Retained(_)
+            | Self::Traffic(_)
+            | Self::Idle(_)
+            | Self::Subscriptions(_)
+            | Self::Storm(_)
+            | Self::Day(_) => None,
         }
     }
 }
