@@ -55,9 +55,10 @@ pub struct Stock {
 ///
 /// # Errors
 /// When the broker refuses something, stops answering, or does not start again.
-pub fn run(target: &Target, recovery: &Recovery, running: &mut Running) -> Result<RecoveryFigures, Error> {
+pub fn run(recovery: &Recovery, running: &mut Running) -> Result<RecoveryFigures, Error> {
+    let target = running.target.clone();
     let crowd = Crowd { target: target.clone(), sessions: recovery.sessions(), topic: TOPIC };
-    fill(target, recovery, &crowd)?;
+    fill(&target, recovery, &crowd)?;
     running.kill()?;
     let stored_bytes = running.data_directory().map_or(Ok(0), |directory| space_of(&directory))?;
 
@@ -71,7 +72,7 @@ pub fn run(target: &Target, recovery: &Recovery, running: &mut Running) -> Resul
         after: Stock {
             messages: survivors.messages,
             sessions: survivors.sessions,
-            retained: retained::count(target, crowd.sessions)?,
+            retained: retained::count(&target, crowd.sessions)?,
         },
         stored_bytes,
         listening_s: again.listening.as_secs_f64(),
@@ -94,7 +95,11 @@ fn fill(target: &Target, recovery: &Recovery, crowd: &Crowd) -> Result<(), Error
     };
     let limits = Limits::of_absent(window, messages);
     Generator::publisher(target, outgoing, limits)?.publish_all(u64::from(messages))?;
-    retained::publish(target, &Retained { topics: crowd.sessions, payload_bytes, window, is_stored: true })
+    let qos = QoS::AtLeastOnce;
+    retained::publish(
+        target,
+        &Retained { topics: crowd.sessions, payload_bytes, qos, window, is_stored: true },
+    )
 }
 
 impl Stock {

@@ -56,7 +56,7 @@ pub fn run(target: &Target, retained: &Retained, process: Process) -> Result<Ret
     let mut collector = Collector::new(retained.topics);
     let mut subscriber = target.connect("bench-s", Session::Clean)?;
     let (cpu_before, began) = (process.cpu_time()?, Instant::now());
-    subscriber.subscribe("#", QoS::AtLeastOnce)?;
+    subscriber.subscribe("#", retained.qos)?;
     let delivered = collector.collect(&mut subscriber, u64::from(retained.topics))? - began;
     let cpu = process.cpu_time()?.since(&cpu_before).ran;
     Ok(RetainedFigures {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use dunlin_codec::ProtocolVersion;
 
-use super::{Kind, MOSQUITTO_SETTINGS, Spec, Storage, misnamed, rumqttd};
+use super::{Kind, Spec, Storage, misnamed, rumqttd};
 use crate::Error;
 use crate::tls::{CertificateFiles, TemporaryCertificate};
 use crate::transport::{BrokerUrl, Transport};
@@ -45,8 +45,8 @@ pub(super) fn of(spec: &Spec, place: Place, directory: &Path) -> Result<Command,
     let certificate = certificate.as_ref();
     match &spec.kind {
         Kind::Dunlin(program) => Ok(dunlin(spec, program, place, directory, certificate)),
-        Kind::Mosquitto(program) => mosquitto(program, place, directory, certificate),
-        Kind::Rumqttd(program) => rumqttd::command(program, place, directory, certificate),
+        Kind::Mosquitto(program) => mosquitto(spec, program, place, directory, certificate),
+        Kind::Rumqttd(program) => rumqttd::command(spec, program, place, directory, certificate),
         Kind::Relay(program) => Ok(relay(program, place)),
         Kind::Address { .. } => Err(misnamed(&spec.name)),
     }
@@ -63,7 +63,7 @@ fn dunlin(
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DUNLIN__")) {
         command.env_remove(name);
     }
-    command.envs(spec.dunlin_settings().iter().copied());
+    command.envs(spec.dunlin_settings());
     if let Some(CertificateFiles { cert, key }) = certificate {
         command.env("DUNLIN__TLS__CERT", cert).env("DUNLIN__TLS__KEY", key);
     }
@@ -77,6 +77,7 @@ fn dunlin(
 }
 
 fn mosquitto(
+    spec: &Spec,
     program: &Path,
     place: Place,
     directory: &Path,
@@ -90,7 +91,7 @@ fn mosquitto(
     if let Some(CertificateFiles { cert, key }) = certificate {
         text += &format!("certfile {}\nkeyfile {}\n", cert.display(), key.display());
     }
-    for (name, value) in MOSQUITTO_SETTINGS {
+    for (name, value) in spec.mosquitto_settings() {
         text += &format!("{name} {value}\n");
     }
     fs::write(&path, text).map_err(Error::io("write mosquitto's configuration"))?;

@@ -23,34 +23,36 @@ mod running;
 
 pub use running::{Running, StartedAgain};
 
-/// Messages in flight to one client in every broker that is started.
-const INFLIGHT: &str = "20";
+/// Messages in flight to one client in every broker that is started, unless the command line says otherwise.
+pub const IN_FLIGHT: u16 = 20;
 
-/// What mosquitto is told besides its listener; the same for every version from 1.6 on.
-const MOSQUITTO_SETTINGS: [(&str, &str); 7] = [
+/// What mosquitto is told besides its listener and the messages in flight; the same for every version from 1.6 on.
+const MOSQUITTO_SETTINGS: [(&str, &str); 6] = [
     ("allow_anonymous", "true"),
     ("set_tcp_nodelay", "true"),
-    ("max_inflight_messages", INFLIGHT),
     ("max_queued_messages", "1000000"),
     ("max_queued_bytes", "0"),
     ("persistence", "false"),
     ("log_type", "error"),
 ];
 
-/// What Dunlin is told besides its listener, as variables of the environment.
-const DUNLIN_SETTINGS: [(&str, &str); 4] = [
+/// What Dunlin is told besides its listener and the messages in flight, as variables of the environment.
+const DUNLIN_SETTINGS: [(&str, &str); 3] = [
     ("DUNLIN__SERVER__WORKERS", "1"),
-    ("DUNLIN__SESSION__MAX_INFLIGHT", INFLIGHT),
     ("DUNLIN__SESSION__MAX_QUEUED_MESSAGES", "1000000"),
     ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "1GB"),
 ];
-/// What it is told where its store is measured: queues hold what any scenario puts there.
+/// What it is told where its store is measured: queues hold what any scenario puts there, and as many are in
+/// flight as by default.
 const DUNLIN_STORE_SETTINGS: [(&str, &str); 4] = [
     ("DUNLIN__SERVER__WORKERS", "1"),
     ("DUNLIN__SESSION__MAX_QUEUED_MESSAGES", "10000000"),
     ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "16GB"),
     ("DUNLIN__LIMITS__MAX_RETAINED_MESSAGES", "10000000"),
 ];
+
+/// A setting and its value.
+type Setting = (&'static str, String);
 
 /// A broker as the command line names it: `dunlin`, `mosquitto`, `rumqttd` or `relay`, each with or without `=PATH`, or
 /// `NAME=HOST:PORT[,PID]`, or `NAME=URL[,PID]`. Without a path it is the program of that name, and for `dunlin` and
@@ -63,6 +65,7 @@ pub struct Spec {
     pub name: String,
     kind: Kind,
     storage: Storage,
+    in_flight: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,11 +111,17 @@ impl FromStr for Spec {
             }
             _ => return Err(misnamed(text)),
         };
-        Ok(Self { name: name.to_owned(), kind, storage: Storage::Unused })
+        Ok(Self { name: name.to_owned(), kind, storage: Storage::Unused, in_flight: IN_FLIGHT })
     }
 }
 
 impl Spec {
+    /// The broker with so many messages in flight to a client, if it is one that is started.
+    #[must_use]
+    pub fn with_in_flight(self, in_flight: u16) -> Self {
+        Self { in_flight, ..self }
+    }
+
     /// The broker with a data directory of its own below `directory`.
     ///
     /// # Errors
@@ -131,9 +140,7 @@ impl Spec {
 
     fn stored(&self, suffix: &str, storage: Storage) -> Result<Self, Error> {
         match &self.kind {
-            Kind::Dunlin(_) => {
-                Ok(Self { name: format!("{} {suffix}", self.name), kind: self.kind.clone(), storage })
-            }
+            Kind::Dunlin(_) => Ok(Self { name: format!("{} {suffix}", self.name), storage, ..self.clone() }),
             Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Relay(_) | Kind::Address { .. } => {
                 Err(Error::Usage(format!(
                     "a scenario of the store needs dunlin=PATH, to be started with a data directory; {} is not",
@@ -164,23 +171,28 @@ impl Spec {
                     Storage::Unused | Storage::InMemory => "no data directory",
                     Storage::Below(_) => "a data directory",
                 };
-                format!(
-                    "{}, {data_directory}, no operations port",
-                    pairs(self.dunlin_settings().iter().copied(), "=")
-                )
+                format!("{}, {data_directory}, no operations port", pairs(self.dunlin_settings(), "="))
             }
-            Kind::Mosquitto(_) => pairs(MOSQUITTO_SETTINGS, " "),
-            Kind::Rumqttd(_) => pairs(rumqttd::settings(), " = "),
+            Kind::Mosquitto(_) => pairs(self.mosquitto_settings(), " "),
+            Kind::Rumqttd(_) => pairs(rumqttd::settings(self.in_flight), " = "),
             Kind::Relay(_) => "no broker: passes messages on and decides nothing".to_owned(),
             Kind::Address { .. } => "started and set by somebody else".to_owned(),
         }
     }
 
-    fn dunlin_settings(&self) -> &'static [(&'static str, &'static str)] {
+    fn dunlin_settings(&self) -> Vec<Setting> {
         match self.storage {
-            Storage::Unused => &DUNLIN_SETTINGS,
-            Storage::InMemory | Storage::Below(_) => &DUNLIN_STORE_SETTINGS,
+            Storage::Unused => self.with_window(&DUNLIN_SETTINGS, "DUNLIN__SESSION__MAX_INFLIGHT"),
+            Storage::InMemory | Storage::Below(_) => owned(&DUNLIN_STORE_SETTINGS).collect(),
         }
+    }
+
+    fn mosquitto_settings(&self) -> Vec<Setting> {
+        self.with_window(&MOSQUITTO_SETTINGS, "max_inflight_messages")
+    }
+
+    fn with_window(&self, settings: &[(&'static str, &str)], name: &'static str) -> Vec<Setting> {
+        owned(settings).chain([(name, self.in_flight.to_string())]).collect()
     }
 
     /// Whether clients can reach the broker over a transport.
@@ -227,7 +239,11 @@ fn this(names: &[&str]) -> PathBuf {
     this.unwrap_or_else(|| names[0].into())
 }
 
-fn pairs(settings: impl IntoIterator<Item = (&'static str, &'static str)>, between: &str) -> String {
+fn owned(settings: &[(&'static str, &str)]) -> impl Iterator<Item = Setting> {
+    settings.iter().map(|&(name, value)| (name, value.to_owned()))
+}
+
+fn pairs(settings: impl IntoIterator<Item = Setting>, between: &str) -> String {
     let settings = settings.into_iter().map(|(name, value)| format!("{name}{between}{value}"));
     settings.collect::<Vec<_>>().join(", ")
 }
@@ -290,6 +306,18 @@ mod tests {
             ["", "x", "=y", "x=", "x=/some/path", "x=127.0.0.1:1883,me", "x=127.0.0.1:99999", "x=a://b"]
         {
             assert!(matches!(kind(wrong), Err(Error::Usage(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_broker_is_told_how_many_messages_may_be_in_flight() {
+        for (name, setting) in [
+            ("dunlin", "DUNLIN__SESSION__MAX_INFLIGHT=77"),
+            ("mosquitto", "max_inflight_messages 77"),
+            ("rumqttd", "max_inflight_count = 77"),
+        ] {
+            let settings = name.parse::<Spec>().unwrap().with_in_flight(77).settings();
+            assert!(settings.contains(setting), "{settings}");
         }
     }
 

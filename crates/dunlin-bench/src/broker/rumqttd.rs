@@ -4,15 +4,14 @@
 //! segments of each topic in memory whether anybody waits for them or not; they are made smaller than its sample
 //! says, so that ten busy topics fit into a gateway. It does not set TCP_NODELAY, and cannot be told to.
 
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use dunlin_codec::ProtocolVersion;
 
-use super::INFLIGHT;
 use super::commands::Place;
+use super::{Setting, Spec, owned};
 use crate::Error;
 use crate::tls::CertificateFiles;
 
@@ -23,35 +22,40 @@ const ROUTER: [(&str, &str); 4] = [
     ("max_segment_size", "10485760"),
     ("max_segment_count", "10"),
 ];
-/// What its connections are told.
-const CONNECTIONS: [(&str, &str); 4] = [
-    ("connection_timeout_ms", "60000"),
-    ("max_payload_size", "268435455"),
-    ("max_inflight_count", INFLIGHT),
-    ("dynamic_filters", "true"),
-];
+/// What its connections are told, besides the messages in flight.
+const CONNECTIONS: [(&str, &str); 3] =
+    [("connection_timeout_ms", "60000"), ("max_payload_size", "268435455"), ("dynamic_filters", "true")];
 
 /// What is set in it, for the report.
-pub(super) fn settings() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ROUTER.into_iter().chain(CONNECTIONS)
+pub(super) fn settings(in_flight: u16) -> impl Iterator<Item = Setting> {
+    owned(&ROUTER).chain(connections(in_flight))
+}
+
+fn connections(in_flight: u16) -> impl Iterator<Item = Setting> {
+    owned(&CONNECTIONS).chain([("max_inflight_count", in_flight.to_string())])
 }
 
 /// The command that starts it, with its configuration in `directory`.
 pub(super) fn command(
+    spec: &Spec,
     program: &Path,
     place: Place,
     directory: &Path,
     certificate: Option<&CertificateFiles>,
 ) -> Result<Command, Error> {
     let path = directory.join("rumqttd.toml");
-    fs::write(&path, configuration(place, certificate)?)
+    fs::write(&path, configuration(place, spec.in_flight, certificate)?)
         .map_err(Error::io("write rumqttd's configuration"))?;
     let mut command = Command::new(program);
     command.arg("--quiet").arg("--config").arg(path);
     Ok(command)
 }
 
-fn configuration(place: Place, certificate: Option<&CertificateFiles>) -> Result<String, Error> {
+fn configuration(
+    place: Place,
+    in_flight: u16,
+    certificate: Option<&CertificateFiles>,
+) -> Result<String, Error> {
     let Place { address, version, transport } = place;
     let listener = match version {
         ProtocolVersion::V3_1 => {
@@ -65,24 +69,19 @@ fn configuration(place: Place, certificate: Option<&CertificateFiles>) -> Result
         ProtocolVersion::V5 => "v5.1",
     };
     let mut text = "id = 0\n[router]\n".to_owned();
-    let mut add = |heading: String, pairs: &[(&str, &str)]| {
-        text += &heading;
-        for (name, value) in pairs {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name} = {value}");
-        }
-    };
-    add(String::new(), &ROUTER);
-    add(
-        format!("[{listener}]\nname = \"bench\"\nlisten = \"{address}\"\nnext_connection_delay_ms = 0\n"),
-        &[],
-    );
+    text += &lines(owned(&ROUTER));
+    text +=
+        &format!("[{listener}]\nname = \"bench\"\nlisten = \"{address}\"\nnext_connection_delay_ms = 0\n");
     if let Some(CertificateFiles { cert, key }) = certificate {
         let (cert, key) = (cert.display(), key.display());
-        add(format!("[{listener}.tls]\ncertpath = \"{cert}\"\nkeypath = \"{key}\"\n"), &[]);
+        text += &format!("[{listener}.tls]\ncertpath = \"{cert}\"\nkeypath = \"{key}\"\n");
     }
-    add(format!("[{listener}.connections]\n"), &CONNECTIONS);
+    text += &format!("[{listener}.connections]\n{}", lines(connections(in_flight)));
     Ok(text)
+}
+
+fn lines(settings: impl Iterator<Item = Setting>) -> String {
+    settings.map(|(name, value)| format!("{name} = {value}\n")).collect()
 }
 
 #[cfg(test)]
@@ -94,7 +93,8 @@ mod tests {
     fn its_listener_speaks_what_the_clients_speak() {
         let address = "127.0.0.1:1883".parse().unwrap();
         for (version, listener) in [(ProtocolVersion::V3_1_1, "[v4.1]"), (ProtocolVersion::V5, "[v5.1]")] {
-            let text = configuration(Place { address, version, transport: Transport::Tcp }, None).unwrap();
+            let text =
+                configuration(Place { address, version, transport: Transport::Tcp }, 20, None).unwrap();
             assert!(
                 text.contains(&format!("{listener}\nname = \"bench\"\nlisten = \"127.0.0.1:1883\"")),
                 "{text}"
@@ -104,7 +104,7 @@ mod tests {
         for (version, transport) in
             [(ProtocolVersion::V3_1, Transport::Tcp), (ProtocolVersion::V5, Transport::WebSocket)]
         {
-            assert!(configuration(Place { address, version, transport }, None).is_err());
+            assert!(configuration(Place { address, version, transport }, 20, None).is_err());
         }
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let address = "127.0.0.1:1883".parse().unwrap();
         let place = Place { address, version: ProtocolVersion::V3_1_1, transport: Transport::Tls };
         let files = CertificateFiles { cert: "/c.pem".into(), key: "/k.pem".into() };
-        let text = configuration(place, Some(&files)).unwrap();
+        let text = configuration(place, 20, Some(&files)).unwrap();
         assert!(text.contains("[v4.1.tls]\ncertpath = \"/c.pem\"\nkeypath = \"/k.pem\"\n"), "{text}");
     }
 }

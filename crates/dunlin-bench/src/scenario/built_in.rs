@@ -66,6 +66,10 @@ const STORED: Traffic = Traffic {
 const STORED_ONE: Traffic =
     Traffic { publishers: 1, subscribers: 1, topics: 1, window: 1, warm_up_messages: 20, ..STORED };
 
+/// A new subscriber of everything that is retained.
+const RETAINED: Retained =
+    Retained { topics: 100_000, payload_bytes: 64, qos: QoS::AtLeastOnce, window: 1_000, is_stored: true };
+
 const fn over(transport: Transport, name: &'static str, summary: &'static str, load: Load) -> Scenario {
     Scenario { name: Cow::Borrowed(name), summary: Cow::Borrowed(summary), transport, load }
 }
@@ -257,8 +261,8 @@ pub static BUILT_IN: [Scenario; 39] = [
     ),
     of_tcp(
         "retained-100k",
-        "100,000 Retained Messages of 64 bytes in memory to a new subscriber of everything",
-        Load::Retained(Retained { topics: 100_000, payload_bytes: 64, window: 1_000, is_stored: false }),
+        "100,000 Retained Messages of 64 bytes in memory to a new subscriber of everything at QoS 0",
+        Load::Retained(Retained { is_stored: false, qos: QoS::AtMostOnce, ..RETAINED }),
     ),
     of_tcp(
         "durable-offline-1",
@@ -297,8 +301,8 @@ pub static BUILT_IN: [Scenario; 39] = [
     ),
     of_tcp(
         "retained",
-        "100,000 Retained Messages of 64 bytes to a new subscriber of everything",
-        Load::Retained(Retained { topics: 100_000, payload_bytes: 64, window: 1_000, is_stored: true }),
+        "100,000 Retained Messages of 64 bytes to a new subscriber of everything at QoS 1",
+        Load::Retained(RETAINED),
     ),
     of_tcp(
         "recovery",

@@ -4,6 +4,7 @@
 //! same broker without one shows what storing costs; the raw loop shows what the disk gives at most. Queues and
 //! Retained Messages that are not stored are a comparison of brokers like any other.
 
+use dunlin_codec::QoS;
 use serde::Serialize;
 
 use super::{Load, Overrides, Traffic, apply};
@@ -50,6 +51,9 @@ pub struct Retained {
     pub topics: u32,
     /// The size of each payload, at least 12.
     pub payload_bytes: u32,
+    /// The QoS of the new Subscription; the messages have QoS 1.
+    #[serde(serialize_with = "super::as_bits")]
+    pub qos: QoS,
     /// Messages that may be unacknowledged while they are published.
     pub window: u16,
     /// Whether it is a store that is measured.
@@ -131,6 +135,7 @@ impl Retained {
     pub(super) fn apply(&mut self, overrides: &Overrides) -> Result<bool, Error> {
         let changed = [
             apply(&mut self.topics, overrides.topics),
+            apply(&mut self.qos, overrides.qos),
             apply(&mut self.payload_bytes, overrides.payload_bytes),
             apply(&mut self.window, overrides.window),
         ];
@@ -139,8 +144,11 @@ impl Retained {
     }
 
     pub(super) fn describe(&self) -> String {
-        let Self { topics, payload_bytes, .. } = self;
-        format!("{topics} Retained Messages of {payload_bytes} bytes to a new subscriber of everything")
+        let Self { topics, payload_bytes, qos, .. } = self;
+        let qos = qos.bits();
+        format!(
+            "{topics} Retained Messages of {payload_bytes} bytes to a new subscriber of everything at QoS {qos}"
+        )
     }
 }
 

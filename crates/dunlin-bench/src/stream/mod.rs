@@ -72,7 +72,7 @@ impl Stream {
             (tls, Some(uri)) => {
                 let socket = Arc::new(socket);
                 let below = match tls {
-                    Some(session) => Below::Tls(TlsStream::new(session.into(), socket)),
+                    Some(session) => Below::Tls(Box::new(TlsStream::new(session.into(), socket))),
                     None => Below::Tcp(socket),
                 };
                 Self::WebSocket(Box::new(WebSocketStream::new(below, uri)?))

@@ -39,8 +39,8 @@ pub(crate) struct WebSocketStream {
 /// `Opening --(the server has agreed)--> Open`, or `Broken` when it has not.
 #[derive(Debug)]
 enum State {
-    Opening(Box<MidHandshake<ClientHandshake<Below>>>),
-    Open(Box<WebSocket<Below>>),
+    Opening(MidHandshake<ClientHandshake<Below>>),
+    Open(WebSocket<Below>),
     Broken,
 }
 
@@ -48,7 +48,7 @@ enum State {
 #[derive(Debug)]
 pub(super) enum Below {
     Tcp(Arc<TcpStream>),
-    Tls(TlsStream),
+    Tls(Box<TlsStream>),
 }
 
 impl WebSocketStream {
@@ -65,7 +65,7 @@ impl WebSocketStream {
             .into_client_request()
             .and_then(|request| ClientHandshake::start(below, request, Some(config)))
             .map_err(|error| Error::Usage(format!("no WebSocket can be opened at {uri}: {error}")))?;
-        let state = State::Opening(Box::new(handshake));
+        let state = State::Opening(handshake);
         Ok(Self { state, socket, rest: Bytes::new(), has_unsent: false })
     }
 
@@ -109,8 +109,8 @@ impl WebSocketStream {
             && let State::Opening(handshake) = std::mem::replace(&mut self.state, State::Broken)
         {
             self.state = match handshake.handshake() {
-                Ok((websocket, _)) => State::Open(Box::new(websocket)),
-                Err(HandshakeError::Interrupted(handshake)) => State::Opening(Box::new(handshake)),
+                Ok((websocket, _)) => State::Open(websocket),
+                Err(HandshakeError::Interrupted(handshake)) => State::Opening(handshake),
                 Err(HandshakeError::Failure(error)) => return Err(of_tungstenite(error)),
             };
         }
