@@ -2,10 +2,9 @@
 //!
 //! It is the floor under every broker's figures, because what it spends is what sockets cost, and the ceiling
 //! of the generator, because a generator that saturates a relay saturates any broker. With TLS it is an accept loop
-//! that has rustls and nothing else. It reads large, appends
-//! to outboxes and writes each outbox once per turn. It knows exact topics only, passes each PUBLISH on as it
-//! came, packet identifier included, answers for the other side at QoS 1 and 2, and has no limits: nothing
-//! but this generator should connect.
+//! that has rustls and nothing else. It reads large, appends to outboxes and writes each outbox once per turn. It
+//! knows exact topics only, passes each PUBLISH on as it came, packet identifier included, answers for the other
+//! side at QoS 1 and 2, and has no limits: nothing but this generator should connect.
 
 use std::collections::HashMap;
 use std::io;

@@ -65,7 +65,7 @@ pub fn run(target: &Target, retained: &Retained, process: Process) -> Result<Ret
         retained_per_s: f64::from(retained.topics) / published.as_secs_f64(),
         resident_bytes_per_topic: grown / f64::from(retained.topics),
         delivered_s: delivered.as_secs_f64(),
-        delivering_cpu_us_per_message: cpu.as_secs_f64() * 1e6 / f64::from(retained.topics),
+        delivering_cpu_us_per_message: cpu.as_secs_f64() * 1e6 / collector.received.max(1) as f64,
         lost: u64::from(retained.topics) - collector.received,
         repeated: collector.repeated,
     })

@@ -203,10 +203,9 @@ impl Spec {
         let name = &self.name;
         match &self.kind {
             Kind::Address { url, .. } if url.transport.unwrap_or_default() != transport => {
+                let (named, scheme) = (url.transport.unwrap_or_default(), transport.scheme());
                 Err(Error::Usage(format!(
-                    "{name} is named by an address for {}, and not by NAME={}://HOST:PORT[,PID]",
-                    url.transport.unwrap_or_default(),
-                    transport.scheme()
+                    "{name} is named by an address for {named}; for {transport} write {name}={scheme}://HOST:PORT[,PID]"
                 )))
             }
             Kind::Relay(_) if transport.is_websocket() => {
@@ -327,7 +326,7 @@ mod tests {
         assert!(check("x=127.0.0.1:1", Transport::Tcp).is_ok());
         assert!(check("x=wss://127.0.0.1", Transport::SecureWebSocket).is_ok());
         let problem = check("x=127.0.0.1:1", Transport::Tls).unwrap_err().to_string();
-        assert_eq!(problem, "x is named by an address for TCP, and not by NAME=mqtts://HOST:PORT[,PID]");
+        assert_eq!(problem, "x is named by an address for TCP; for TLS write x=mqtts://HOST:PORT[,PID]");
         assert!(check("relay", Transport::Tls).is_ok() && check("relay", Transport::WebSocket).is_err());
     }
 
