@@ -6,64 +6,20 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use dunlin_bench::compare::{Figures, run_one};
 use dunlin_bench::process::Process;
-use dunlin_bench::relay::Relay;
 use dunlin_bench::scenario::{self, Overrides, Rate};
 use dunlin_bench::traffic::TrafficFigures;
-use dunlin_bench::transport::{BrokerUrl, Transport};
-use dunlin_bench::{Error, Target, Trust};
+use dunlin_bench::transport::Transport;
+use dunlin_bench::{Error, Target};
 use dunlin_codec::{PacketType, ProtocolVersion, QoS, Split, split};
 
-/// A relay in a thread; stops with this value.
-struct RunningRelay {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<(), Error>>>,
-}
+mod relay;
 
-impl RunningRelay {
-    fn start() -> Self {
-        Self::over(Transport::Tcp)
-    }
-
-    fn over(transport: Transport) -> Self {
-        let relay = Relay::bind("127.0.0.1:0".parse().unwrap(), transport).unwrap();
-        let address = relay.address().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = Some(thread::spawn({
-            let stop = Arc::clone(&stop);
-            move || relay.run(&stop)
-        }));
-        Self { address, stop, thread }
-    }
-}
-
-impl Drop for RunningRelay {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().unwrap().join();
-        if !thread::panicking() {
-            ended.unwrap().unwrap();
-        }
-    }
-}
-
-fn small(overrides: Overrides) -> Overrides {
-    Overrides {
-        publishers: overrides.publishers.or(Some(3)),
-        subscribers: overrides.subscribers.or(Some(3)),
-        topics: overrides.topics.or(Some(3)),
-        warm_up_messages: Some(100),
-        duration_ms: Some(50),
-        ..overrides
-    }
-}
+use relay::{RunningRelay, small};
 
 fn run(address: SocketAddr, version: ProtocolVersion, overrides: Overrides) -> Result<TrafficFigures, Error> {
     let scenario = scenario::by_name("qos0-10-10")?.with(&small(overrides))?;
@@ -76,7 +32,7 @@ fn run(address: SocketAddr, version: ProtocolVersion, overrides: Overrides) -> R
 
 #[test]
 fn every_message_of_every_qos_and_version_is_counted_once() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
         for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
             let figures =
@@ -92,7 +48,7 @@ fn every_message_of_every_qos_and_version_is_counted_once() {
 
 #[test]
 fn a_fan_out_expects_each_message_at_every_subscriber() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides =
         Overrides { publishers: Some(1), subscribers: Some(20), topics: Some(1), ..Overrides::default() };
     let figures = run(relay.address, ProtocolVersion::V3_1_1, overrides).unwrap();
@@ -102,7 +58,7 @@ fn a_fan_out_expects_each_message_at_every_subscriber() {
 
 #[test]
 fn messages_at_a_fixed_rate_are_timed_from_when_they_were_due() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
         let overrides = Overrides {
             rate: Some(Rate::PerSecond(2_000)),
@@ -128,7 +84,7 @@ fn messages_at_a_fixed_rate_are_timed_from_when_they_were_due() {
 
 #[test]
 fn a_stall_is_in_the_latency_of_every_message_that_was_due_in_it() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides = Overrides {
         publishers: Some(1),
         subscribers: Some(1),
@@ -151,7 +107,7 @@ fn a_stall_is_in_the_latency_of_every_message_that_was_due_in_it() {
 
 #[test]
 fn a_run_leaves_nothing_behind_for_the_next_one() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     for subscribers in [20, 5] {
         let overrides = Overrides {
             publishers: Some(2),
@@ -166,7 +122,7 @@ fn a_run_leaves_nothing_behind_for_the_next_one() {
 
 #[test]
 fn a_payload_larger_than_a_read_arrives_whole() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides = Overrides {
         payload_bytes: Some(1_000_000),
         qos: Some(QoS::AtLeastOnce),
@@ -183,7 +139,7 @@ fn a_payload_larger_than_a_read_arrives_whole() {
 
 #[test]
 fn idle_connections_are_counted_without_those_of_the_warm_up() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides = Overrides { connections: Some(30), ..Overrides::default() };
     let scenario = scenario::by_name("idle").unwrap().with(&overrides).unwrap();
     let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
@@ -195,7 +151,7 @@ fn idle_connections_are_counted_without_those_of_the_warm_up() {
 
 #[test]
 fn a_storm_of_connections_is_accepted_whole() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
         let overrides = Overrides { connections: Some(250), ..Overrides::default() };
         let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
@@ -209,67 +165,9 @@ fn a_storm_of_connections_is_accepted_whole() {
     }
 }
 
-/// How a relay is reached over TLS.
-fn over_tls(relay: &RunningRelay, version: ProtocolVersion) -> Target {
-    let url: BrokerUrl = format!("mqtts://{}", relay.address).parse().unwrap();
-    Target::at(&url, Transport::Tls, version, Some(&Trust::Anybody), None).unwrap()
-}
-
-#[test]
-fn every_message_is_counted_once_over_tls() {
-    let relay = RunningRelay::over(Transport::Tls);
-    for (qos, payload_bytes) in
-        [(QoS::AtMostOnce, 64), (QoS::AtLeastOnce, 64), (QoS::ExactlyOnce, 64), (QoS::AtLeastOnce, 300_000)]
-    {
-        let overrides =
-            Overrides { qos: Some(qos), payload_bytes: Some(payload_bytes), ..Overrides::default() };
-        let scenario = scenario::by_name("tls-qos0-10-10").unwrap().with(&small(overrides)).unwrap();
-        let target = over_tls(&relay, ProtocolVersion::V5);
-        let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
-        assert_eq!((figures.received, figures.lost), (figures.expected, 0), "{qos:?}: {figures:?}");
-        assert!(figures.received >= 100 && figures.repeated == 0, "{qos:?}: {figures:?}");
-    }
-}
-
-#[test]
-fn handshakes_of_tls_are_full_or_resumed_as_the_scenario_says() {
-    let relay = RunningRelay::over(Transport::Tls);
-    for (name, resumed) in [("tls-handshakes-full", 0), ("tls-handshakes-resumed", 100)] {
-        let overrides = Overrides { connections: Some(100), ..Overrides::default() };
-        let scenario = scenario::by_name(name).unwrap().with(&overrides).unwrap();
-        let target = over_tls(&relay, ProtocolVersion::V3_1_1);
-        let Figures::Storm(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
-        assert_eq!((figures.connections, figures.resumed), (100, Some(resumed)), "{name}");
-        assert_eq!(figures.latency.unwrap().count, 100);
-    }
-}
-
-#[test]
-fn handshakes_of_tls_are_not_measured_without_it() {
-    let overrides = Overrides { transport: Some(Transport::WebSocket), ..Overrides::default() };
-    let problem = scenario::by_name("tls-handshakes-full").unwrap().with(&overrides).unwrap_err();
-    assert_eq!(problem.to_string(), "tls-handshakes-full needs mqtts:// or wss://");
-}
-
-#[test]
-fn a_certificate_of_an_authority_that_is_not_trusted_is_refused() {
-    let (relay, directory) = (RunningRelay::over(Transport::Tls), tempfile::tempdir().unwrap());
-    let (other, path) = (rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap(), "ca.pem");
-    let path = directory.path().join(path);
-    std::fs::write(&path, other.cert.pem()).unwrap();
-    let url: BrokerUrl = format!("mqtts://{}", relay.address).parse().unwrap();
-    let trust = Trust::Authorities(path);
-    let target = Target::at(&url, Transport::Tls, ProtocolVersion::V5, Some(&trust), None).unwrap();
-    let scenario = scenario::by_name("tls-qos0-10-10").unwrap();
-    let problem = run_one(&target, &scenario, None).unwrap_err().to_string();
-    assert!(problem.contains("invalid peer certificate"), "{problem}");
-    let problem = Target::at(&url, Transport::Tls, ProtocolVersion::V5, None, None).unwrap_err().to_string();
-    assert!(problem.contains("--ca FILE"), "{problem}");
-}
-
 #[test]
 fn half_of_saturation_is_measured_first_and_kept_to() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides =
         Overrides { rate: Some(Rate::HalfOfSaturation), ahead_max: Some(10), ..small(Overrides::default()) };
     let scenario = scenario::by_name("fan-out-1-100").unwrap().with(&overrides).unwrap();
@@ -352,7 +250,7 @@ fn pass_packets(mut from: TcpStream, mut to: TcpStream, fault: Option<Fault>) {
 
 #[test]
 fn lost_messages_are_counted_and_do_not_stop_the_run() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let figures =
         run(tamper(relay.address, Fault::Drop), ProtocolVersion::V3_1_1, Overrides::default()).unwrap();
     assert_eq!((figures.lost, figures.repeated), (3, 0), "one of each publisher: {figures:?}");
@@ -360,7 +258,7 @@ fn lost_messages_are_counted_and_do_not_stop_the_run() {
 
 #[test]
 fn repeated_messages_are_counted_and_make_up_for_no_lost_one() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let figures =
         run(tamper(relay.address, Fault::Repeat), ProtocolVersion::V3_1_1, Overrides::default()).unwrap();
     assert_eq!((figures.lost, figures.repeated), (0, 3), "one of each publisher: {figures:?}");
@@ -369,7 +267,7 @@ fn repeated_messages_are_counted_and_make_up_for_no_lost_one() {
 
 #[test]
 fn a_closed_connection_ends_the_run_with_the_name_of_the_client() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let error =
         run(tamper(relay.address, Fault::Close), ProtocolVersion::V3_1_1, Overrides::default()).unwrap_err();
     assert!(error.to_string().contains("bench-p"), "{error}");

@@ -4,7 +4,7 @@
 //! the same work as the others: no persistence, no delay in TCP, 20 messages in flight to a client, queues
 //! long enough that a burst is delivered and not dropped, and where clients use TLS a certificate made for the run. Where its store is measured, Dunlin has as many in
 //! flight as its own default says, and its data directory is named or empty. The settings are part of the
-//! report ([`Spec::settings`]). How a broker lives and ends is in `running.rs`.
+//! report ([`Spec::settings`]). How a broker lives and ends is in `running.rs`, what it is told in `settings.rs`, `commands.rs` and `rumqttd.rs`.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -15,44 +15,18 @@ use dunlin_codec::ProtocolVersion;
 
 use crate::Error;
 use crate::cores::Cores;
+use crate::scenario::Scenario;
 use crate::transport::{BrokerUrl, Transport};
 
 mod commands;
 mod rumqttd;
 mod running;
+mod settings;
 
 pub use running::{Running, StartedAgain};
 
 /// Messages in flight to one client in every broker that is started, unless the command line says otherwise.
 pub const IN_FLIGHT: u16 = 20;
-
-/// What mosquitto is told besides its listener and the messages in flight; the same for every version from 1.6 on.
-const MOSQUITTO_SETTINGS: [(&str, &str); 6] = [
-    ("allow_anonymous", "true"),
-    ("set_tcp_nodelay", "true"),
-    ("max_queued_messages", "1000000"),
-    ("max_queued_bytes", "0"),
-    ("persistence", "false"),
-    ("log_type", "error"),
-];
-
-/// What Dunlin is told besides its listener and the messages in flight, as variables of the environment.
-const DUNLIN_SETTINGS: [(&str, &str); 3] = [
-    ("DUNLIN__SERVER__WORKERS", "1"),
-    ("DUNLIN__SESSION__MAX_QUEUED_MESSAGES", "1000000"),
-    ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "1GB"),
-];
-/// What it is told where its store is measured: queues hold what any scenario puts there, and as many are in
-/// flight as by default.
-const DUNLIN_STORE_SETTINGS: [(&str, &str); 4] = [
-    ("DUNLIN__SERVER__WORKERS", "1"),
-    ("DUNLIN__SESSION__MAX_QUEUED_MESSAGES", "10000000"),
-    ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "16GB"),
-    ("DUNLIN__LIMITS__MAX_RETAINED_MESSAGES", "10000000"),
-];
-
-/// A setting and its value.
-type Setting = (&'static str, String);
 
 /// A broker as the command line names it: `dunlin`, `mosquitto`, `rumqttd` or `relay`, each with or without `=PATH`, or
 /// `NAME=HOST:PORT[,PID]`, or `NAME=URL[,PID]`. Without a path it is the program of that name, and for `dunlin` and
@@ -162,46 +136,18 @@ impl Spec {
         String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned)
     }
 
-    /// What was set in the broker, for the report.
-    #[must_use]
-    pub fn settings(&self) -> String {
-        match &self.kind {
-            Kind::Dunlin(_) => {
-                let data_directory = match &self.storage {
-                    Storage::Unused | Storage::InMemory => "no data directory",
-                    Storage::Below(_) => "a data directory",
-                };
-                format!("{}, {data_directory}, no operations port", pairs(self.dunlin_settings(), "="))
-            }
-            Kind::Mosquitto(_) => pairs(self.mosquitto_settings(), " "),
-            Kind::Rumqttd(_) => pairs(rumqttd::settings(self.in_flight), " = "),
-            Kind::Relay(_) => "no broker: passes messages on and decides nothing".to_owned(),
-            Kind::Address { .. } => "started and set by somebody else".to_owned(),
-        }
-    }
-
-    fn dunlin_settings(&self) -> Vec<Setting> {
-        match self.storage {
-            Storage::Unused => self.with_window(&DUNLIN_SETTINGS, "DUNLIN__SESSION__MAX_INFLIGHT"),
-            Storage::InMemory | Storage::Below(_) => owned(&DUNLIN_STORE_SETTINGS).collect(),
-        }
-    }
-
-    fn mosquitto_settings(&self) -> Vec<Setting> {
-        self.with_window(&MOSQUITTO_SETTINGS, "max_inflight_messages")
-    }
-
-    fn with_window(&self, settings: &[(&'static str, &str)], name: &'static str) -> Vec<Setting> {
-        owned(settings).chain([(name, self.in_flight.to_string())]).collect()
-    }
-
-    /// Whether clients can reach the broker over a transport.
+    /// Whether a scenario can be run with the broker.
     ///
     /// # Errors
-    /// When it does not speak that, or is named by an address of another one.
-    pub fn check_transport(&self, transport: Transport) -> Result<(), Error> {
-        let name = &self.name;
+    /// When it does not speak the transport, or is named by an address of another one, or without the process that
+    /// the scenario needs.
+    pub fn check(&self, scenario: &Scenario) -> Result<(), Error> {
+        let (name, transport) = (&self.name, scenario.transport);
         match &self.kind {
+            Kind::Address { pid: None, .. } if scenario.load.needs_process() => Err(Error::Usage(format!(
+                "{} needs the process of {name}, as in {name}=HOST:PORT,PID",
+                scenario.name
+            ))),
             Kind::Address { url, .. } if url.transport.unwrap_or_default() != transport => {
                 let (named, scheme) = (url.transport.unwrap_or_default(), transport.scheme());
                 Err(Error::Usage(format!(
@@ -238,15 +184,6 @@ fn this(names: &[&str]) -> PathBuf {
     this.unwrap_or_else(|| names[0].into())
 }
 
-fn owned(settings: &[(&'static str, &str)]) -> impl Iterator<Item = Setting> {
-    settings.iter().map(|&(name, value)| (name, value.to_owned()))
-}
-
-fn pairs(settings: impl IntoIterator<Item = Setting>, between: &str) -> String {
-    let settings = settings.into_iter().map(|(name, value)| format!("{name}{between}{value}"));
-    settings.collect::<Vec<_>>().join(", ")
-}
-
 /// Splits `HOST:PORT[,PID]` or `URL[,PID]`; `None` when it does not look so, as a path does not.
 fn parse_address(text: &str) -> Option<(&str, Option<u32>)> {
     let (address, pid) = match text.split_once(',') {
@@ -280,6 +217,7 @@ fn misnamed(text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{Overrides, by_name};
 
     fn kind(text: &str) -> Result<Kind, Error> {
         text.parse::<Spec>().map(|spec| spec.kind)
@@ -309,25 +247,25 @@ mod tests {
     }
 
     #[test]
-    fn every_broker_is_told_how_many_messages_may_be_in_flight() {
-        for (name, setting) in [
-            ("dunlin", "DUNLIN__SESSION__MAX_INFLIGHT=77"),
-            ("mosquitto", "max_inflight_messages 77"),
-            ("rumqttd", "max_inflight_count = 77"),
-        ] {
-            let settings = name.parse::<Spec>().unwrap().with_in_flight(77).settings();
-            assert!(settings.contains(setting), "{settings}");
-        }
-    }
-
-    #[test]
     fn a_broker_with_an_address_is_reached_as_its_url_says() {
-        let check = |spec: &str, transport| spec.parse::<Spec>().unwrap().check_transport(transport);
+        let check = |spec: &str, transport| {
+            let overrides = Overrides { transport: Some(transport), ..Overrides::default() };
+            let scenario = by_name("qos0-10-10").unwrap().with(&overrides).unwrap();
+            spec.parse::<Spec>().unwrap().check(&scenario)
+        };
         assert!(check("x=127.0.0.1:1", Transport::Tcp).is_ok());
         assert!(check("x=wss://127.0.0.1", Transport::SecureWebSocket).is_ok());
         let problem = check("x=127.0.0.1:1", Transport::Tls).unwrap_err().to_string();
         assert_eq!(problem, "x is named by an address for TCP; for TLS write x=mqtts://HOST:PORT[,PID]");
         assert!(check("relay", Transport::Tls).is_ok() && check("relay", Transport::WebSocket).is_err());
+    }
+
+    #[test]
+    fn where_memory_is_measured_the_process_has_to_be_named() {
+        let check = |spec: &str| spec.parse::<Spec>().unwrap().check(&by_name("idle").unwrap());
+        assert!(check("x=127.0.0.1:1,7").is_ok() && check("mosquitto").is_ok());
+        let problem = check("x=127.0.0.1:1").unwrap_err().to_string();
+        assert_eq!(problem, "idle needs the process of x, as in x=HOST:PORT,PID");
     }
 
     #[test]

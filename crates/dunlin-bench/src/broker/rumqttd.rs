@@ -10,8 +10,9 @@ use std::process::Command;
 
 use dunlin_codec::ProtocolVersion;
 
+use super::Spec;
 use super::commands::Place;
-use super::{Setting, Spec, owned};
+use super::settings::{Setting, owned};
 use crate::Error;
 use crate::tls::CertificateFiles;
 

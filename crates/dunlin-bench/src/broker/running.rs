@@ -72,7 +72,6 @@ impl Running {
         version: ProtocolVersion,
         transport: Transport,
     ) -> Result<Self, Error> {
-        spec.check_transport(transport)?;
         let (url, mut started) = match &spec.kind {
             Kind::Address { url, .. } => (url.clone(), None),
             Kind::Dunlin(_) | Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Relay(_) => {

@@ -27,7 +27,7 @@ pub(super) enum Contender {
 
 /// The contenders of a scenario, or why they cannot take part.
 pub(super) fn contenders(plan: &Plan, scenario: &Scenario) -> Result<Vec<Contender>, Error> {
-    plan.brokers.iter().try_for_each(|broker| broker.check_transport(scenario.transport))?;
+    plan.brokers.iter().try_for_each(|broker| broker.check(scenario))?;
     let Some(baselines) = scenario.load.baselines() else {
         return Ok(plan.brokers.iter().cloned().map(Contender::Broker).collect());
     };

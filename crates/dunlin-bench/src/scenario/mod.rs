@@ -154,6 +154,18 @@ impl Load {
         }
     }
 
+    /// Whether there are no figures without the broker's process, as where memory is what is measured.
+    pub(crate) fn needs_process(&self) -> bool {
+        match self {
+            Self::Idle(_)
+            | Self::Subscriptions(_)
+            | Self::Queue(_)
+            | Self::Retained(_)
+            | Self::Recovery(_) => true,
+            Self::Traffic(_) | Self::Storm(_) | Self::Day(_) | Self::Beside(_) => false,
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Traffic(traffic) => traffic.describe(),
