@@ -2,9 +2,10 @@
 //!
 //! A broker that is started gets a free port of 127.0.0.1, the broker's core, and settings that make it do
 //! the same work as the others: no persistence, no delay in TCP, 20 messages in flight to a client, queues
-//! long enough that a burst is delivered and not dropped, and where clients use TLS a certificate made for the run. Where its store is measured, Dunlin has as many in
-//! flight as its own default says, and its data directory is named or empty. The settings are part of the
-//! report ([`Spec::settings`]). How a broker lives and ends is in `running.rs`, what it is told in `settings.rs`, `commands.rs` and `rumqttd.rs`.
+//! long enough that a burst is delivered and not dropped. For clients that use TLS it gets a certificate that is made
+//! for the run. Where its store is measured, Dunlin has as many in flight as its own default says, and its data
+//! directory is named or empty. The settings are part of the report ([`Spec::settings`]). How a broker lives and
+//! ends is in `running.rs`, what it is told in `settings.rs`, `commands.rs` and `rumqttd.rs`.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
