@@ -22,6 +22,7 @@ mod html;
 mod lines;
 mod measures;
 mod numbers;
+mod store;
 
 pub use document::{Document, Section};
 pub use html::{HtmlFile, Subject, html};
