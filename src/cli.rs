@@ -3,7 +3,7 @@
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
-//! (`crates/dunlin-bench/src/cli.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
+//! (`crates/dunlin-bench/src/cli/mod.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
 //! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
 
 mod acl;

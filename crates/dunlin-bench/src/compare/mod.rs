@@ -4,17 +4,15 @@
 //! each run gets a broker that was just started, so that none inherits another scenario's memory.
 //!
 //! Where a store is measured, a broker has more contenders than itself: the same broker in memory, and the raw
-//! loop on the same disk. They take their turns like any other.
-
-use std::time::Duration;
+//! loop on the same disk. They take their turns like any other: see `contender.rs`.
 
 use dunlin_codec::ProtocolVersion;
 use serde::Serialize;
 
 use crate::Error;
 use crate::beside::{self, BesideFigures};
-use crate::broker::{Running, Spec};
-use crate::commits::{CommitFigures, Preparation, RawLoop};
+use crate::broker::Spec;
+use crate::commits::CommitFigures;
 use crate::cores::Cores;
 use crate::day::{self, DayFigures};
 use crate::disk::{Disk, DiskFigures};
@@ -24,13 +22,17 @@ use crate::open_files;
 use crate::process::Process;
 use crate::progress::{Progress, Watch};
 use crate::queue::{self, QueueFigures};
-use crate::recovery::{self, RecoveryFigures};
+use crate::recovery::RecoveryFigures;
 use crate::retained::{self, RetainedFigures};
-use crate::scenario::{Baseline, Load, Scenario};
+use crate::scenario::{Load, Scenario};
 use crate::statistics::Spread;
 use crate::storm::{self, StormFigures};
 use crate::subscriptions::{self, SubscriptionsFigures};
 use crate::traffic::{self, TrafficFigures};
+
+mod contender;
+
+use contender::contenders;
 
 /// What a run has shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,19 +58,6 @@ pub enum Figures {
     Retained(RetainedFigures),
     /// Of a crash.
     Recovery(RecoveryFigures),
-}
-
-/// What a record of the raw loop has besides the payload: topic, lengths, checksum, the numbers of message and
-/// Session.
-const RECORD_OVERHEAD_BYTES: u32 = 32;
-/// What the report calls the raw loop.
-const RAW_LOOP: &str = "raw loop";
-
-/// Who takes a turn in each round.
-#[derive(Debug)]
-enum Contender {
-    Broker(Spec),
-    RawLoop(RawLoop),
 }
 
 /// What is compared, and how.
@@ -205,19 +194,40 @@ pub fn run_watched(
     watch: &Watch,
 ) -> Result<Figures, Error> {
     open_files::make_room(scenario.load.connections())?;
-    match (&scenario.load, process) {
-        (load, _) if load.baselines().is_some() => {
-            Err(Error::Usage(format!("{} is run by compare, which starts the broker", scenario.name)))
-        }
-        (Load::Idle(idle), Some(process)) => idle::run(target, idle, process).map(Figures::Idle),
-        (Load::Day(day), process) => day::run(target, day, process).map(Figures::Day),
-        (Load::Subscriptions(wanted), Some(process)) => subscriptions::run(target, wanted, process)
-            .map(|figures| Figures::Subscriptions(Box::new(figures))),
-        (Load::Storm(storm), process) => storm::run(target, storm, process).map(Figures::Storm),
-        (Load::Traffic(traffic), process) => {
+    if scenario.load.baselines().is_some() {
+        let problem = format!("{} is run by compare, which starts the broker", scenario.name);
+        return Err(Error::Usage(problem));
+    }
+    run_load(target, scenario, process, watch)
+}
+
+/// Runs whatever load it is, but for a crash, which needs a broker that can be started again.
+fn run_load(
+    target: &Target,
+    scenario: &Scenario,
+    process: Option<Process>,
+    watch: &Watch,
+) -> Result<Figures, Error> {
+    let needed = || {
+        process.ok_or_else(|| Error::Usage(format!("{} needs the process id of the broker", scenario.name)))
+    };
+    match &scenario.load {
+        Load::Traffic(traffic) => {
             traffic::run(target, traffic, process, watch).map(|figures| Figures::Traffic(Box::new(figures)))
         }
-        _ => Err(Error::Usage(format!("{} needs the process id of the broker", scenario.name))),
+        Load::Idle(idle) => idle::run(target, idle, needed()?).map(Figures::Idle),
+        Load::Subscriptions(wanted) => subscriptions::run(target, wanted, needed()?)
+            .map(|figures| Figures::Subscriptions(Box::new(figures))),
+        Load::Storm(storm) => storm::run(target, storm, process).map(Figures::Storm),
+        Load::Day(day) => day::run(target, day, process).map(Figures::Day),
+        Load::Beside(beside) => {
+            beside::run(target, beside, process, watch).map(|figures| Figures::Beside(Box::new(figures)))
+        }
+        Load::Queue(queue) => queue::run(target, queue, needed()?).map(Figures::Queue),
+        Load::Retained(retained) => retained::run(target, retained, needed()?).map(Figures::Retained),
+        Load::Recovery(_) => {
+            Err(Error::Usage(format!("{} needs a broker that compare has started", scenario.name)))
+        }
     }
 }
 
@@ -267,106 +277,6 @@ pub fn run(
         rounds: plan.rounds,
         disk,
     })
-}
-
-fn contenders(plan: &Plan, scenario: &Scenario) -> Result<Vec<Contender>, Error> {
-    let Some(baselines) = scenario.load.baselines() else {
-        return Ok(plan.brokers.iter().cloned().map(Contender::Broker).collect());
-    };
-    let Some(disk) = &plan.disk else {
-        return Err(Error::Usage(format!("{} needs a data directory", scenario.name)));
-    };
-    let mut contenders = Vec::new();
-    for broker in &plan.brokers {
-        contenders.push(Contender::Broker(broker.with_store(disk.path())?));
-        if baselines.contains(&Baseline::InMemory) {
-            contenders.push(Contender::Broker(broker.in_memory()?));
-        }
-    }
-    if let (Load::Traffic(traffic), true) = (&scenario.load, baselines.contains(&Baseline::RawLoop)) {
-        contenders.push(Contender::RawLoop(RawLoop {
-            directory: disk.path().to_owned(),
-            record_bytes: traffic.payload_bytes + RECORD_OVERHEAD_BYTES,
-            batch: traffic.outstanding(),
-            duration: Duration::from_millis(traffic.duration_ms),
-            preparation: Preparation::Written,
-        }));
-    }
-    Ok(contenders)
-}
-
-impl Contender {
-    fn name(&self) -> &str {
-        match self {
-            Self::Broker(spec) => &spec.name,
-            Self::RawLoop(_) => RAW_LOOP,
-        }
-    }
-
-    fn describe(&self) -> ComparedBroker {
-        match self {
-            Self::Broker(spec) => {
-                ComparedBroker { name: spec.name.clone(), version: spec.version(), settings: spec.settings() }
-            }
-            Self::RawLoop(raw_loop) => ComparedBroker {
-                name: RAW_LOOP.to_owned(),
-                version: None,
-                settings: format!(
-                    "records of {} bytes, as many in each commit as messages are outstanding, into a file \
-                     written before",
-                    raw_loop.record_bytes
-                ),
-            },
-        }
-    }
-
-    fn run(
-        &self,
-        plan: &Plan,
-        scenario: &Scenario,
-        cores: Option<Cores>,
-        watch: &Watch,
-    ) -> Result<Figures, Error> {
-        match self {
-            Self::RawLoop(raw_loop) => raw_loop.run().map(Figures::Commits),
-            Self::Broker(spec) => {
-                let mut running = spec.start(cores, plan.version)?;
-                run_started(plan, scenario, &mut running, watch).map_err(|error| {
-                    let end = running.post_mortem().map(|end| format!("; {end}")).unwrap_or_default();
-                    Error::Broker(format!("{} in {}: {error}{end}", spec.name, scenario.name))
-                })
-            }
-        }
-    }
-}
-
-/// Runs a scenario against a broker that was just started for it.
-fn run_started(
-    plan: &Plan,
-    scenario: &Scenario,
-    running: &mut Running,
-    watch: &Watch,
-) -> Result<Figures, Error> {
-    let target = Target { address: running.address, version: plan.version };
-    let process = running.process;
-    let known =
-        || process.ok_or_else(|| Error::Usage(format!("{} needs the broker's process", scenario.name)));
-    match &scenario.load {
-        Load::Traffic(traffic) => {
-            traffic::run(&target, traffic, process, watch).map(|figures| Figures::Traffic(Box::new(figures)))
-        }
-        Load::Idle(idle) => idle::run(&target, idle, known()?).map(Figures::Idle),
-        Load::Subscriptions(wanted) => subscriptions::run(&target, wanted, known()?)
-            .map(|figures| Figures::Subscriptions(Box::new(figures))),
-        Load::Storm(storm) => storm::run(&target, storm, process).map(Figures::Storm),
-        Load::Day(day) => day::run(&target, day, process).map(Figures::Day),
-        Load::Beside(beside) => {
-            beside::run(&target, beside, process, watch).map(|figures| Figures::Beside(Box::new(figures)))
-        }
-        Load::Queue(queue) => queue::run(&target, queue, known()?).map(Figures::Queue),
-        Load::Retained(retained) => retained::run(&target, retained, known()?).map(Figures::Retained),
-        Load::Recovery(recovery) => recovery::run(&target, recovery, running).map(Figures::Recovery),
-    }
 }
 
 fn ratios(figures: &[Vec<Figures>]) -> Vec<Option<Spread>> {
