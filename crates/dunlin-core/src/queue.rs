@@ -230,6 +230,16 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// Nothing waits.
+    pub const EMPTY: Self = Self {
+        slots: VecDeque::new(),
+        bytes: 0,
+        stored: 0,
+        stored_bytes: 0,
+        base_order: 0,
+        is_loading: false,
+    };
+
     /// What a message takes here, its body aside.
     pub const SLOT_BYTES: usize = size_of::<Slot>();
 

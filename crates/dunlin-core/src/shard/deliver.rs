@@ -68,7 +68,7 @@ impl Clients {
             order: value.outbound.take_order(),
             recorded_in: is_recorded.then(|| self.journal.segment()),
         };
-        if let Some(number) = value.number.filter(|_| is_recorded) {
+        if let Some(number) = value.extras.number.filter(|_| is_recorded) {
             self.journal.stage(|| queued(number, &delivery));
         }
         match live {

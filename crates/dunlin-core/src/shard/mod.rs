@@ -201,7 +201,10 @@ impl Shard {
             }
             let (version, size_max) = (value.version, value.accepted_packet_size_bytes);
             let result = match split(input.get(consumed..).unwrap_or_default(), size_max) {
-                Ok(Split::Incomplete { packet_length }) => break NextInput::Read { packet_length },
+                Ok(Split::Incomplete { packet_length }) => {
+                    // A packet is at most 268,435,460 bytes long.
+                    break NextInput::Read { packet_length: packet_length.map(|length| length as u32) };
+                }
                 Ok(Split::Packet { frame, length }) => {
                     let bytes = input.get(consumed..consumed + length).unwrap_or_default();
                     consumed += length;
@@ -317,7 +320,7 @@ impl Shard {
             && (!value.outbound.queue().is_empty()
                 || value.outbound.owes_resend()
                 || value.is_busy
-                || !value.retained.is_empty())
+                || !value.extras.retained.is_empty())
         {
             self.pump(now, session);
             self.run_follow_ups(now);

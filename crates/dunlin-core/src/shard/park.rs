@@ -59,7 +59,7 @@ impl Shard {
         let is_known = publish.qos == QoS::ExactlyOnce
             && publish.packet_identifier.is_some_and(|packet_identifier| {
                 let value = self.clients.sessions.get(session);
-                value.is_some_and(|value| value.inbound.contains(packet_identifier))
+                value.is_some_and(|value| value.extras.inbound.contains(packet_identifier))
             });
         let refusal = self.judge(session, publish.topic, publish);
         let refusal = refusal.or_else(|| self.judge_store(publish.topic, publish));

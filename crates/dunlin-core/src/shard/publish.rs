@@ -48,7 +48,7 @@ impl Shard {
         };
         let (publisher, is_durable) = (value.identifier_hash, value.is_durable());
         if let (QoS::ExactlyOnce, Some(packet_identifier)) = (publish.qos, publish.packet_identifier)
-            && value.inbound.contains(packet_identifier)
+            && value.extras.inbound.contains(packet_identifier)
         {
             // The message was taken in already: only the acknowledgement is repeated.
             // spec(v5): [MQTT-4.3.3-10]
@@ -262,7 +262,7 @@ impl Shard {
             if has_subscribers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         let owed = if qos == QoS::ExactlyOnce {
             if let Some((key, session)) = self.clients.session_of(key) {
-                session.inbound.insert(packet_identifier);
+                session.extras.make().inbound.insert(packet_identifier);
                 self.clients.record(key, |session, _| Record::Received { session, packet_identifier });
             }
             Owed::PubRec(packet_identifier, reason_code)

@@ -236,8 +236,12 @@ impl Shard {
             return;
         };
         value.is_busy = false;
-        let memberships: SmallVec<[(Arc<str>, ShardId); 2]> =
-            value.memberships.iter().map(|membership| (membership.name.clone(), membership.owner)).collect();
+        let memberships: SmallVec<[(Arc<str>, ShardId); 2]> = value
+            .extras
+            .memberships
+            .iter()
+            .map(|membership| (membership.name.clone(), membership.owner))
+            .collect();
         for (name, owner) in memberships {
             self.tell(now, owner, PeerMessage::GroupReady { name, session });
         }

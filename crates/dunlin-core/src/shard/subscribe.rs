@@ -103,7 +103,7 @@ impl Shard {
         let existing = match filter.share_name {
             Some(_) => self.clients.sessions.get(session).and_then(|value| {
                 let position = value.membership(filter.as_str()).ok()?;
-                value.memberships.get(position).map(|membership| membership.subscription)
+                value.extras.memberships.get(position).map(|membership| membership.subscription)
             }),
             None => self.router.get(filter.topic_filter.as_str(), Target::Session(session.index)),
         };
@@ -179,15 +179,14 @@ impl Shard {
             (is_online, is_durable) = (value.connection.is_some(), value.is_durable());
             match value.membership(&name) {
                 Ok(position) => {
-                    if let Some(membership) = value.memberships.get_mut(position) {
+                    if let Some(membership) = value.extras.make().memberships.get_mut(position) {
                         membership.subscription = subscription;
                     }
                 }
                 Err(position) => {
                     value.subscription_bytes += name.len();
-                    value
-                        .memberships
-                        .insert(position, Membership { name: name.clone(), owner, subscription });
+                    let membership = Membership { name: name.clone(), owner, subscription };
+                    value.extras.make().memberships.insert(position, membership);
                 }
             }
         }
@@ -244,7 +243,7 @@ impl Shard {
         let Ok(position) = value.membership(name) else {
             return false;
         };
-        let membership = value.memberships.remove(position);
+        let membership = value.extras.make().memberships.remove(position);
         value.subscription_bytes -= membership.name.len();
         self.clients.record_begun(session, membership.owner);
         self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
@@ -257,7 +256,8 @@ impl Shard {
             return;
         };
         let filters = std::mem::take(&mut value.filters);
-        let memberships = std::mem::take(&mut value.memberships);
+        let memberships =
+            value.extras.existing().map(|extras| std::mem::take(&mut extras.memberships)).unwrap_or_default();
         value.subscription_bytes = 0;
         for filter in filters {
             self.remove_route(&filter, Target::Session(session.index));
@@ -297,7 +297,7 @@ impl Clients {
     fn record_begun(&mut self, session: Key, owner: ShardId) {
         let segment = self.journal.segment();
         let Some((number, value)) =
-            self.sessions.get_mut(session).and_then(|value| Some((value.number?, value)))
+            self.sessions.get_mut(session).and_then(|value| Some((value.extras.number?, value)))
         else {
             return;
         };
