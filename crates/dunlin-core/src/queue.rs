@@ -571,9 +571,9 @@ mod tests {
 
     fn delivery(order: u64, gauge: &MemoryGauge) -> Delivery {
         let id = MessageId { received_at: Timestamp::from_micros(order), boot_epoch: 0, origin: 0 };
-        let mut publication = Publication::new(id, "t", QoS::AtLeastOnce, false, gauge);
+        let mut publication = Publication::new(id, "t", QoS::AtLeastOnce, false);
         publication.payload = b"payload";
-        let message = publication.keep();
+        let message = publication.keep(gauge);
         message.set_location(5 << 32 | order);
         Delivery {
             message,

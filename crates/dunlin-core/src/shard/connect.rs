@@ -210,11 +210,15 @@ impl Shard {
     // spec(v5): [MQTT-3.1.2-7]
     fn keep_will(&mut self, now: Timestamp, publisher: u64, will: &WillMessage) -> Box<Will> {
         let id = self.next_message_id(now);
-        let mut publication = Publication::new(id, &will.topic, will.qos, will.retain, &self.clients.gauge);
+        let mut publication = Publication::new(id, &will.topic, will.qos, will.retain);
         publication.publisher = publisher;
         publication.forwarded = &will.forwarded;
         publication.payload = &will.payload;
-        Box::new(Will { message: publication.keep(), expiry_s: will.expiry_s, delay_s: will.delay_s })
+        Box::new(Will {
+            message: publication.keep(&self.clients.gauge),
+            expiry_s: will.expiry_s,
+            delay_s: will.delay_s,
+        })
     }
 
     /// CONNACK has left: the Session goes on where it was.

@@ -60,7 +60,7 @@ impl Clients {
         // member's own business.
         let is_recorded = value.is_durable() && (ticket.is_none() || qos == QoS::ExactlyOnce);
         let delivery = Delivery {
-            message: publication.keep(),
+            message: publication.keep(&self.gauge),
             qos,
             retain: wanted.retain,
             identifiers: Identifiers::from_slice(wanted.identifiers),

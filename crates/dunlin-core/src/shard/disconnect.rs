@@ -187,9 +187,8 @@ impl Shard {
         };
         let is_durable = value.is_durable();
         let id = self.next_message_id(now);
-        let gauge = self.clients.gauge.clone();
         let message = &will.message;
-        let mut publication = Publication::new(id, message.topic(), message.qos, message.retain, &gauge);
+        let mut publication = Publication::new(id, message.topic(), message.qos, message.retain);
         publication.publisher = message.publisher;
         publication.expires_at = will.expiry_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = message.forwarded();

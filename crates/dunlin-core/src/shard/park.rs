@@ -75,7 +75,7 @@ impl Shard {
                 let (version, size_max) = (value.version, value.accepted_packet_size_bytes);
                 let Ok(Split::Packet { frame, length }) = split(rest, size_max) else { break };
                 rest = rest.get(length..).unwrap_or_default();
-                let result = decode(frame, version).and_then(|packet| self.handle_packet(now, key, packet));
+                let result = decode(frame, version).and_then(|packet| self.handle_packet(now, key, &packet));
                 self.finish_packet(now, key, result);
             }
         }

@@ -76,7 +76,7 @@ impl Shard {
             return;
         }
         if self.records_retained(topic) {
-            let message = publication.keep();
+            let message = publication.keep(&self.clients.gauge);
             self.clients.journal.stage(|| Record::Retained { message });
         }
         let is_expired = publication.expires_at.is_some_and(|at| at <= now);
@@ -89,7 +89,7 @@ impl Shard {
             self.cleared_bytes -= topic.len();
         }
         let recorded_in = self.clients.journal.segment();
-        self.keep_retained(topic, Kept { message: publication.keep(), recorded_in });
+        self.keep_retained(topic, Kept { message: publication.keep(&self.clients.gauge), recorded_in });
     }
 
     /// Puts a message into the tree, in the place of what is there.

@@ -128,12 +128,14 @@ impl Shard {
     /// Sends what the Session is owed, as far as its client takes it now.
     pub(super) fn pump(&mut self, now: Timestamp, session: Key) {
         self.clients.pump(now, session);
-        if self.clients.sessions.get(session).is_some_and(|value| !value.extras.retained.is_empty()) {
+        let Some(value) = self.clients.sessions.get(session) else {
+            return;
+        };
+        let is_busy = value.is_busy;
+        if !value.extras.retained.is_empty() {
             self.pump_retained(now, session);
         }
-        if self.clients.sessions.get(session).is_some_and(|value| value.is_busy)
-            && self.clients.can_take(session)
-        {
+        if is_busy && self.clients.can_take(session) {
             self.tell_ready(now, session);
         }
     }
