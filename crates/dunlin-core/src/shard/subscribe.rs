@@ -259,8 +259,8 @@ impl Shard {
         let memberships =
             value.extras.existing().map(|extras| std::mem::take(&mut extras.memberships)).unwrap_or_default();
         value.subscription_bytes = 0;
-        for filter in filters {
-            self.remove_route(&filter, Target::Session(session.index));
+        for filter in filters.iter() {
+            self.remove_route(filter, Target::Session(session.index));
         }
         for membership in memberships {
             self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });

@@ -155,7 +155,7 @@ impl Shard {
         let owed = extras.retained.iter().filter(|delivery| delivery.is_recorded);
         let owed: Vec<_> = owed.map(|delivery| (delivery.filter.clone(), delivery.passed.clone())).collect();
         let received: Vec<_> = extras.inbound.iter().collect();
-        let filters = value.filters.clone();
+        let filters: Vec<Box<str>> = value.filters.iter().map(Box::from).collect();
         self.clients.record(key, Session::record);
         for filter in filters {
             if let Some(subscription) = self.router.get(&filter, Target::Session(key.index)) {
