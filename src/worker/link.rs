@@ -128,18 +128,17 @@ impl Link {
 /// Who is at the other end, for the log.
 pub(crate) struct Description {
     client: ClientIdentifier,
-    version: ProtocolVersion,
     /// Knows where that is, and counts the connection as long as it lives.
     ticket: Ticket,
 }
 
 impl Description {
     pub fn new(request: &ConnectRequest, ticket: Ticket) -> Self {
-        Self { client: request.client_identifier.clone(), version: request.version, ticket }
+        Self { client: request.client_identifier.clone(), ticket }
     }
 
-    pub fn connected(&self) {
-        tracing::info!(client = ?self.client, address = %self.ticket.peer, version = %self.version, "connected");
+    pub fn connected(&self, version: ProtocolVersion) {
+        tracing::info!(client = ?self.client, address = %self.ticket.peer, %version, "connected");
     }
 
     pub fn closed(&self, cause: &Cause) {
