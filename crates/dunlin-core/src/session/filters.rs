@@ -40,6 +40,14 @@ impl Filters {
         }
     }
 
+    /// Bytes of their texts.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::One(only) => only.len(),
+            Self::Several(table) => table.as_ref().map_or(0, |table| table.bytes()),
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -97,6 +105,10 @@ impl Filters {
 }
 
 impl Table {
+    fn bytes(&self) -> usize {
+        self.texts.len() - self.unused - self.places.len()
+    }
+
     fn at(&self, place: u32) -> &str {
         let text = self.texts.get(place as usize..).unwrap_or_default();
         text.split('\0').next().unwrap_or_default()
@@ -161,6 +173,7 @@ mod tests {
                 false => assert_eq!(filters.remove(&filter), model.remove(&filter), "{filter}"),
             }
             assert_eq!(filters.len(), model.len());
+            assert_eq!(filters.bytes(), model.iter().map(String::len).sum());
             assert_eq!(filters.is_empty(), model.is_empty());
             assert_eq!(filters.contains("a/7/+"), model.contains("a/7/+"));
             assert!(filters.iter().eq(model.iter().map(String::as_str)));

@@ -162,18 +162,19 @@ impl Shard {
         };
         value.connection = Some(key);
         value.expiry = request.granted_expiry(&settings);
-        value.expiry_max = request.session_expiry_max.min(settings.session_expiry_max);
-        value.may_change_expiry = request.session_expiry != SessionExpiryInterval::WITH_CONNECTION;
+        let expiry_max = (request.session_expiry != SessionExpiryInterval::WITH_CONNECTION)
+            .then(|| request.session_expiry_max.min(settings.session_expiry_max));
         value.identity = request.identity.into_shared();
         // A Will of an earlier connection whose delay has not passed is never sent.
         // spec(v5): [MQTT-3.1.3-9]
         let had_will = value.extras.will.is_some();
         if let Some(extras) = value.extras.existing() {
             (extras.away_since, extras.expires_at) = (None, None);
-            (extras.will, extras.will_due_at) = (None, None);
+            (extras.will, extras.will_due_at, extras.expiry_max) = (None, None, None);
         }
-        if will.is_some() {
-            value.extras.make().will = will;
+        if will.is_some() || expiry_max.is_some() {
+            let extras = value.extras.make();
+            (extras.will, extras.expiry_max) = (will, expiry_max);
         }
         value.outbound.begin_connection(request.receive_maximum.min(settings.inflight_max));
         if !value.is_durable() && value.expiry != SessionExpiryInterval::WITH_CONNECTION {

@@ -33,13 +33,15 @@ impl Shard {
             return Ok(());
         };
         if let Some(seconds) = disconnect.session_expiry_interval_s {
-            if !session.may_change_expiry && seconds != 0 {
+            let expiry_max = session.extras.expiry_max;
+            if expiry_max.is_none() && seconds != 0 {
                 return Err(protocol_error(
                     "3.14.2.2.2",
                     "a Session Expiry Interval of 0 cannot be raised at DISCONNECT",
                 ));
             }
-            session.expiry = SessionExpiryInterval::from_seconds(seconds).min(session.expiry_max);
+            let expiry_max = expiry_max.unwrap_or(SessionExpiryInterval::WITH_CONNECTION);
+            session.expiry = SessionExpiryInterval::from_seconds(seconds).min(expiry_max);
             self.clients.record(session_key, Session::record);
         }
         // spec(v5): [MQTT-3.14.4-3] [MQTT-3.1.2-10]

@@ -141,7 +141,7 @@ impl Shard {
         if value.is_durable() && !may_be_stored {
             return Err(ReasonCode::QuotaExceeded);
         }
-        let bytes = value.subscription_bytes + filter.as_str().len();
+        let bytes = value.subscription_bytes() + filter.as_str().len();
         let has_room = value.subscriptions_count() < settings.subscriptions_max
             && bytes <= settings.subscription_bytes_max;
         if !is_known && !has_room {
@@ -184,7 +184,6 @@ impl Shard {
                     }
                 }
                 Err(position) => {
-                    value.subscription_bytes += name.len();
                     let membership = Membership { name: name.clone(), owner, subscription };
                     value.extras.make().memberships.insert(position, membership);
                 }
@@ -244,7 +243,6 @@ impl Shard {
             return false;
         };
         let membership = value.extras.make().memberships.remove(position);
-        value.subscription_bytes -= membership.name.len();
         self.clients.record_begun(session, membership.owner);
         self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
         true
@@ -258,7 +256,6 @@ impl Shard {
         let filters = std::mem::take(&mut value.filters);
         let memberships =
             value.extras.existing().map(|extras| std::mem::take(&mut extras.memberships)).unwrap_or_default();
-        value.subscription_bytes = 0;
         for filter in filters.iter() {
             self.remove_route(filter, Target::Session(session.index));
         }
