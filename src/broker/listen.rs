@@ -153,7 +153,7 @@ impl Door {
             match listener.accept().await {
                 Ok((stream, address)) => {
                     let socket = stream.into_std().and_then(|stream| Socket::tcp(stream, read_limit));
-                    self.hand_over(socket, Peer::Address(address));
+                    self.hand_over(socket, address.into());
                 }
                 Err(error) => self.pause(&error).await,
             }

@@ -80,13 +80,13 @@ impl<'a> Body<'a> {
 
     /// The message.
     pub fn message(&self, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
-        let mut publication = Publication::new(self.id, self.topic, self.qos, self.retain, gauge);
+        let mut publication = Publication::new(self.id, self.topic, self.qos, self.retain);
         publication.publisher = self.publisher;
         publication.expires_at = self.expires_at;
         publication.forwarded = self.forwarded;
         publication.payload = self.payload;
         publication.writer = self.writer.clone();
-        publication.keep()
+        publication.keep(gauge)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::auth::{
     Access, AuthenticatorChain, ClientCertificate, Cost, Credentials, Decision, Exchange, ExchangeStep,
     Identity, Policy, RefuseReason,
 };
-use crate::transport::{Peer, Transport};
+use crate::transport::Transport;
 use dunlin_codec::ReasonCode;
 use dunlin_core::authenticate::{Mechanism, Step};
 use dunlin_core::handshake::{ConnectRequest, Password, Refusal};
@@ -57,10 +57,7 @@ impl Login {
             user_name: request.user_name.clone(),
             password: request.password.clone(),
             certificate: transport.client_certificate(),
-            address: match ticket.peer {
-                Peer::Address(address) => Some(address.ip()),
-                Peer::Local => None,
-            },
+            address: ticket.peer.ip(),
         }
     }
 

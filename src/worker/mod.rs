@@ -189,7 +189,7 @@ impl Worker {
         }
         let Client { request, transport, pending, arrival } = client;
         let log = link::Description::new(&request, arrival);
-        log.connected();
+        log.connected(request.version);
         let key = self.shard.borrow_mut().handle_connect(self.now(), *request);
         let link = Rc::new(Link::new(key, transport, log, pending));
         {

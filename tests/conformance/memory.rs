@@ -308,10 +308,10 @@ impl Memory {
 fn copy(message: &Arc<ApplicationMessage>) -> Arc<ApplicationMessage> {
     let elsewhere = MemoryGauge::default();
     let ApplicationMessage { id, qos, retain, .. } = **message;
-    let mut publication = Publication::new(id, message.topic(), qos, retain, &elsewhere);
+    let mut publication = Publication::new(id, message.topic(), qos, retain);
     (publication.publisher, publication.expires_at) = (message.publisher, message.expires_at);
     (publication.forwarded, publication.payload) = (message.forwarded(), message.payload());
-    let copy = publication.keep();
+    let copy = publication.keep(&elsewhere);
     copy.set_location(message.location());
     copy
 }

@@ -209,12 +209,11 @@ pub struct Publication<'a> {
     /// The payload.
     pub payload: &'a [u8],
     kept: Option<Arc<ApplicationMessage>>,
-    gauge: &'a MemoryGauge,
 }
 
 impl<'a> Publication<'a> {
     /// A publication that nobody keeps yet.
-    pub fn new(id: MessageId, topic: &'a str, qos: QoS, retain: bool, gauge: &'a MemoryGauge) -> Self {
+    pub fn new(id: MessageId, topic: &'a str, qos: QoS, retain: bool) -> Self {
         Self {
             id,
             topic,
@@ -226,7 +225,6 @@ impl<'a> Publication<'a> {
             forwarded: &[],
             payload: &[],
             kept: None,
-            gauge,
         }
     }
 
@@ -243,12 +241,11 @@ impl<'a> Publication<'a> {
             forwarded: message.forwarded(),
             payload: message.payload(),
             kept: Some(Arc::clone(message)),
-            gauge: &message.gauge,
         }
     }
 
-    /// The message to keep; copied at the first call, shared from then on.
-    pub fn keep(&mut self) -> Arc<ApplicationMessage> {
+    /// The message to keep; copied at the first call, shared from then on. The copy counts in `gauge`.
+    pub fn keep(&mut self, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
         Arc::clone(self.kept.get_or_insert_with(|| {
             let mut bytes = Vec::with_capacity(self.topic.len() + self.forwarded.len() + self.payload.len());
             bytes.extend_from_slice(self.topic.as_bytes());
@@ -264,11 +261,11 @@ impl<'a> Publication<'a> {
                 topic_length: self.topic.len() as u32,
                 forwarded_length: self.forwarded.len() as u32,
                 bytes: Bytes::from(bytes),
-                gauge: self.gauge.clone(),
+                gauge: gauge.clone(),
                 writer: self.writer.clone(),
                 location: AtomicU64::new(0),
             };
-            self.gauge.0.bytes.fetch_add(message.size_bytes(), Ordering::Relaxed);
+            gauge.0.bytes.fetch_add(message.size_bytes(), Ordering::Relaxed);
             Arc::new(message)
         }))
     }

@@ -33,10 +33,10 @@ pub fn message(
 ) -> Arc<ApplicationMessage> {
     let received_at = Timestamp::from_micros(START.as_micros() + number);
     let id = MessageId { received_at, boot_epoch: 1_700_000_000, origin };
-    let mut publication = Publication::new(id, topic, QoS::AtLeastOnce, false, gauge);
+    let mut publication = Publication::new(id, topic, QoS::AtLeastOnce, false);
     publication.publisher = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     publication.payload = payload;
-    publication.keep()
+    publication.keep(gauge)
 }
 
 pub fn session(number: u64) -> Record {

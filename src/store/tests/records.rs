@@ -63,11 +63,11 @@ prop_compose! {
         (topic, forwarded, payload) in (".{0,20}", vec(any::<u8>(), 0..20), vec(any::<u8>(), 0..300)),
     ) -> Arc<ApplicationMessage> {
         let (id, gauge) = (MessageId { received_at, boot_epoch, origin }, MemoryGauge::default());
-        let mut publication = Publication::new(id, &topic, qos, retain, &gauge);
+        let mut publication = Publication::new(id, &topic, qos, retain);
         (publication.publisher, publication.expires_at) = (publisher, expires_at);
         (publication.forwarded, publication.payload) = (&forwarded, &payload);
         publication.writer = writer;
-        publication.keep()
+        publication.keep(&gauge)
     }
 }
 

@@ -180,7 +180,7 @@ impl Clients {
     #[inline]
     pub fn record(&mut self, session: Key, record: impl FnOnce(SessionNumber, &Session) -> Record) {
         if let Some(value) = self.sessions.get(session)
-            && let Some(number) = value.number
+            && let Some(number) = value.extras.number
         {
             self.journal.stage(|| record(number, value));
         }

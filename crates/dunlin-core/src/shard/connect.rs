@@ -172,22 +172,28 @@ impl Shard {
         };
         value.connection = Some(key);
         value.expiry = request.granted_expiry(&settings);
-        value.expiry_max = request.session_expiry_max.min(settings.session_expiry_max);
-        value.may_change_expiry = request.session_expiry != SessionExpiryInterval::WITH_CONNECTION;
+        let expiry_max = (request.session_expiry != SessionExpiryInterval::WITH_CONNECTION)
+            .then(|| request.session_expiry_max.min(settings.session_expiry_max));
         value.identity = request.identity.into_shared();
         value.answers = None;
         let identity = Arc::clone(&value.identity);
-        (value.away_since, value.expires_at) = (None, None);
         // A Will of an earlier connection whose delay has not passed is never sent.
         // spec(v5): [MQTT-3.1.3-9]
-        let had_will = value.will.take().is_some();
-        value.will_due_at = None;
-        value.will = will;
+        let had_will = value.extras.will.is_some();
+        if let Some(extras) = value.extras.existing() {
+            (extras.away_since, extras.expires_at) = (None, None);
+            (extras.will, extras.will_due_at, extras.expiry_max) = (None, None, None);
+        }
+        if will.is_some() || expiry_max.is_some() {
+            let extras = value.extras.make();
+            (extras.will, extras.expiry_max) = (will, expiry_max);
+        }
         value.outbound.begin_connection(request.receive_maximum.min(settings.inflight_max));
-        if value.number.is_none() && value.expiry != SessionExpiryInterval::WITH_CONNECTION {
+        if !value.is_durable() && value.expiry != SessionExpiryInterval::WITH_CONNECTION {
             let number = SessionNumber(self.take_number());
             if let Some(value) = self.clients.sessions.get_mut(session) {
-                (value.number, value.recorded_in) = (Some(number), self.clients.journal.segment());
+                let extras = value.extras.make();
+                (extras.number, extras.recorded_in) = (Some(number), self.clients.journal.segment());
             }
         }
         self.clients.note_policy(&identity);
@@ -198,7 +204,7 @@ impl Shard {
 
     /// Tells the store of the Session's Will, or that it has none any more.
     pub(super) fn record_will(&mut self, session: Key, had_will: bool) {
-        match self.clients.sessions.get(session).and_then(|value| value.will.clone()) {
+        match self.clients.sessions.get(session).and_then(|value| value.extras.will.clone()) {
             Some(will) => {
                 let Will { message, expiry_s, delay_s } = *will;
                 self.clients.record(session, |session, _| Record::WillSet {
@@ -218,24 +224,33 @@ impl Shard {
     // spec(v5): [MQTT-3.1.2-7]
     fn keep_will(&mut self, now: Timestamp, publisher: u64, will: &WillMessage) -> Box<Will> {
         let id = self.next_message_id(now);
-        let mut publication = Publication::new(id, &will.topic, will.qos, will.retain, &self.clients.gauge);
+        let mut publication = Publication::new(id, &will.topic, will.qos, will.retain);
         publication.publisher = publisher;
         publication.forwarded = &will.forwarded;
         publication.payload = &will.payload;
-        Box::new(Will { message: publication.keep(), expiry_s: will.expiry_s, delay_s: will.delay_s })
+        Box::new(Will {
+            message: publication.keep(&self.clients.gauge),
+            expiry_s: will.expiry_s,
+            delay_s: will.delay_s,
+        })
     }
 
     /// CONNACK has left: the Session goes on where it was.
     // spec(v5): [MQTT-4.4.0-1]
     // spec(v3.1.1): [MQTT-4.4.0-1]
     pub(super) fn resume(&mut self, now: Timestamp, session: Key) {
-        if let Some(value) = self.clients.sessions.get_mut(session) {
+        let extras = self.clients.sessions.get_mut(session).and_then(|value| value.extras.existing());
+        if let Some(extras) = extras {
             // No SUBACK of an earlier connection will leave any more.
-            value.retained.iter_mut().for_each(|delivery| delivery.suback = None);
+            extras.retained.iter_mut().for_each(|delivery| delivery.suback = None);
         }
         self.pump(now, session);
-        let memberships =
-            self.clients.sessions.get(session).map(|value| value.memberships.clone()).unwrap_or_default();
+        let memberships = self
+            .clients
+            .sessions
+            .get(session)
+            .map(|value| value.extras.memberships.clone())
+            .unwrap_or_default();
         for membership in memberships {
             self.tell(now, membership.owner, PeerMessage::GroupReady { name: membership.name, session });
         }

@@ -71,7 +71,7 @@ pub enum NextInput {
     /// Read more. Once the fixed header is there, the length of the whole packet is known.
     Read {
         /// Of the packet that is incomplete.
-        packet_length: Option<usize>,
+        packet_length: Option<u32>,
     },
     /// Flush, then hand in the rest.
     Yield,

@@ -34,14 +34,14 @@ impl Shard {
         &mut self,
         now: Timestamp,
         key: Key,
-        publish: Publish<'_>,
+        publish: &Publish<'_>,
     ) -> Result<(), Violation> {
         self.clients.counters.messages_received += 1;
         // spec(v5): [MQTT-3.3.4-6]
         if !publish.subscription_identifiers.is_empty() {
             return Err(protocol_error("MQTT-3.3.4-6", "a Client must not send Subscription Identifiers"));
         }
-        let alias_topic = self.resolve_alias(key, &publish)?;
+        let alias_topic = self.resolve_alias(key, publish)?;
         let topic = alias_topic.as_deref().unwrap_or(publish.topic);
         let Some((session, value)) = self.clients.session_of(key) else {
             return Ok(());
@@ -49,7 +49,7 @@ impl Shard {
         let (publisher, is_durable) = (value.identifier_hash, value.is_durable());
         let writer = publish.retain.then(|| value.as_writer());
         if let (QoS::ExactlyOnce, Some(packet_identifier)) = (publish.qos, publish.packet_identifier)
-            && value.inbound.contains(packet_identifier)
+            && value.extras.inbound.contains(packet_identifier)
         {
             // The message was taken in already: only the acknowledgement is repeated.
             // spec(v5): [MQTT-4.3.3-10]
@@ -63,21 +63,20 @@ impl Shard {
         }
         self.count_outstanding(key, publish.qos)?;
         if let Some(refusal) =
-            self.judge(session, topic, &publish).or_else(|| self.judge_store(topic, &publish))
+            self.judge(session, topic, publish).or_else(|| self.judge_store(topic, publish))
         {
             self.note_refusal(key, refusal, topic);
-            return self.refuse(now, key, &publish, refusal);
+            return self.refuse(now, key, publish, refusal);
         }
         let id = self.next_message_id(now);
         let mut forwarded = std::mem::take(&mut self.forwarded);
         forwarded.clear();
         publish.properties.write_forwarded(&mut forwarded);
-        let gauge = self.clients.gauge.clone();
         // A QoS 0 message for which there is no room is still for those who listen now.
         // (At higher QoS it was refused before it came here.)
         let retain =
-            publish.retain && (publish.qos > QoS::AtMostOnce || self.has_room_to_retain(topic, &publish));
-        let mut publication = Publication::new(id, topic, publish.qos, retain, &gauge);
+            publish.retain && (publish.qos > QoS::AtMostOnce || self.has_room_to_retain(topic, publish));
+        let mut publication = Publication::new(id, topic, publish.qos, retain);
         publication.publisher = publisher;
         publication.writer = writer.filter(|_| retain);
         publication.expires_at =
@@ -270,7 +269,7 @@ impl Shard {
             if has_subscribers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         let owed = if qos == QoS::ExactlyOnce {
             if let Some((key, session)) = self.clients.session_of(key) {
-                session.inbound.insert(packet_identifier);
+                session.extras.make().inbound.insert(packet_identifier);
                 self.clients.record(key, |session, _| Record::Received { session, packet_identifier });
             }
             Owed::PubRec(packet_identifier, reason_code)
@@ -347,7 +346,7 @@ impl Shard {
                 peers = self.peers.others().collect();
             }
             for peer in peers {
-                let message = publication.keep();
+                let message = publication.keep(&self.clients.gauge);
                 if let Some(link) = self.peers.link(peer) {
                     let message = match exactly {
                         true => PeerMessage::PublishExactly(message),

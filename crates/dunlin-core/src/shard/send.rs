@@ -144,8 +144,19 @@ impl Clients {
     }
 
     /// Sends what is owed from before, then what waits, as far as quota and outbox allow.
-    // spec(v5): [MQTT-3.3.2-5]
     pub fn pump(&mut self, now: Timestamp, session: Key) {
+        let Some(value) = self.sessions.get(session) else {
+            return;
+        };
+        // After most acknowledgements there is nothing.
+        if value.outbound.owes_resend() || !value.outbound.queue().is_empty() {
+            self.send_waiting(now, session);
+        }
+        self.count_memory(session);
+    }
+
+    // spec(v5): [MQTT-3.3.2-5]
+    fn send_waiting(&mut self, now: Timestamp, session: Key) {
         let Some(connection) = self.live_connection(session) else {
             return;
         };
@@ -169,7 +180,6 @@ impl Clients {
             self.frames.reset();
             self.send_new(now, session, connection, delivery, &mut Publication::of(&message));
         }
-        self.count_memory(session);
         self.load_front(session);
     }
 
@@ -226,7 +236,7 @@ impl Clients {
         let maximum = connection.maximum_packet_size_bytes as usize;
         let aliases = connection.extras.as_mut().and_then(|extras| extras.server_aliases.as_mut());
         let is_plain = version != ProtocolVersion::V5 || (identifiers.is_empty() && aliases.is_none());
-        let shared = is_shared(publication).then(|| publication.keep().shared_payload());
+        let shared = is_shared(publication).then(|| publication.keep(&self.gauge).shared_payload());
         if is_plain && !dup {
             let frame = self.frames.get(publication, version, qos, retain, now);
             let length = frame.bytes.len() + shared.as_ref().map_or(0, |payload| payload.len());

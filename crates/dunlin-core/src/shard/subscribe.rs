@@ -105,7 +105,7 @@ impl Shard {
         let existing = match filter.share_name {
             Some(_) => self.clients.sessions.get(session).and_then(|value| {
                 let position = value.membership(filter.as_str()).ok()?;
-                value.memberships.get(position).map(|membership| membership.subscription)
+                value.extras.memberships.get(position).map(|membership| membership.subscription)
             }),
             None => self.router.get(filter.topic_filter.as_str(), Target::Session(session.index)),
         };
@@ -141,7 +141,7 @@ impl Shard {
         if value.is_durable() && !may_be_stored {
             return Err(ReasonCode::QuotaExceeded);
         }
-        let bytes = value.subscription_bytes + filter.as_str().len();
+        let bytes = value.subscription_bytes() + filter.as_str().len();
         let has_room = value.subscriptions_count() < settings.subscriptions_max
             && bytes <= settings.subscription_bytes_max;
         if !is_known && !has_room {
@@ -179,15 +179,13 @@ impl Shard {
             (is_online, is_durable) = (value.connection.is_some(), value.is_durable());
             match value.membership(&name) {
                 Ok(position) => {
-                    if let Some(membership) = value.memberships.get_mut(position) {
+                    if let Some(membership) = value.extras.make().memberships.get_mut(position) {
                         membership.subscription = subscription;
                     }
                 }
                 Err(position) => {
-                    value.subscription_bytes += name.len();
-                    value
-                        .memberships
-                        .insert(position, Membership { name: name.clone(), owner, subscription });
+                    let membership = Membership { name: name.clone(), owner, subscription };
+                    value.extras.make().memberships.insert(position, membership);
                 }
             }
         }
@@ -244,8 +242,7 @@ impl Shard {
         let Ok(position) = value.membership(name) else {
             return false;
         };
-        let membership = value.memberships.remove(position);
-        value.subscription_bytes -= membership.name.len();
+        let membership = value.extras.make().memberships.remove(position);
         self.clients.record_begun(session, membership.owner);
         self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
         true
@@ -257,10 +254,10 @@ impl Shard {
             return;
         };
         let filters = std::mem::take(&mut value.filters);
-        let memberships = std::mem::take(&mut value.memberships);
-        value.subscription_bytes = 0;
-        for filter in filters {
-            self.remove_route(&filter, Target::Session(session.index));
+        let memberships =
+            value.extras.existing().map(|extras| std::mem::take(&mut extras.memberships)).unwrap_or_default();
+        for filter in filters.iter() {
+            self.remove_route(filter, Target::Session(session.index));
         }
         for membership in memberships {
             self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
@@ -297,7 +294,7 @@ impl Clients {
     fn record_begun(&mut self, session: Key, owner: ShardId) {
         let segment = self.journal.segment();
         let Some((number, value)) =
-            self.sessions.get_mut(session).and_then(|value| Some((value.number?, value)))
+            self.sessions.get_mut(session).and_then(|value| Some((value.extras.number?, value)))
         else {
             return;
         };

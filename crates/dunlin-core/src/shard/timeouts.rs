@@ -53,7 +53,7 @@ impl Shard {
                 clients.connections.get(key).is_some()
             }
             Timer::Absence(key) => {
-                clients.sessions.get(key).is_some_and(|session| session.absence_timer_at == Some(at))
+                clients.sessions.get(key).is_some_and(|session| session.extras.absence_timer_at == Some(at))
             }
             Timer::RetainedExpiry => retained_at == Some(at),
         });
@@ -65,10 +65,11 @@ impl Shard {
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return;
         };
-        if value.absence_timer_at.is_some_and(|at| at <= now) {
-            value.absence_timer_at = None;
-        }
-        let (will_due_at, expires_at) = (value.will_due_at, value.expires_at);
+        let Some(extras) = value.extras.existing() else {
+            return;
+        };
+        extras.absence_timer_at.take_if(|at| *at <= now);
+        let (will_due_at, expires_at) = (extras.will_due_at, extras.expires_at);
         if will_due_at.is_some_and(|at| at <= now) {
             self.publish_will(now, session);
         }
@@ -147,12 +148,14 @@ impl Shard {
     /// Sends what the Session is owed, as far as its client takes it now.
     pub(super) fn pump(&mut self, now: Timestamp, session: Key) {
         self.clients.pump(now, session);
-        if self.clients.sessions.get(session).is_some_and(|value| !value.retained.is_empty()) {
+        let Some(value) = self.clients.sessions.get(session) else {
+            return;
+        };
+        let is_busy = value.is_busy;
+        if !value.extras.retained.is_empty() {
             self.pump_retained(now, session);
         }
-        if self.clients.sessions.get(session).is_some_and(|value| value.is_busy)
-            && self.clients.can_take(session)
-        {
+        if is_busy && self.clients.can_take(session) {
             self.tell_ready(now, session);
         }
     }

@@ -156,9 +156,9 @@ pub fn numbers(count: u16) -> Vec<Received> {
 
 /// A message as somebody else has it who reads it from the store.
 pub fn copy(message: &ApplicationMessage, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
-    let mut publication = Publication::new(message.id, message.topic(), message.qos, message.retain, gauge);
+    let mut publication = Publication::new(message.id, message.topic(), message.qos, message.retain);
     publication.payload = message.payload();
-    let copy = publication.keep();
+    let copy = publication.keep(gauge);
     copy.set_location(message.location());
     copy
 }
