@@ -8,10 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::acl::Acl;
+use super::authenticator::Authenticator;
+use super::callout::{Callout, CalloutOptionError};
 use super::chain::AuthenticatorChain;
 use super::client_identifiers::ClientIdentifierPattern;
 use super::method::AuthenticationMethod;
 use super::password_file::PasswordFile;
+use super::token::{TokenLogin, TokenMethod, TokenOptionError, TokenVerifier, WaitingTokenLogin};
 use crate::config::{AuthOptions, Config, ConfigError, ConfigErrors, Listener};
 
 /// Who may connect to a listener. A reload makes a new one.
@@ -28,7 +31,9 @@ pub struct Access {
 
 /// An `auth` table with its files read.
 pub struct AuthTable {
+    tokens: Option<Arc<TokenVerifier>>,
     passwords: Option<Arc<PasswordFile>>,
+    service: Option<Arc<Callout>>,
     client_identifiers: Option<ClientIdentifierPattern>,
     /// The rules about topics; none allows everything.
     pub acl: Option<Acl>,
@@ -41,6 +46,14 @@ impl AuthTable {
         let mut note = |option: &str, problem: String| {
             errors.push(config.error(&format!("{section}.{option}"), None, problem));
         };
+        let tokens = options.jwt.as_ref().and_then(|jwt| {
+            let noted = |error: TokenOptionError| note(&format!("jwt.{}", error.option), error.problem);
+            TokenVerifier::load(jwt).map_err(noted).ok()
+        });
+        let service = options.http.as_ref().and_then(|http| {
+            let noted = |error: CalloutOptionError| note(&format!("http.{}", error.option), error.problem);
+            Callout::load(http).map_err(noted).ok()
+        });
         let passwords = options.password_file.as_ref().and_then(|path| {
             PasswordFile::load(path).map_err(|error| note("password_file", error.to_string())).ok()
         });
@@ -53,7 +66,13 @@ impl AuthTable {
         }
         let client_identifiers = options.client_identifier.clone();
         if errors.is_empty() {
-            Ok(Self { passwords: passwords.map(Arc::new), client_identifiers, acl })
+            Ok(Self {
+                tokens: tokens.map(Arc::new),
+                passwords: passwords.map(Arc::new),
+                service: service.map(Arc::new),
+                client_identifiers,
+                acl,
+            })
         } else {
             Err(errors)
         }
@@ -62,11 +81,35 @@ impl AuthTable {
     /// Who may connect to a listener that this table is for.
     pub fn access(&self, allow_anonymous: bool, rules_of: Option<String>) -> Access {
         Access {
-            chain: AuthenticatorChain::for_listener(self.passwords.clone(), allow_anonymous),
-            methods: Vec::new(),
+            chain: AuthenticatorChain::for_listener(self.judges(), allow_anonymous),
+            methods: self.methods(),
             client_identifiers: self.client_identifiers.clone(),
             rules_of,
         }
+    }
+
+    /// Who is asked about credentials: first who can tell from what a Client shows alone, then who looks into a
+    /// file, last who has to ask elsewhere. The order is part of docs/security.md.
+    fn judges(&self) -> Vec<Arc<dyn Authenticator>> {
+        let mut judges: Vec<Arc<dyn Authenticator>> = Vec::new();
+        if let Some(tokens) = &self.tokens {
+            judges.push(Arc::new(TokenLogin(Arc::clone(tokens))));
+            if tokens.has_address() {
+                judges.push(Arc::new(WaitingTokenLogin(Arc::clone(tokens))));
+            }
+        }
+        judges.extend(self.passwords.clone().map(|passwords| passwords as Arc<dyn Authenticator>));
+        judges.extend(self.service.clone().map(|service| service as Arc<dyn Authenticator>));
+        judges
+    }
+
+    /// The methods of enhanced authentication.
+    fn methods(&self) -> Vec<Arc<dyn AuthenticationMethod>> {
+        let mut methods: Vec<Arc<dyn AuthenticationMethod>> = Vec::new();
+        methods.extend(
+            self.tokens.clone().map(|tokens| Arc::new(TokenMethod(tokens)) as Arc<dyn AuthenticationMethod>),
+        );
+        methods
     }
 }
 

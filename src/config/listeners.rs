@@ -29,6 +29,13 @@ pub struct Listener {
     pub tls_section: String,
 }
 
+impl AuthOptions {
+    /// Whether anybody is there to accept credentials.
+    fn admits_users(&self) -> bool {
+        self.password_file.is_some() || self.jwt.is_some() || self.http.is_some()
+    }
+}
+
 impl Config {
     /// The listeners to open: those configured, or this machine only.
     pub fn listeners(&self) -> Vec<Listener> {
@@ -73,9 +80,8 @@ impl Config {
         if listeners.iter().all(|listener| listener.url.is_loopback()) {
             lines.push(self.how_to_open(sources));
         }
-        let closed = listeners
-            .iter()
-            .find(|listener| !listener.allow_anonymous && listener.auth.password_file.is_none());
+        let closed =
+            listeners.iter().find(|listener| !listener.allow_anonymous && !listener.auth.admits_users());
         if let Some(listener) = closed {
             lines.push(format!(
                 "{} refuses everyone, because there are no users: set auth.password_file to admit users, or \
@@ -97,7 +103,7 @@ impl Config {
             sources.file.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default();
         let program = sources.program.as_deref().unwrap_or("dunlin");
         let command = format!("{program} serve{file} --listen {url}");
-        if self.auth.password_file.is_some() || self.auth.allow_anonymous == Some(true) {
+        if self.auth.admits_users() || self.auth.allow_anonymous == Some(true) {
             format!("only this machine can connect; to open it: {command}")
         } else {
             format!(

@@ -69,16 +69,15 @@ pub fn sample_toml() -> String {
             name => format!("[{name}]"),
         };
         let _ = writeln!(text, "{heading}");
-        for option in &section.options {
-            text.push('\n');
-            comment(&mut text, &plain(&option.doc));
-            comment(&mut text, &sentence(&facts(option).join("; ")));
-            let value = option.default.as_ref().or(option.example.as_ref()).map_or("\"\"", String::as_str);
-            let _ = writeln!(text, "#{} = {value}", option.name);
-        }
+        options(&mut text, &section);
         for table in &section.tables {
             text.push('\n');
             comment(&mut text, &plain(&table.doc));
+            if has_own_heading(&section) {
+                let _ = writeln!(text, "#[{}.{}]", section.name, table.name);
+                options(&mut text, table);
+                continue;
+            }
             let examples: Vec<_> = table
                 .options
                 .iter()
@@ -90,22 +89,49 @@ pub fn sample_toml() -> String {
     text
 }
 
+/// The options of a table, to uncomment.
+fn options(text: &mut String, table: &SectionDoc) {
+    for option in &table.options {
+        text.push('\n');
+        comment(text, &plain(&option.doc));
+        comment(text, &sentence(&facts(option).join("; ")));
+        let value = option.default.as_ref().or(option.example.as_ref()).map_or("\"\"", String::as_str);
+        let _ = writeln!(text, "#{} = {value}", option.name);
+    }
+}
+
+/// Whether the tables nested in a section are explained there. Those of a listener are explained as general ones.
+fn has_own_heading(section: &SectionDoc) -> bool {
+    section.name != "listener"
+}
+
 /// The text of `docs/configuration.md`.
 pub fn markdown() -> String {
     let mut text = MARKDOWN_HEAD.to_owned();
     for section in sections() {
         let heading =
             if section.name == "listener" { "[[listener]]" } else { &format!("[{}]", section.name) };
-        let _ = write!(text, "\n## `{heading}`\n\n{}\n\n", section.doc);
-        text.push_str("| Option | Default | Accepts | |\n|---|---|---|---|\n");
-        for option in &section.options {
-            text.push_str(&row(option));
-        }
-        for table in &section.tables {
-            text.push_str(&table_row(table));
+        chapter(&mut text, heading, &section);
+        if has_own_heading(&section) {
+            for table in &section.tables {
+                chapter(&mut text, &format!("[{}.{}]", section.name, table.name), table);
+            }
+        } else {
+            for table in &section.tables {
+                text.push_str(&table_row(table));
+            }
         }
     }
     text
+}
+
+/// A heading with the options beneath it.
+fn chapter(text: &mut String, heading: &str, table: &SectionDoc) {
+    let _ = write!(text, "\n## `{heading}`\n\n{}\n\n", table.doc);
+    text.push_str("| Option | Default | Accepts | |\n|---|---|---|---|\n");
+    for option in &table.options {
+        text.push_str(&row(option));
+    }
 }
 
 fn row(option: &OptionDoc) -> String {
@@ -119,7 +145,9 @@ fn row(option: &OptionDoc) -> String {
 }
 
 fn table_row(table: &SectionDoc) -> String {
-    let keys: Vec<_> = table.options.iter().map(|option| format!("`{}`", option.name)).collect();
+    let names =
+        table.options.iter().map(|option| option.name).chain(table.tables.iter().map(|table| table.name));
+    let keys: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     format!("| `{}` ↻ | unset | table: {} | {} |\n", table.name, keys.join(", "), table.doc)
 }
 

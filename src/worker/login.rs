@@ -33,6 +33,7 @@ pub(super) struct Login {
     password: Option<Password>,
     certificate: Option<ClientCertificate>,
     address: Option<IpAddr>,
+    listener: String,
 }
 
 impl Login {
@@ -47,6 +48,7 @@ impl Login {
                 Peer::Address(address) => Some(address.ip()),
                 Peer::Local => None,
             },
+            listener: ticket.listener.url.to_string(),
         }
     }
 
@@ -55,6 +57,7 @@ impl Login {
         Credentials::new(self.client_identifier.as_str(), self.user_name.as_deref(), password)
             .with_certificate(self.certificate.as_ref())
             .with_address(self.address)
+            .with_listener(Some(&self.listener))
     }
 
     /// Who the client is, or why it is refused.
