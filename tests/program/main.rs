@@ -8,6 +8,7 @@ mod support;
 
 mod bench;
 mod configuration;
+mod identities;
 mod life;
 mod log;
 mod reload;
