@@ -133,3 +133,59 @@ impl fmt::Display for NoAnswer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// A certificate for 127.0.0.1 that vouches for itself, and the server's side of TLS with it.
+    fn server() -> (String, Arc<rustls::ServerConfig>) {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        (made.cert.pem(), Arc::new(config))
+    }
+
+    #[test]
+    fn an_https_address_is_asked_only_if_an_authority_vouches_for_it() {
+        let (certificate, config) = server();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = WebUrl::parse(&format!("https://{}/", listener.local_addr().unwrap())).unwrap();
+        let serving = std::thread::spawn(move || {
+            let mut questions = Vec::new();
+            for _ in 0..2 {
+                let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = rustls::StreamOwned::new(connection, listener.accept().unwrap().0);
+                let mut buffer = [0; 4096];
+                // Who does not trust the certificate leaves.
+                if let Ok(count) = stream.read(&mut buffer) {
+                    questions.push(String::from_utf8_lossy(&buffer[..count]).into_owned());
+                    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+                    stream.write_all(answer.as_bytes()).unwrap();
+                }
+            }
+            questions
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        let ask = |authority: &str| {
+            std::fs::write(&path, authority).unwrap();
+            Web::new(&url, Some(&path), Duration::from_secs(20)).unwrap().get()
+        };
+        let stranger = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap().cert.pem();
+        assert!(matches!(ask(&stranger), Err(NoAnswer::Failed(_))));
+        assert_eq!(ask(&certificate).unwrap(), b"ok");
+        let questions = serving.join().unwrap();
+        assert!(
+            matches!(&questions[..], [question] if question.starts_with("GET / HTTP/1.1")),
+            "{questions:?}"
+        );
+    }
+}
