@@ -1,7 +1,7 @@
 //! Who a client is beyond a password file: tokens and a service that is asked, over a socket.
 
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use dunlin_codec::{Auth, Connect, ConnectProperties, Packet, QoS, ReasonCode, UserProperties};
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Client, bytes_of, hello, publish, tcp};
 use crate::support::dunlin::{Dunlin, QUIET, directory, write};
+use crate::support::process::DEADLINE;
 use crate::support::service::{Reply, Service};
-use crate::{ANNA, ANNA_PASSWORD, log_in};
+use crate::{ANNA, ANNA_PASSWORD, log_in, login};
 
 const LISTENER: &str = "listener = [{ url = 'mqtt://127.0.0.1:0', allow_anonymous = false }]\n";
 const SECRET: &str = "a secret that is as long as the RFC wants it to be";
@@ -189,4 +190,22 @@ fn a_service_says_who_gets_in_after_the_password_file() {
     drop(service);
     assert_eq!(log_in(address, "device", "other").1, ReasonCode::ServerUnavailable);
     device.ping();
+}
+
+#[test]
+fn a_question_under_way_delays_no_stop() {
+    let service = Service::start(|_| Reply::Silence);
+    let directory = directory();
+    let config = format!("{QUIET}{LISTENER}[auth.http]\nurl = '{}'\ntimeout = '30s'\n", service.url());
+    let mut dunlin = Dunlin::start(directory.path(), &config);
+    let mut client = Client::over(tcp(dunlin.address(0)));
+    client.send(&bytes_of(&Packet::Connect(login("anna", "secret"))));
+    let begun = Instant::now();
+    while service.asked() == 0 {
+        assert!(begun.elapsed() < DEADLINE, "the service is not asked");
+        std::thread::yield_now();
+    }
+    let stopping = Instant::now();
+    assert_eq!(dunlin.stop().status, 0);
+    assert!(stopping.elapsed() < Duration::from_secs(20), "it has waited for the answer");
 }

@@ -15,6 +15,7 @@ mod tests;
 mod turns;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use self::answers::Answers;
@@ -35,6 +36,8 @@ pub struct Callout {
     bearer_token: Option<String>,
     turns: Turns,
     answers: Answers,
+    /// Whether the last question had no answer, for the log.
+    is_down: AtomicBool,
 }
 
 /// What cannot be used of an `auth.http` table.
@@ -70,6 +73,7 @@ impl Callout {
             turns: Turns::new(options.max_concurrent.into()),
             answers: Answers::new(options.cache_ttl, options.cache_size as usize),
             options: options.clone(),
+            is_down: AtomicBool::new(false),
         })
     }
 
@@ -93,12 +97,21 @@ impl Authenticator for Callout {
         }
         match self.ask(&json) {
             Ok(answer) => {
+                if self.is_down.swap(false, Ordering::Relaxed) {
+                    tracing::info!(url = %self.options.url, "the authentication service answers again");
+                }
                 let decision = answer.decision(request);
                 self.answers.put(digest, &decision);
                 decision
             }
             Err(problem) => {
-                tracing::warn!(url = %self.options.url, problem, "the authentication service gives no answer");
+                let url = &self.options.url;
+                // Each client that is refused has a line of its own already.
+                if self.is_down.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(%url, problem, "the authentication service gives no answer");
+                } else {
+                    tracing::warn!(%url, problem, "the authentication service gives no answer");
+                }
                 match self.options.when_down {
                     WhenDown::Deny => Decision::Refuse(RefuseReason::ServerUnavailable),
                     WhenDown::Ignore => Decision::NotMine,
