@@ -6,7 +6,7 @@
 //! An error says what went wrong and holds nothing of what was sent.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use zeroize::Zeroizing;
 
 use super::text_file;
 use crate::config::WebUrl;
@@ -27,6 +28,7 @@ const IDLE_CONNECTIONS_MAX: usize = 8;
 /// Asks one address.
 pub(super) struct Web {
     url: WebUrl,
+    ca_file: Option<PathBuf>,
     agent: ureq::Agent,
 }
 
@@ -60,12 +62,17 @@ impl Web {
             .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
             .user_agent(concat!("dunlin/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { url: url.clone(), agent: config.new_agent() })
+        Ok(Self { url: url.clone(), ca_file: ca_file.map(Path::to_owned), agent: config.new_agent() })
     }
 
     /// Who is asked.
     pub fn url(&self) -> &WebUrl {
         &self.url
+    }
+
+    /// The file of those who vouch for it, if it is not the system.
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref()
     }
 
     /// What is there.
@@ -89,7 +96,7 @@ impl Web {
             .build()
             .header("Content-Type", "application/json");
         if let Some(token) = bearer_token {
-            request = request.header("Authorization", format!("Bearer {token}"));
+            request = request.header("Authorization", Zeroizing::new(format!("Bearer {token}")).as_str());
         }
         answer(request.send(json))
     }

@@ -119,8 +119,7 @@ options! {
         audience: Vec<String> = Vec::new(), example "[\"mqtt\"]", reloads true;
         /// How far the clocks of whoever issues tokens and of this machine may be apart, when `exp` and `nbf` are judged.
         leeway: Duration = Duration::from_secs(10), range 0..=10 * MINUTE, reloads true;
-        /// Whether a token without an end (`exp`) is refused. The connection of a client ends with its token, and
-        /// `leeway`.
+        /// Whether a token without an end (`exp`) is refused. The connection of a client ends `leeway` after its token.
         require_expiry: bool = true, reloads true;
         /// The claim that is the user name.
         user_claim: String = "sub".to_owned(), reloads true;

@@ -148,10 +148,51 @@ impl Mechanism for Bridge {
                 Step::Success { data, identity: core_identity(&self.access, &identity) }
             }
             ExchangeStep::Refuse(reason) => Step::Refuse(match refusal(reason).reason_code {
-                // 0x86 is no code of DISCONNECT (5.0, section 3.14.2.1), and re-authentication may end in one.
+                // Neither is a code of DISCONNECT (5.0, section 3.14.2.1), and re-authentication may end in one.
                 ReasonCode::BadUserNameOrPassword => ReasonCode::NotAuthorized,
+                ReasonCode::ServerUnavailable => ReasonCode::ServerBusy,
                 reason_code => reason_code,
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dunlin_codec::{Disconnect, Packet, ProtocolVersion, Split, decode, split};
+
+    /// Refuses for one reason.
+    struct Refusing(RefuseReason);
+
+    impl Exchange for Refusing {
+        fn step(&mut self, _data: Option<&[u8]>) -> ExchangeStep {
+            ExchangeStep::Refuse(self.0)
+        }
+    }
+
+    #[test]
+    fn whatever_an_exchange_refuses_for_a_disconnect_can_say() {
+        let access = Arc::new(Access {
+            chain: AuthenticatorChain::new([]),
+            methods: Vec::new(),
+            client_identifiers: None,
+            rules_of: None,
+        });
+        for reason in [
+            RefuseReason::BadUserNameOrPassword,
+            RefuseReason::NotAuthorized,
+            RefuseReason::ServerUnavailable,
+        ] {
+            let mut bridge = Bridge { exchange: Box::new(Refusing(reason)), access: Arc::clone(&access) };
+            let Step::Refuse(reason_code) = bridge.step(None) else { panic!("{reason:?} is refused") };
+            let mut bytes = Vec::new();
+            Packet::Disconnect(Disconnect::new(reason_code)).encode(ProtocolVersion::V5, &mut bytes);
+            let Ok(Split::Packet { frame, .. }) = split(&bytes, u32::MAX) else { panic!("a whole packet") };
+            assert!(
+                decode(frame, ProtocolVersion::V5).is_ok(),
+                "{reason:?}: {reason_code} is no code of DISCONNECT"
+            );
         }
     }
 }

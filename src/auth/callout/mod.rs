@@ -15,8 +15,11 @@ mod tests;
 mod turns;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+use zeroize::Zeroizing;
 
 use self::answers::Answers;
 use self::messages::{Answer, question};
@@ -33,7 +36,7 @@ const BEARER_TOKEN_BYTES_MAX: usize = 8 * 1024;
 pub struct Callout {
     web: Web,
     options: HttpAuthOptions,
-    bearer_token: Option<String>,
+    bearer_token: Option<Zeroizing<String>>,
     turns: Turns,
     answers: Answers,
     /// Whether the last question had no answer, for the log.
@@ -82,15 +85,17 @@ impl Callout {
         let deadline = Instant::now() + self.options.timeout;
         let _turn = self.turns.take(deadline).ok_or("too many questions are under way")?;
         let left = deadline.saturating_duration_since(Instant::now());
-        let bytes =
-            self.web.post(json, self.bearer_token.as_deref(), left).map_err(|error| error.to_string())?;
+        let bytes = self
+            .web
+            .post(json, self.bearer_token.as_ref().map(|token| token.as_str()), left)
+            .map_err(|error| error.to_string())?;
         Answer::parse(&bytes)
     }
 }
 
 impl Authenticator for Callout {
     fn authenticate(&self, request: &Credentials<'_>) -> Decision {
-        let json = question(request);
+        let json = Zeroizing::new(question(request));
         let digest = self.answers.digest(&json);
         if let Some(decision) = self.answers.get(&digest) {
             return decision;
@@ -132,18 +137,19 @@ impl fmt::Debug for Callout {
     }
 }
 
-fn bearer_token(path: &std::path::Path) -> Result<String, String> {
+fn bearer_token(path: &Path) -> Result<Zeroizing<String>, String> {
     let (bytes, readable_by_others) =
         text_file::read::<std::convert::Infallible>(path).map_err(|error| error.to_string())?;
     if readable_by_others {
         tracing::warn!(file = ?path, "other users of this machine can read the token for the authentication service: chmod 600 it");
     }
+    let bytes = Zeroizing::new(bytes);
     let token = bytes.trim_ascii();
     let is_usable = !token.is_empty()
         && token.len() <= BEARER_TOKEN_BYTES_MAX
         && token.iter().all(|byte| byte.is_ascii_graphic());
     match std::str::from_utf8(token) {
-        Ok(token) if is_usable => Ok(token.to_owned()),
+        Ok(token) if is_usable => Ok(Zeroizing::new(token.to_owned())),
         _ => Err(format!("{}: must have one token, in printable ASCII without spaces", path.display())),
     }
 }

@@ -13,6 +13,7 @@
 //! What must stay true: keys once fetched are used until others are; a reload hands them on to its successor; the
 //! thread ends with the last owner of the value, and nobody waits for it.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -20,12 +21,16 @@ use arc_swap::ArcSwapOption;
 
 use super::keys::KeySet;
 use crate::auth::web::Web;
+use crate::config::WebUrl;
 
 /// How long one fetch may take.
 pub(super) const FETCH_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// The keys of every address in use, so that a reload goes on with them.
-static IN_USE: Mutex<Vec<(String, Weak<ArcSwapOption<KeySet>>)>> = Mutex::new(Vec::new());
+static IN_USE: Mutex<Vec<(Trusted, Weak<ArcSwapOption<KeySet>>)>> = Mutex::new(Vec::new());
+
+/// An address, and who vouches for it.
+type Trusted = (WebUrl, Option<PathBuf>);
 
 /// When to fetch.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +78,7 @@ impl KeyAddress {
     /// # Errors
     /// When there can be no thread.
     pub fn start(web: Web, pace: Pace) -> Result<Self, String> {
-        let keys = register(&web.url().to_string());
+        let keys = register((web.url().clone(), web.ca_file().map(Path::to_owned)));
         let progress = Mutex::new(Progress { is_wanted: true, ..Progress::default() });
         let shared = Arc::new(Shared { web, pace, keys, progress, changed: Condvar::new() });
         let life = Arc::clone(&shared);
@@ -174,14 +179,14 @@ impl Shared {
     }
 }
 
-/// The place for the keys of a URL: that of somebody else who has it, if there is one.
-fn register(url: &str) -> Arc<ArcSwapOption<KeySet>> {
+/// The place for the keys of an address: that of somebody else who has it, if there is one.
+fn register(address: Trusted) -> Arc<ArcSwapOption<KeySet>> {
     let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
     in_use.retain(|(_, keys)| keys.strong_count() > 0);
-    let known = in_use.iter().find(|(known, _)| known == url).and_then(|(_, keys)| keys.upgrade());
+    let known = in_use.iter().find(|(known, _)| *known == address).and_then(|(_, keys)| keys.upgrade());
     known.unwrap_or_else(|| {
         let keys = Arc::new(ArcSwapOption::empty());
-        in_use.push((url.to_owned(), Arc::downgrade(&keys)));
+        in_use.push((address, Arc::downgrade(&keys)));
         keys
     })
 }

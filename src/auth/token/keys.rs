@@ -98,13 +98,17 @@ impl KeySet {
                         .to_owned(),
                 );
             }
+            if !matches!(label, "PUBLIC KEY" | "RSA PUBLIC KEY") {
+                return Err(format!(
+                    "has a block {label:?}, and public keys are needed (openssl x509 -in FILE -noout -pubkey gives that of \
+                     a certificate)"
+                ));
+            }
             let pem = format!("-----BEGIN {label}-----{content}{end}\n");
             let key = DecodingKey::from_rsa_pem(pem.as_bytes())
                 .or_else(|_| DecodingKey::from_ec_pem(pem.as_bytes()))
                 .or_else(|_| DecodingKey::from_ed_pem(pem.as_bytes()))
-                .map_err(|_| {
-                    format!("has a block {label:?} that is no public key of RSA, P-256, P-384 or Ed25519")
-                })?;
+                .map_err(|_| "has a public key that is none of RSA, P-256, P-384 or Ed25519".to_owned())?;
             set.merge(Self::of(key));
         }
         match set.keys.len() {

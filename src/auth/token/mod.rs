@@ -24,6 +24,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 pub use login::{TokenLogin, TokenMethod, WaitingTokenLogin};
 
@@ -115,8 +116,8 @@ impl TokenVerifier {
         for key in sets.into_iter().flatten().flat_map(|keys| keys.candidates(header.alg, name)) {
             match self.claims(token, key, &validation) {
                 Ok(claims) => return self.identity(&claims),
-                Err(fault) if fault.is_some() => return Err(Fault::Wrong(fault.unwrap_or_default())),
-                Err(_) => was_tried = true,
+                Err(Some(problem)) => return Err(Fault::Wrong(problem)),
+                Err(None) => was_tried = true,
             }
         }
         let is_named = name.is_some_and(|name| sets.into_iter().flatten().any(|keys| keys.has_name(name)));
@@ -244,7 +245,7 @@ fn read(
     if is_secret && readable_by_others {
         tracing::warn!(file = ?path, "other users of this machine can read the secret that signs tokens: chmod 600 it");
     }
-    understand(&bytes).map_err(|problem| format!("{}: {problem}", path.display()))
+    understand(&Zeroizing::new(bytes)).map_err(|problem| format!("{}: {problem}", path.display()))
 }
 
 /// The text of a Password that looks like a token: three parts, of which the first is a JSON object with an `alg`.

@@ -291,17 +291,19 @@ fn the_user_name_of_connect_counts_only_where_it_must_match() {
 #[test]
 fn a_key_file_must_have_public_keys_and_a_secret_file_a_long_secret() {
     let private = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+    let certificate = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap().cert.pem();
     let oct = json!({"keys": [{"kty": "oct", "k": URL_SAFE_NO_PAD.encode(SECRET)}]}).to_string();
     for (text, expected) in [
         (private.as_str(), "has a private key"),
         (&oct, "has no public key that verifies signatures"),
         ("{}", "is no key set"),
+        (&certificate, "has a block \"CERTIFICATE\", and public keys are needed"),
         ("", "has neither a PEM public key"),
         ("secret", "has neither a PEM public key"),
         ("-----BEGIN PUBLIC KEY-----\nAAAA", "has a PEM block without its end"),
         (
             "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
-            "has a block \"PUBLIC KEY\" that is no public key",
+            "has a public key that is none of RSA, P-256, P-384 or Ed25519",
         ),
     ] {
         let problem = KeySet::of_file(text.as_bytes()).unwrap_err();
