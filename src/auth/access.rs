@@ -29,6 +29,13 @@ pub struct Access {
     pub rules_of: Option<String>,
 }
 
+impl Access {
+    /// The listener is about to use it.
+    pub fn begin(&self) {
+        self.chain.authenticators().iter().for_each(|authenticator| authenticator.begin());
+    }
+}
+
 /// An `auth` table with its files read.
 pub struct AuthTable {
     tokens: Option<Arc<TokenVerifier>>,

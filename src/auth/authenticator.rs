@@ -32,6 +32,10 @@ pub trait Authenticator: Send + Sync {
     fn cost(&self, _request: &Credentials<'_>) -> Cost {
         Cost::Waiting
     }
+
+    /// A listener is about to ask it: what it needs from elsewhere, it may begin to fetch. Until then, and so in
+    /// `dunlin check`, it does nothing but read its files. Must not block.
+    fn begin(&self) {}
 }
 
 /// What an answer takes.

@@ -191,6 +191,7 @@ impl Broker {
             {
                 tracing::warn!(listener = %listener.url, %error, "the certificates stay as they were");
             }
+            access.begin();
             context.access.store(Arc::new(access));
         }
         self.authorizer.replace(rulebook);

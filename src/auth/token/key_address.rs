@@ -14,7 +14,7 @@
 //! thread ends with the last owner of the value, and nobody waits for it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -53,6 +53,8 @@ impl Pace {
 /// An address and its keys.
 pub(super) struct KeyAddress {
     shared: Arc<Shared>,
+    /// Whether there is a thread.
+    pub(super) begun: Once,
 }
 
 struct Shared {
@@ -73,20 +75,23 @@ struct Progress {
 }
 
 impl KeyAddress {
-    /// Begins to fetch.
-    ///
-    /// # Errors
-    /// When there can be no thread.
-    pub fn start(web: Web, pace: Pace) -> Result<Self, String> {
+    /// An address that nobody has asked yet.
+    pub fn new(web: Web, pace: Pace) -> Self {
         let keys = register((web.url().clone(), web.ca_file().map(Path::to_owned)));
         let progress = Mutex::new(Progress { is_wanted: true, ..Progress::default() });
         let shared = Arc::new(Shared { web, pace, keys, progress, changed: Condvar::new() });
-        let life = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("dunlin-keys".to_owned())
-            .spawn(move || life.fetch_until_over())
-            .map_err(|error| format!("the thread that fetches keys could not start: {error}"))?;
-        Ok(Self { shared })
+        Self { shared, begun: Once::new() }
+    }
+
+    /// Begins to fetch, if it has not yet.
+    pub fn begin(&self) {
+        self.begun.call_once(|| {
+            let life = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("dunlin-keys".to_owned());
+            if let Err(error) = thread.spawn(move || life.fetch_until_over()) {
+                tracing::error!(%error, "the thread that fetches keys for tokens could not start: they are refused");
+            }
+        });
     }
 
     /// The keys of the last good answer.
@@ -94,14 +99,15 @@ impl KeyAddress {
         self.shared.keys.load_full()
     }
 
-    /// Has the keys fetched for a token whose key is not there, unless that was done lately. Does not wait; returns
-    /// whether a fetch is under way.
-    pub fn want(&self) -> bool {
-        self.shared.want(&mut self.shared.progress())
+    /// Has the keys fetched for a token whose key is not there, unless that was done lately. Does not wait.
+    pub fn want(&self) {
+        self.begin();
+        self.shared.want(&mut self.shared.progress());
     }
 
     /// The same, and waits until the fetch has ended, well or not.
     pub fn want_and_wait(&self) {
+        self.begin();
         let mut progress = self.shared.progress();
         if self.shared.want(&mut progress) {
             let before = progress.fetches;
@@ -125,6 +131,7 @@ impl Shared {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a fetch is under way then.
     fn want(&self, progress: &mut Progress) -> bool {
         if progress.is_fetching || progress.is_wanted {
             return true;

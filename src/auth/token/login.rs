@@ -43,6 +43,12 @@ impl Authenticator for TokenLogin {
     fn cost(&self, _request: &Credentials<'_>) -> Cost {
         Cost::Instant
     }
+
+    fn begin(&self) {
+        if let Some(address) = &self.0.address {
+            address.begin();
+        }
+    }
 }
 
 impl Authenticator for WaitingTokenLogin {

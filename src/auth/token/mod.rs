@@ -66,7 +66,7 @@ enum Fault {
 }
 
 impl TokenVerifier {
-    /// Reads the files of a table and begins to fetch keys from its address.
+    /// Reads the files of a table.
     ///
     /// # Errors
     /// What is wrong with a file.
@@ -83,7 +83,7 @@ impl TokenVerifier {
                 tracing::warn!(%url, "keys for tokens come without TLS: whoever can change them on their way can forge tokens");
             }
             let web = Web::new(url, options.ca_file.as_deref(), FETCH_TIME_LIMIT).map_err(about("ca_file"))?;
-            KeyAddress::start(web, Pace::refreshing_every(options.jwks_refresh)).map_err(about("jwks_url"))
+            Ok(KeyAddress::new(web, Pace::refreshing_every(options.jwks_refresh)))
         });
         Ok(Self::new(options.clone(), keys, address.transpose()?))
     }

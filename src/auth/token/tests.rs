@@ -380,7 +380,8 @@ fn what_a_key_set_has_that_is_not_for_signatures_is_left_out() {
 /// A verifier of an address, with a pace at which nothing but a token causes a second fetch.
 fn with_address(service: &Service, pace: Pace) -> Arc<TokenVerifier> {
     let web = Web::new(&WebUrl::parse(&service.url()).unwrap(), None, Duration::from_secs(5)).unwrap();
-    let address = KeyAddress::start(web, pace).unwrap();
+    let address = KeyAddress::new(web, pace);
+    address.begin();
     Arc::new(TokenVerifier::new(JwtOptions::default(), KeySet::default(), Some(address)))
 }
 
@@ -459,6 +460,21 @@ fn keys_stay_when_their_address_does_not_answer_any_more() {
 }
 
 #[test]
+fn an_address_is_asked_when_a_listener_begins_and_not_before() {
+    let (service, _) = changeable(Some(key_set(&[("a", RS.0, RS.1, 0)])));
+    let options =
+        JwtOptions { jwks_url: Some(WebUrl::parse(&service.url()).unwrap()), ..JwtOptions::default() };
+    let login = TokenLogin(Arc::new(TokenVerifier::load(&options).unwrap()));
+    assert!(!login.0.address.as_ref().unwrap().begun.is_completed());
+    login.begin();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_in(&login.authenticate(&password(&rs_token("a", 0)))) {
+        assert!(Instant::now() < deadline, "no keys come");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn keys_are_fetched_on_schedule() {
     let fetches = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&fetches);
@@ -486,7 +502,7 @@ fn as_long_as_there_are_no_keys_the_server_is_unavailable_and_nobody_waits_for_l
 
     let silent = Service::start(|_| Reply::Silence);
     let web = Web::new(&WebUrl::parse(&silent.url()).unwrap(), None, Duration::from_millis(100)).unwrap();
-    let address = KeyAddress::start(web, STILL).unwrap();
+    let address = KeyAddress::new(web, STILL);
     let verifier = Arc::new(TokenVerifier::new(JwtOptions::default(), KeySet::default(), Some(address)));
     assert_eq!(log_in(&verifier, &rs_token("a", 0)), unavailable);
     assert_eq!(silent.asked(), 1);
