@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dunlin::config::{
-    ByteSize, Config, Flags, HostPort, ListenerOptions, ListenerUrl, LogFormat, Seconds, Sources, reference,
-    sections,
+    ByteSize, Config, Flags, HostPort, ListenerOptions, ListenerUrl, LogFormat, Seconds, SectionDoc,
+    SignatureAlgorithm, Sources, reference, sections,
 };
 use dunlin_core::settings::{OverflowPolicy, SessionExpiryInterval};
 
@@ -584,6 +584,86 @@ fn a_listener_that_nobody_can_use_is_told_with_what_to_do() {
 }
 
 #[test]
+fn who_brings_users_is_nobody_to_be_told_that_there_are_none() {
+    for table in ["[auth.jwt]\nkey_file = 'k'", "[auth.http]\nurl = 'http://localhost/'"] {
+        let config = load(&format!("[[listener]]\nurl = 'mqtt://0.0.0.0:1883'\n{table}"));
+        assert_eq!(config.advice(&Sources::default()), Vec::<String>::new(), "{table}");
+    }
+}
+
+#[test]
+fn a_nested_table_can_be_set_by_the_environment() {
+    let config = environment(&[
+        ("DUNLIN__AUTH__JWT__KEY_FILE", "keys.pem"),
+        ("DUNLIN__AUTH__JWT__ALGORITHMS", "RS256, ES256"),
+        ("DUNLIN__AUTH__HTTP__URL", "https://auth.example.com/mqtt"),
+    ])
+    .load()
+    .unwrap();
+    let jwt = config.auth.jwt.unwrap();
+    assert_eq!(jwt.key_file, Some("keys.pem".into()));
+    assert_eq!(jwt.algorithms, [SignatureAlgorithm::Rs256, SignatureAlgorithm::Es256]);
+    assert_eq!(config.auth.http.unwrap().url.to_string(), "https://auth.example.com/mqtt");
+}
+
+#[test]
+fn a_listener_may_have_tokens_of_its_own() {
+    let config = load(
+        "[[listener]]\nurl = 'mqtt://[::1]:1'\n[listener.auth.jwt]\nkey_file = 'own'\n\
+         [[listener]]\nurl = 'mqtt://[::1]:2'\n[auth.jwt]\nkey_file = 'shared'",
+    );
+    let keys: Vec<_> =
+        config.listeners().iter().map(|listener| listener.auth.jwt.clone()?.key_file).collect();
+    assert_eq!(keys, [Some("own".into()), Some("shared".into())]);
+}
+
+#[test]
+fn tokens_and_services_without_what_they_need_are_reported() {
+    let cases = [
+        (
+            "[auth.jwt]\nissuer = 'me'",
+            "dunlin.toml:1: auth.jwt: needs a key to verify tokens with: set key_file, jwks_url or secret_file",
+        ),
+        (
+            "[auth.jwt]\nkey_file = 'k'\nalgorithms = ['RS256', 'none']",
+            "dunlin.toml:3: auth.jwt.algorithms = [...]: must be a list of \"HS256\", \"HS384\", \"HS512\", \"RS256\", \
+             \"RS384\", \"RS512\", \"PS256\", \"PS384\", \"PS512\", \"ES256\", \"ES384\" or \"EdDSA\"",
+        ),
+        (
+            "[auth.jwt]\njwks_url = 'file:///keys'",
+            "dunlin.toml:2: auth.jwt.jwks_url = \"file:///keys\": must start with http:// or https://",
+        ),
+        (
+            "[auth.jwt]\nkey_file = 'k'\nuser_claim = ''",
+            "dunlin.toml:3: auth.jwt.user_claim: must name the claim that is the user name (default \"sub\")",
+        ),
+        (
+            "[auth.jwt]\nkey_file = 'k'\nca_file = 'ca.pem'",
+            "dunlin.toml:3: auth.jwt.ca_file: vouches for nobody: jwks_url is no https:// address",
+        ),
+        (
+            "[auth.http]\ntimeout = '1s'",
+            "dunlin.toml:1: auth.http.url: must be set; for example url = \"https://auth.example.com/mqtt\"",
+        ),
+        (
+            "[auth.http]\nurl = 'http://localhost/'\nca_file = 'ca.pem'",
+            "dunlin.toml:3: auth.http.ca_file: vouches for nobody: url is no https:// address",
+        ),
+        (
+            "[auth.http]\nurl = 'http://me:secret@localhost/'",
+            "dunlin.toml:2: auth.http.url: must have no user and no password before its host, because it is shown in logs",
+        ),
+        (
+            "[[listener]]\nurl = 'mqtt://[::1]'\n[listener.auth.http]\nurl = 'http://localhost/'\nwhen_down = 'allow'",
+            "dunlin.toml:5: listener.auth.http.when_down = \"allow\": must be \"deny\" or \"ignore\" (default \"deny\")",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(complaint(text), expected);
+    }
+}
+
+#[test]
 fn the_defaults_of_the_reference_are_the_defaults_of_the_program() {
     let mut text = String::new();
     for section in sections() {
@@ -603,7 +683,8 @@ fn the_defaults_of_the_reference_are_the_defaults_of_the_program() {
 
 #[test]
 fn every_option_is_explained() {
-    for section in sections() {
+    let nested = |section: &SectionDoc| section.tables.clone();
+    for section in sections().into_iter().flat_map(|section| [nested(&section), vec![section]].concat()) {
         assert!(section.doc.ends_with('.'), "[{}]", section.name);
         for option in &section.options {
             let name = format!("{}.{}", section.name, option.name);
@@ -638,11 +719,22 @@ fn every_line_of_the_sample_can_be_uncommented() {
         })
         .collect();
     let config = load(&uncommented.join("\n"));
-    let options: usize = sections().iter().map(|section| section.options.len()).sum();
+    let options: usize = sections()
+        .iter()
+        .map(|section| match section.name {
+            "listener" => section.options.len(),
+            _ => {
+                section.options.len() + section.tables.iter().map(|table| table.options.len()).sum::<usize>()
+            }
+        })
+        .sum();
     let written = uncommented.iter().filter(|line| !line.starts_with('#') && line.contains(" = ")).count();
     assert_eq!(written, options);
     assert_eq!(config.listeners().len(), 1);
     assert_eq!(config.limits, Config::default().limits);
+    let auth = config.auth;
+    assert_eq!(auth.jwt.map(|jwt| jwt.audience), Some(vec!["mqtt".to_owned()]));
+    assert_eq!(auth.http.map(|http| http.url.to_string()), Some("https://auth.example.com/mqtt".to_owned()));
 }
 
 #[test]

@@ -195,6 +195,7 @@ impl Broker {
             if let (Some(current), Some(fresh)) = (&context.tls, endpoint) {
                 current.replace(fresh);
             }
+            access.begin();
             context.access.store(Arc::new(access));
         }
         self.authorizer.replace(rulebook);

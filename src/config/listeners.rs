@@ -30,9 +30,12 @@ pub struct Listener {
 }
 
 impl AuthOptions {
-    /// Whether anything says who users are.
-    fn has_users(&self) -> bool {
-        self.password_file.is_some() || self.certificate_user.is_some()
+    /// Whether anybody is there to accept credentials.
+    fn admits_users(&self) -> bool {
+        self.certificate_user.is_some()
+            || self.jwt.is_some()
+            || self.password_file.is_some()
+            || self.http.is_some()
     }
 }
 
@@ -81,7 +84,7 @@ impl Config {
             lines.push(self.how_to_open(sources));
         }
         let closed =
-            listeners.iter().find(|listener| !listener.allow_anonymous && !listener.auth.has_users());
+            listeners.iter().find(|listener| !listener.allow_anonymous && !listener.auth.admits_users());
         if let Some(listener) = closed {
             lines.push(format!(
                 "{} refuses everyone, because there are no users: set auth.password_file to admit users, or \
@@ -103,7 +106,7 @@ impl Config {
             sources.file.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default();
         let program = sources.program.as_deref().unwrap_or("dunlin");
         let command = format!("{program} serve{file} --listen {url}");
-        if self.auth.password_file.is_some() || self.auth.allow_anonymous == Some(true) {
+        if self.auth.admits_users() || self.auth.allow_anonymous == Some(true) {
             format!("only this machine can connect; to open it: {command}")
         } else {
             format!(

@@ -21,6 +21,7 @@ mod value;
 mod host_port;
 mod listener_url;
 mod units;
+mod web_url;
 
 mod error;
 mod layers;
@@ -42,11 +43,12 @@ pub use layers::{ENVIRONMENT_PREFIX, Flags, Places};
 pub use listener_url::{ListenerUrl, WEBSOCKET_PATH};
 pub use listeners::Listener;
 pub use options::{
-    AuthOptions, HttpOptions, LimitOptions, ListenerOptions, LogOptions, ServerOptions, SessionOptions,
-    StoreOptions, TlsCertificateOptions, TlsOptions,
+    AuthOptions, HttpAuthOptions, HttpOptions, JwtOptions, LimitOptions, ListenerOptions, LogOptions,
+    ServerOptions, SessionOptions, StoreOptions, TlsCertificateOptions, TlsOptions,
 };
 pub use units::{ByteSize, Seconds};
-pub use value::{DeniedPublish, LogFilter, LogFormat, SyncMode, TlsVersion};
+pub use value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
+pub use web_url::WebUrl;
 
 use declare::Section;
 use layers::Layer;

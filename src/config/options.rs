@@ -16,7 +16,8 @@ use super::declare::options;
 use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
-use super::value::{DeniedPublish, LogFilter, LogFormat, SyncMode, TlsVersion};
+use super::value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
+use super::web_url::WebUrl;
 use crate::auth::{CertificateName, ClientIdentifierPattern};
 
 options! {
@@ -113,6 +114,73 @@ options! {
         /// it). Such a client needs no password, and the User Name and Password it sends count for nothing; one whose
         /// certificate has no such name is refused. Unset, a certificate names no user.
         certificate_user: Option<CertificateName> = None, example "\"common-name\"", reloads true;
+        [tables] {
+            /// Tokens (JWT) as passwords, and for the Authentication Method `JWT` of MQTT 5.0, with which a client can
+            /// renew them. A token needs a key: set `key_file`, `jwks_url` or `secret_file`. A password that does not
+            /// look like a token is left to the others.
+            jwt: JwtOptions;
+            /// A service that is asked, over HTTP, about clients that nothing else here knows, and may say what they
+            /// are allowed to do. docs/security.md has the questions and answers.
+            http: HttpAuthOptions;
+        }
+    }
+
+    /// Tokens as passwords.
+    ["auth.jwt"] JwtOptions {
+        /// Public keys: PEM (RSA, P-256, P-384 or Ed25519; several may follow each other) or a key set in JSON
+        /// (JWKS). For the algorithms RS, PS, ES and EdDSA.
+        key_file: Option<PathBuf> = None, example "\"token-key.pem\"", reloads true;
+        /// The address of a key set (JWKS), `https://` or `http://`. Keys once fetched are used as long as it does not
+        /// answer; a token with an unknown `kid` has them fetched again, once a minute at most.
+        jwks_url: Option<WebUrl> = None, example "\"https://login.example.com/.well-known/jwks.json\"", reloads true;
+        /// How often the keys of `jwks_url` are fetched.
+        jwks_refresh: Duration = Duration::from_secs(600), range 10 * SECOND..=7 * DAY, reloads true;
+        /// Certificates of the authorities that vouch for an `https://` address in `jwks_url`, as PEM. Unset, those that
+        /// the system trusts.
+        ca_file: Option<PathBuf> = None, example "\"certs/ca.pem\"", reloads true;
+        /// A secret of 32 bytes at least, shared with whoever signs the tokens, for the algorithms HS. White space at
+        /// its end does not count.
+        secret_file: Option<PathBuf> = None, example "\"token-secret\"", reloads true;
+        /// The algorithms that a token may be signed with. Unset, all that fit the keys.
+        algorithms: Vec<SignatureAlgorithm> = Vec::new(), example "[\"RS256\", \"ES256\"]", reloads true;
+        /// Who must have issued the token (`iss`). Unset, it does not matter.
+        issuer: Option<String> = None, example "\"https://login.example.com/\"", reloads true;
+        /// Whom the token must be meant for (`aud`): one of these. Unset, a token that names an audience is refused.
+        audience: Vec<String> = Vec::new(), example "[\"mqtt\"]", reloads true;
+        /// How far the clocks of whoever issues tokens and of this machine may be apart, when `exp` and `nbf` are judged.
+        leeway: Duration = Duration::from_secs(10), range 0..=10 * MINUTE, reloads true;
+        /// Whether a token without an end (`exp`) is refused. The connection of a client ends `leeway` after its token.
+        require_expiry: bool = true, reloads true;
+        /// The claim that is the user name.
+        user_claim: String = "sub".to_owned(), reloads true;
+        /// Whether a token is refused (Not authorized) when CONNECT has another user name than the token. Otherwise
+        /// the user name in CONNECT may be anything, and does not count.
+        match_user_name: bool = false, reloads true;
+        /// The claim with the rights of the client, a role as in an ACL file in TOML; they stand in the place of
+        /// `acl_file`, and a token without them is refused. Unset, `acl_file` decides.
+        permissions_claim: Option<String> = None, example "\"mqtt\"", reloads true;
+    }
+
+    /// A service that is asked about clients.
+    ["auth.http"] HttpAuthOptions {
+        /// Its address. Without TLS, everybody on the way can read the passwords.
+        url: WebUrl = WebUrl::example(), reloads true;
+        /// A file with a token that is sent along (`Authorization: Bearer`), so that the service knows who asks.
+        bearer_token_file: Option<PathBuf> = None, example "\"service-token\"", reloads true;
+        /// Certificates of the authorities that vouch for an `https://` address, as PEM. Unset, those that the system
+        /// trusts.
+        ca_file: Option<PathBuf> = None, example "\"certs/ca.pem\"", reloads true;
+        /// How long an answer may take, waiting for other questions included.
+        timeout: Duration = Duration::from_secs(2), range 50..=30 * SECOND, reloads true;
+        /// Questions at once.
+        max_concurrent: u16 = 16, range 1..=32, unit "questions", reloads true;
+        /// How long an answer holds for the same client with the same credentials. 0 asks every time.
+        cache_ttl: Duration = Duration::from_secs(10), range 0..=DAY, reloads true;
+        /// Answers remembered; beyond it, the oldest are forgotten.
+        cache_size: u32 = 10_000, range 1..=1_000_000, unit "answers", reloads true;
+        /// When the service does not answer, or with something that is no answer: `deny` refuses the client (Server
+        /// unavailable), `ignore` goes on as if it had not been asked.
+        when_down: WhenDown = WhenDown::Deny, reloads true;
     }
 
     /// What one Session may hold, and what the Server grants its client.

@@ -71,7 +71,8 @@ impl<'a> Reader<'a> {
         } else {
             format!(" (default {default_toml})")
         };
-        self.error(key, Some(show(&value)), format!("{problem}{hint}"));
+        let shown = T::may_be_shown(&value).then(|| show(&value));
+        self.error(key, shown, format!("{problem}{hint}"));
         default
     }
 

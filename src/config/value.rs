@@ -39,6 +39,11 @@ pub(super) trait OptionValue: Sized {
         }
     }
 
+    /// Whether an error may repeat a value that `parse` refuses.
+    fn may_be_shown(_value: &Value) -> bool {
+        true
+    }
+
     /// The value as TOML; `None` when it is unset.
     fn to_toml(&self) -> Option<String>;
 
@@ -89,6 +94,33 @@ pub enum TlsVersion {
     Tls12,
     /// TLS 1.3 (RFC 8446).
     Tls13,
+}
+
+/// How a token is signed (RFC 7518, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the RFC's names say all")]
+pub enum SignatureAlgorithm {
+    Hs256,
+    Hs384,
+    Hs512,
+    Rs256,
+    Rs384,
+    Rs512,
+    Ps256,
+    Ps384,
+    Ps512,
+    Es256,
+    Es384,
+    EdDsa,
+}
+
+/// What to do with a client when whoever should know it does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenDown {
+    /// Refuse it.
+    Deny,
+    /// Go on as if nobody had been asked.
+    Ignore,
 }
 
 /// Directives that say which log events are written; valid by construction.
@@ -166,6 +198,11 @@ words! {
     TlsVersion { Tls12 = "1.2", Tls13 = "1.3" }
     CertificateName {
         CommonName = "common-name", Uri = "uri", Dns = "dns", Email = "email", Subject = "subject"
+    }
+    WhenDown { Deny = "deny", Ignore = "ignore" }
+    SignatureAlgorithm {
+        Hs256 = "HS256", Hs384 = "HS384", Hs512 = "HS512", Rs256 = "RS256", Rs384 = "RS384", Rs512 = "RS512",
+        Ps256 = "PS256", Ps384 = "PS384", Ps512 = "PS512", Es256 = "ES256", Es384 = "ES384", EdDsa = "EdDSA"
     }
 }
 
@@ -262,6 +299,9 @@ impl<T: OptionValue> OptionValue for Option<T> {
     fn problem(value: &Value, bounds: Option<&str>) -> String {
         T::problem(value, bounds)
     }
+    fn may_be_shown(value: &Value) -> bool {
+        T::may_be_shown(value)
+    }
     fn to_toml(&self) -> Option<String> {
         self.as_ref().and_then(T::to_toml)
     }
@@ -270,6 +310,27 @@ impl<T: OptionValue> OptionValue for Option<T> {
     }
     fn show_measure(measure: u64) -> String {
         T::show_measure(measure)
+    }
+}
+
+/// Several of a type: a list or, as the environment has only text, a text with commas. Unset is empty.
+impl<T: OptionValue> OptionValue for Vec<T> {
+    fn kind() -> String {
+        format!("list of {}", T::kind())
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        match &value.kind {
+            ValueKind::Array(items) => items.iter().map(T::parse).collect(),
+            ValueKind::String(text) if text.is_empty() => Some(Vec::new()),
+            ValueKind::String(text) => {
+                text.split(',').map(|item| T::parse(&Value::from(item.trim()))).collect()
+            }
+            _ => None,
+        }
+    }
+    fn to_toml(&self) -> Option<String> {
+        let items: Option<Vec<_>> = self.iter().map(T::to_toml).collect();
+        items.filter(|items| !items.is_empty()).map(|items| format!("[{}]", items.join(", ")))
     }
 }
 

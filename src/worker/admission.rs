@@ -61,6 +61,7 @@ impl fmt::Debug for ListenerContext {
 impl ListenerContext {
     /// The context of a configured listener.
     pub fn new(listener: &Listener, tls: Option<TlsEndpoint>, access: Access) -> Self {
+        access.begin();
         Self {
             url: listener.url.clone(),
             access: ArcSwap::from_pointee(access),

@@ -260,6 +260,9 @@ pub fn run(start: Start) {
     let tasks = LocalSet::new();
     let life = async { driver::Driver::new(worker, mailbox).await };
     runtime.block_on(tasks.run_until(life));
+    drop(tasks);
+    // A question to another machine may be under way; nobody is left to hear the answer.
+    runtime.shutdown_background();
 }
 
 #[cfg(test)]

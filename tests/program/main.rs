@@ -11,6 +11,7 @@ mod acl;
 mod bench;
 mod certificates;
 mod configuration;
+mod identities;
 mod life;
 mod log;
 mod passwd;
