@@ -20,6 +20,7 @@ mod value;
 
 mod host_port;
 mod listener_url;
+mod network;
 mod units;
 
 mod error;
@@ -41,9 +42,10 @@ pub use host_port::HostPort;
 pub use layers::{ENVIRONMENT_PREFIX, Flags, Places};
 pub use listener_url::{ListenerUrl, WEBSOCKET_PATH};
 pub use listeners::Listener;
+pub use network::Network;
 pub use options::{
-    AuthOptions, HttpOptions, LimitOptions, ListenerOptions, LogOptions, ServerOptions, SessionOptions,
-    StoreOptions, TlsOptions,
+    AuthOptions, BanOptions, HttpOptions, LimitOptions, ListenerOptions, LogOptions, ServerOptions,
+    SessionOptions, StoreOptions, TlsOptions,
 };
 pub use units::{ByteSize, Seconds};
 pub use value::{LogFilter, LogFormat, SyncMode};
@@ -67,6 +69,8 @@ pub struct Config {
     pub session: SessionOptions,
     /// `[limits]`
     pub limits: LimitOptions,
+    /// `[ban]`
+    pub ban: BanOptions,
     /// `[store]`
     pub store: StoreOptions,
     /// `[log]`
@@ -130,6 +134,7 @@ impl Config {
             auth: reader.section(),
             session: reader.section(),
             limits: reader.section(),
+            ban: reader.section(),
             store: reader.section(),
             log: reader.section(),
             http: reader.section(),
@@ -154,6 +159,7 @@ pub fn sections() -> Vec<SectionDoc> {
         AuthOptions::doc(),
         SessionOptions::doc(),
         LimitOptions::doc(),
+        BanOptions::doc(),
         StoreOptions::doc(),
         LogOptions::doc(),
         HttpOptions::doc(),
