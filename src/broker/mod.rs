@@ -26,7 +26,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Health};
 use crate::store::StoreError;
 use crate::tls;
-use crate::worker::{Gate, ListenerContext};
+use crate::worker::{Gate, ListenerContext, RefusalReason};
 use access::AclAuthorizer;
 use std::fmt;
 use std::net::SocketAddr;
@@ -164,7 +164,12 @@ impl Broker {
         self.gate.connections()
     }
 
-    /// Applies what can change while running: certificates, users, rules. The log names the options that have
+    /// Connections refused so far for a reason.
+    pub fn refusals(&self, reason: RefusalReason) -> u64 {
+        self.gate.refusals(reason)
+    }
+
+    /// Applies what can change while running: certificates, users, rules, limits of the gate. The log names the options that have
     /// changed and take a restart. On an error everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
         let listeners = config.listeners();
@@ -191,9 +196,10 @@ impl Broker {
             {
                 tracing::warn!(listener = %listener.url, %error, "the certificates stay as they were");
             }
-            context.access.store(Arc::new(access));
+            context.reload(listener, access);
         }
         self.authorizer.replace(rulebook);
+        self.gate.reload(config);
         Ok(())
     }
 

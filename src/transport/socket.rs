@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -23,6 +23,21 @@ pub enum Peer {
     Address(SocketAddr),
     /// Over a Unix socket.
     Local,
+}
+
+impl Peer {
+    /// The address of a socket; an IPv4 address that came mapped into IPv6 is an IPv4 address.
+    pub fn new(address: SocketAddr) -> Self {
+        Self::Address(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// The address without the port; none for a Unix socket.
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(address.ip()),
+            Self::Local => None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {

@@ -1,6 +1,7 @@
 //! The runtime's side of a connection: its transport, its tasks, and what the log says about it.
 
-use super::admission::Ticket;
+use super::gate::Ticket;
+use super::throttle::Throttle;
 use crate::transport::Transport;
 use dunlin_codec::{ProtocolVersion, ReasonCode};
 use dunlin_core::connection::Cause;
@@ -27,14 +28,18 @@ pub(crate) struct Link {
     pub description: Description,
     /// Bytes of a packet that is not whole, or that the shard has not taken yet.
     pub pending: RefCell<Vec<u8>>,
+    /// Slows the client down where `limits.publish_rate` or `publish_bytes_rate` says so.
+    pub(super) throttle: Option<Box<Throttle>>,
     /// What the shard wants next.
     pub next: Cell<NextInput>,
 }
 
 impl Link {
     pub fn new(key: Key, transport: Transport, description: Description, pending: Vec<u8>) -> Self {
+        let throttle = Throttle::of(&description.ticket.gate.rules().limits).map(Box::new);
         Self {
             key,
+            throttle,
             transport: RefCell::new(transport),
             reader: Cell::default(),
             writer: Cell::default(),

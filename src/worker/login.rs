@@ -5,12 +5,12 @@
 //! takes neither the cores nor the memory of those who are there; whoever has to wait for its turn has
 //! `limits.connect_timeout` for it.
 
-use super::admission::Ticket;
+use super::gate::Ticket;
 use crate::auth::{
     Access, AuthenticatorChain, ClientCertificate, Cost, Credentials, Decision, Exchange, ExchangeStep,
     Identity, Policy, RefuseReason,
 };
-use crate::transport::{Peer, Transport};
+use crate::transport::Transport;
 use dunlin_codec::ReasonCode;
 use dunlin_core::authenticate::{Mechanism, Step};
 use dunlin_core::handshake::{ConnectRequest, Password, Refusal};
@@ -43,10 +43,7 @@ impl Login {
             user_name: request.user_name.clone(),
             password: request.password.clone(),
             certificate: transport.client_certificate(),
-            address: match ticket.peer {
-                Peer::Address(address) => Some(address.ip()),
-                Peer::Local => None,
-            },
+            address: ticket.peer.ip(),
         }
     }
 
