@@ -268,10 +268,12 @@ impl Watch {
     /// Holds a failure against an address; whether that was one too many.
     fn note_failure(&mut self, now: Timestamp, peer: Peer, rules: &Rules) -> bool {
         let (Some(block), Some(address)) = (block_of(peer), peer.ip()) else { return false };
-        let failures = self.addresses.entry(block).failures.count(now, rules.ban.window);
-        // Those who are on their way already add to the count and not to the bans.
-        let is_banned = rules.ban.enabled && failures == rules.ban.failures && !rules.spares(address);
+        let seen = self.addresses.entry(block);
+        let failures = seen.failures.count(now, rules.ban.window);
+        let is_banned = rules.ban.enabled && failures >= rules.ban.failures && !rules.spares(address);
         if is_banned {
+            // Whoever has sat its ban out begins anew.
+            seen.failures = Window::default();
             let banned = Banned { network: block, client: None };
             self.bans.add(now, banned, BanCause::Failures, now + rules.ban.duration);
         }
@@ -392,10 +394,12 @@ impl Ticket {
                 && !is_spared
                 && let Some(most) = rules.ban.flapping
             {
-                let comings = watch.comings.entry((block, client.hash())).0.count(now, rules.ban.window);
-                if comings > most {
+                let Comings(comings) = watch.comings.entry((block, client.hash()));
+                if comings.count(now, rules.ban.window) > most {
+                    *comings = Window::default();
                     let banned = Banned { network: block, client: Some(client.as_str().into()) };
                     watch.bans.add(now, banned, BanCause::Flapping, now + rules.ban.duration);
+                    drop(watch);
                     let (cause, duration) = (BanCause::Flapping.name(), rules.ban.duration);
                     tracing::warn!(address = %self.peer, ?client, cause, ?duration, "banned");
                     return Err(RefusalReason::Banned);

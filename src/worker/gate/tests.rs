@@ -71,6 +71,8 @@ fn an_address_that_keeps_failing_is_banned_for_the_duration() {
     assert_eq!(watch.comes(NOW.after_s(599), "203.0.113.7", &rules), Err(RefusalReason::Banned));
     assert_eq!(watch.comes(NOW.after_s(599), "203.0.113.8", &rules), Ok(()));
     assert_eq!(watch.comes(NOW.after_s(600), "203.0.113.7", &rules), Ok(()));
+    // It begins anew then, even if its first failures were a moment ago.
+    assert!(!watch.note_failure(NOW.after_s(600), hostile, &rules));
     // Slow enough is not banned; nor is who is in the allow list, however often it fails.
     for minute in 0..10 {
         assert!(!watch.note_failure(NOW.after_s(1000 + minute * 60), peer("203.0.113.9"), &rules));
