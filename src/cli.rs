@@ -1,4 +1,4 @@
-//! The command line: `dunlin serve`, `dunlin check`, `dunlin store` and `dunlin bench`; `dunlin` alone is
+//! The command line: `dunlin serve`, `dunlin check`, `dunlin store`, `dunlin ban` and `dunlin bench`; `dunlin` alone is
 //! `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
@@ -6,11 +6,15 @@
 //! (`crates/dunlin-bench/src/cli.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
 //! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
 
+mod ban;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use dunlin_bench::cli::BenchArgs;
+
+pub use ban::BanCommand;
 
 use crate::auth;
 use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
@@ -41,6 +45,9 @@ pub enum Command {
     /// Look into a store, copy it, or take out what is whole of a damaged one
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Show and change who is shut out of the running broker
+    #[command(subcommand)]
+    Ban(BanCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection
     Bench(BenchArgs),
 }

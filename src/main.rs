@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve(&arguments.sources()),
         Command::Check(arguments) => cli::check(&arguments.sources()),
         Command::Store(command) => command.run(),
+        Command::Ban(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
     }
 }

@@ -23,7 +23,7 @@ pub use listen::BoundListener;
 use crate::auth::{self, Access};
 use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::http::{self, Health};
+use crate::http::{self, Api, ApiToken, Health};
 use crate::store::StoreError;
 use crate::tls;
 use crate::worker::{Gate, ListenerContext, RefusalReason};
@@ -125,6 +125,15 @@ impl Broker {
             gate: Arc::clone(&gate),
             mailboxes: workers.mailboxes(),
         };
+        let token = match &data_dir {
+            Some(data_dir) if config.http.address.is_some() => {
+                let created = ApiToken::create(data_dir.path());
+                let unusable = |error| DataDirError::Unusable(data_dir.path().to_owned(), error);
+                Some(Arc::new(created.map_err(unusable).map_err(StartError::DataDir)?))
+            }
+            _ => None,
+        };
+        let api = Api { gate: Arc::clone(&gate), token };
         let mut broker = Self {
             listeners: bound,
             http_address: None,
@@ -139,7 +148,7 @@ impl Broker {
         };
         // From here on an error drops the broker, which stops the workers.
         let health = Health::new(broker.workers.store_health());
-        let (control, http_address) = start_control(config, doors, health)?;
+        let (control, http_address) = start_control(config, doors, health, api)?;
         (broker.control, broker.http_address) = (Some(control), http_address);
         Ok(broker)
     }
@@ -246,6 +255,7 @@ fn start_control(
     config: Config,
     doors: listen::Doors,
     health: Health,
+    api: Api,
 ) -> Result<(Control, Option<SocketAddr>), StartError> {
     let (stop, stopped) = oneshot::channel();
     let (report, started) = std_mpsc::channel();
@@ -259,7 +269,7 @@ fn start_control(
                     )))));
                 }
             };
-        runtime.block_on(control(config, doors, Arc::new(health), report, stopped));
+        runtime.block_on(control(config, doors, Arc::new(health), api, report, stopped));
     };
     let thread = std::thread::Builder::new()
         .name("dunlin-control".into())
@@ -277,6 +287,7 @@ async fn control(
     config: Config,
     doors: listen::Doors,
     health: Arc<Health>,
+    api: Api,
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -291,7 +302,7 @@ async fn control(
     let http_address = http.as_ref().and_then(|listener| listener.local_addr().ok());
     let (close_http, http_closed) = oneshot::channel::<()>();
     let http = http.map(|listener| {
-        tokio::spawn(http::serve(listener, Arc::clone(&health), async { drop(http_closed.await) }))
+        tokio::spawn(http::serve(listener, Arc::clone(&health), api, async { drop(http_closed.await) }))
     });
     health.set_ready(true);
     drop(report.send(Ok(http_address)));

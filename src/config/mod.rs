@@ -47,7 +47,7 @@ pub use options::{
     AuthOptions, BanOptions, HttpOptions, LimitOptions, ListenerOptions, LogOptions, ServerOptions,
     SessionOptions, StoreOptions, TlsOptions,
 };
-pub use units::{ByteSize, Seconds};
+pub use units::{ByteSize, Seconds, parse_duration};
 pub use value::{LogFilter, LogFormat, SyncMode};
 
 use declare::Section;
