@@ -178,8 +178,8 @@ impl Broker {
         self.gate.refusals(reason)
     }
 
-    /// Applies what can change while running: certificates, users, rules, limits of the gate. The log names the options that have
-    /// changed and take a restart. On an error everything stays as it is.
+    /// Applies what can change while running: certificates, users, rules, who is let in. The log names the options
+    /// that have changed and take a restart. On an error everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
         let listeners = config.listeners();
         let (accesses, rulebook) = auth::load(config, &listeners)?;

@@ -24,6 +24,7 @@ use dunlin_codec::ReasonCode;
 use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::time::Timestamp;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,6 +53,8 @@ pub struct Gate {
     pub(super) verifications: Arc<Semaphore>,
     pub(super) inquiries: Arc<Semaphore>,
     clock: Clock,
+    /// Client identifiers count by their hash; with a seed of this process, nobody can choose two that are the same.
+    hasher: RandomState,
     rules: ArcSwap<Rules>,
     refusals: RefusalCounters,
     watch: Mutex<Watch>,
@@ -113,6 +116,15 @@ impl Held for Comings {
     }
 }
 
+/// A line about a refusal.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    /// Refusals since the line before that had none.
+    unlogged: u64,
+    /// The address has used its lines up.
+    is_last: bool,
+}
+
 /// A ban that cannot be: the address is in `ban.allow`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Spared;
@@ -131,17 +143,10 @@ impl Gate {
             verifications: Arc::new(Semaphore::new(login::VERIFICATIONS_MAX)),
             inquiries: Arc::new(Semaphore::new(login::INQUIRIES_MAX)),
             clock: Clock::default(),
+            hasher: RandomState::new(),
             rules: ArcSwap::from_pointee(Rules::of(config)),
             refusals: RefusalCounters::default(),
-            watch: Mutex::new(Watch {
-                addresses: Recent::new(REMEMBERED_MAX),
-                comings: Recent::new(REMEMBERED_MAX),
-                users: HashMap::new(),
-                bans: Bans::default(),
-                pace: Pace::default(),
-                lines: Window::default(),
-                unlogged: 0,
-            }),
+            watch: Mutex::new(Watch::new()),
         }
     }
 
@@ -201,29 +206,21 @@ impl Gate {
     pub fn refused(&self, peer: Peer, reason: RefusalReason, reason_code: Option<ReasonCode>, detail: &str) {
         self.refusals.count(reason);
         let rules = self.rules.load();
-        let (is_logged, is_last, unlogged, is_banned) = {
+        let (line, is_banned) = {
             let now = self.clock.now();
             let mut watch = self.watch();
             let is_banned = reason.blames_address() && watch.note_failure(now, peer, &rules);
-            let of_address = match block_of(peer) {
-                Some(block) => watch.addresses.entry(block).lines.count(now, LINES_WINDOW),
-                None => 0,
-            };
-            let is_logged =
-                of_address <= LINES_OF_ADDRESS && watch.lines.count(now, LINES_WINDOW) <= LINES_OF_ALL;
-            let unlogged = if is_logged { std::mem::take(&mut watch.unlogged) } else { 0 };
-            watch.unlogged += u64::from(!is_logged);
-            (is_logged, of_address == LINES_OF_ADDRESS, unlogged, is_banned)
+            (watch.line(now, peer), is_banned)
         };
-        if unlogged > 0 {
-            tracing::warn!(count = unlogged, "refusals were not logged, to keep this log readable");
-        }
-        if is_logged {
+        if let Some(Line { unlogged, is_last }) = line {
+            if unlogged > 0 {
+                tracing::warn!(count = unlogged, "refusals were not logged, to keep this log readable");
+            }
             let reason_code = reason_code.map(tracing::field::display);
             tracing::warn!(address = %peer, kind = reason.name(), reason = detail, reason_code, "refused");
-        }
-        if is_logged && is_last {
-            tracing::warn!(address = %peer, "further refusals of this address are not logged for a minute");
+            if is_last {
+                tracing::warn!(address = %peer, "further refusals of this address are not logged for a while");
+            }
         }
         if is_banned {
             let (cause, duration) = (BanCause::Failures.name(), rules.ban.duration);
@@ -265,6 +262,18 @@ impl Gate {
 }
 
 impl Watch {
+    fn new() -> Self {
+        Self {
+            addresses: Recent::new(REMEMBERED_MAX),
+            comings: Recent::new(REMEMBERED_MAX),
+            users: HashMap::new(),
+            bans: Bans::default(),
+            pace: Pace::default(),
+            lines: Window::default(),
+            unlogged: 0,
+        }
+    }
+
     /// Holds a failure against an address; whether that was one too many.
     fn note_failure(&mut self, now: Timestamp, peer: Peer, rules: &Rules) -> bool {
         let (Some(block), Some(address)) = (block_of(peer), peer.ip()) else { return false };
@@ -278,6 +287,21 @@ impl Watch {
             self.bans.add(now, banned, BanCause::Failures, now + rules.ban.duration);
         }
         is_banned
+    }
+
+    /// The line about a refusal, unless the log has enough of them.
+    fn line(&mut self, now: Timestamp, peer: Peer) -> Option<Line> {
+        let of_address = match block_of(peer) {
+            Some(block) => self.addresses.entry(block).lines.count(now, LINES_WINDOW),
+            None => 0,
+        };
+        // What an address has too many of must not use up the lines of all.
+        if of_address > LINES_OF_ADDRESS || self.lines.count(now, LINES_WINDOW) > LINES_OF_ALL {
+            self.unlogged += 1;
+            return None;
+        }
+        let unlogged = std::mem::take(&mut self.unlogged);
+        Some(Line { unlogged, is_last: of_address == LINES_OF_ADDRESS })
     }
 
     /// Counts a connection of an address, if it is welcome.
@@ -383,6 +407,7 @@ impl Ticket {
     ) -> Result<(), RefusalReason> {
         let rules = self.gate.rules.load_full();
         let gate = Arc::clone(&self.gate);
+        let key = gate.hasher.hash_one(client);
         let mut watch = gate.watch();
         if keeps_identifier && let (Some(block), Some(address)) = (self.block, self.peer.ip()) {
             let now = gate.clock.now();
@@ -394,7 +419,7 @@ impl Ticket {
                 && !is_spared
                 && let Some(most) = rules.ban.flapping
             {
-                let Comings(comings) = watch.comings.entry((block, client.hash()));
+                let Comings(comings) = watch.comings.entry((block, key));
                 if comings.count(now, rules.ban.window) > most {
                     *comings = Window::default();
                     let banned = Banned { network: block, client: Some(client.as_str().into()) };
@@ -407,7 +432,6 @@ impl Ticket {
             }
         }
         if let Some(user_name) = user_name {
-            let key = client.hash();
             if !watch.claim_user(user_name, key, rules.limits.max_connections_per_user) {
                 return Err(RefusalReason::UserConnections);
             }

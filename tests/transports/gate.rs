@@ -15,7 +15,7 @@ use crate::start;
 use crate::support::client::{Client, bytes_of, hello, publish, tcp};
 use crate::support::dunlin::{directory, write};
 use crate::support::process::DEADLINE;
-use crate::support::{certificates, tls};
+use crate::support::{certificates, tls, websocket};
 
 /// A user, and the password that mosquitto_passwd hashed.
 const ANNA: &str = "anna:$7$101$xQMSy+BHTqHz+9+W$WuHfjO4WdySQ7RGbO53Kydw+mg0kPorwiGtd8l38aypNFsatHbJ0TEmoRrpPTOlq+XnY3Zs9+XJjgQrdgZbLuA==\n";
@@ -158,6 +158,37 @@ fn an_address_that_keeps_failing_is_banned_and_who_is_connected_stays() {
     assert!(is_closed(tcp(address)));
     assert_eq!(broker.refusals(RefusalReason::Banned), 1);
     bystander.ping();
+}
+
+#[test]
+fn who_connects_and_leaves_like_a_health_check_has_broken_nothing() {
+    let directory = directory();
+    certificates::make(directory.path(), "the authority of a test");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let broker = start(&format!(
+        "store.path = ''\nhttp.address = ''\ntls = {{ cert = '{}', key = '{}' }}\nban.failures = 1\nban.allow = []\n\
+         listener = [{{ url = 'mqtt://127.0.0.1:0' }}, {{ url = 'ws://127.0.0.1:0' }}, {{ url = 'mqtts://127.0.0.1:0' }}]",
+        path("server.pem"),
+        path("server-key.pem")
+    ));
+    let addresses = broker.addresses();
+    for _ in 0..3 {
+        for address in &addresses {
+            drop(tcp(*address));
+        }
+    }
+    let trust = tls::trusting(&directory.path().join("ca.pem"), tls::EVERY_VERSION);
+    let mut clients = [
+        Client::connected(tcp(addresses[0]), "plain"),
+        Client::connected(websocket::connect(tcp(addresses[1])), "websocket"),
+        Client::connected(tls::connect(addresses[2], &trust), "secure"),
+    ];
+    // A listener accepts in order: those who left have been seen by now.
+    wait_until("only the clients are left", || broker.connections() == 3);
+    for client in &mut clients {
+        client.ping();
+    }
+    assert_eq!(RefusalReason::ALL.iter().map(|reason| broker.refusals(*reason)).sum::<u64>(), 0);
 }
 
 #[test]

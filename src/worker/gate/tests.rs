@@ -8,18 +8,6 @@ fn rules(text: &str) -> Rules {
     Rules::of(&Config::from_toml("test.toml", text).unwrap())
 }
 
-fn watch() -> Watch {
-    Watch {
-        addresses: Recent::new(REMEMBERED_MAX),
-        comings: Recent::new(REMEMBERED_MAX),
-        users: HashMap::new(),
-        bans: Bans::default(),
-        pace: Pace::default(),
-        lines: Window::default(),
-        unlogged: 0,
-    }
-}
-
 fn peer(text: &str) -> Peer {
     Peer::new(format!("{text}:4711").parse().unwrap())
 }
@@ -35,7 +23,7 @@ impl Watch {
 #[test]
 fn a_64_of_ipv6_counts_as_one_address_and_a_mapped_one_as_its_ipv4_address() {
     let rules = rules("limits.max_connections_per_address = 1");
-    let mut watch = watch();
+    let mut watch = Watch::new();
     assert_eq!(watch.comes(NOW, "[2001:db8::1]", &rules), Ok(()));
     assert_eq!(watch.comes(NOW, "[2001:db8::ffff:1]", &rules), Err(RefusalReason::AddressConnections));
     assert_eq!(watch.comes(NOW, "[2001:db8:0:1::1]", &rules), Ok(()));
@@ -46,7 +34,7 @@ fn a_64_of_ipv6_counts_as_one_address_and_a_mapped_one_as_its_ipv4_address() {
 #[test]
 fn a_flooding_address_does_not_use_up_the_connect_rate_of_all() {
     let rules = rules("limits.connect_rate = 10\nlimits.connect_rate_per_address = 2");
-    let mut watch = watch();
+    let mut watch = Watch::new();
     let comes = |watch: &mut Watch, from: &str| watch.comes(NOW, from, &rules);
     assert_eq!((comes(&mut watch, "192.0.2.1"), comes(&mut watch, "192.0.2.1")), (Ok(()), Ok(())));
     for _ in 0..100 {
@@ -62,7 +50,7 @@ fn a_flooding_address_does_not_use_up_the_connect_rate_of_all() {
 #[test]
 fn an_address_that_keeps_failing_is_banned_for_the_duration() {
     let rules = rules("[ban]\nfailures = 3\nwindow = '1m'\nduration = '10m'\nallow = ['10.0.0.0/8']");
-    let mut watch = watch();
+    let mut watch = Watch::new();
     let hostile = peer("203.0.113.7");
     assert!(!watch.note_failure(NOW, hostile, &rules));
     assert!(!watch.note_failure(NOW, hostile, &rules));
@@ -82,7 +70,7 @@ fn an_address_that_keeps_failing_is_banned_for_the_duration() {
 
 #[test]
 fn the_default_bans_nobody_in_a_private_network() {
-    let (rules, mut watch) = (rules(""), watch());
+    let (rules, mut watch) = (rules(""), Watch::new());
     for home in ["127.0.0.1", "192.168.1.5", "172.17.0.1", "10.0.0.9", "[fe80::1]", "[fd00::1]", "[::1]"] {
         assert!((0..1000).all(|_| !watch.note_failure(NOW, peer(home), &rules)), "{home}");
     }
@@ -91,7 +79,7 @@ fn the_default_bans_nobody_in_a_private_network() {
 
 #[test]
 fn a_user_is_counted_by_client_identifier_so_that_a_takeover_is_no_second_connection() {
-    let mut watch = watch();
+    let mut watch = Watch::new();
     assert!(watch.claim_user("anna", 1, Some(2)) && watch.claim_user("anna", 2, Some(2)));
     assert!(!watch.claim_user("anna", 3, Some(2)));
     assert!(watch.claim_user("anna", 1, Some(2)));
@@ -104,6 +92,25 @@ fn a_user_is_counted_by_client_identifier_so_that_a_takeover_is_no_second_connec
         watch.release_user(user, client);
     }
     assert!(watch.users.is_empty());
+}
+
+#[test]
+fn a_flood_of_refusals_does_not_flood_the_log_and_its_number_is_told() {
+    let mut watch = Watch::new();
+    let flood = peer("203.0.113.7");
+    let lines: Vec<_> = (0..1000).filter_map(|_| watch.line(NOW, flood)).collect();
+    assert_eq!(lines.len(), LINES_OF_ADDRESS as usize);
+    assert!(lines.last().is_some_and(|line| line.is_last));
+    // Others are still heard.
+    let other = watch.line(NOW, peer("203.0.113.8"));
+    assert_eq!(other, Some(Line { unlogged: 1000 - u64::from(LINES_OF_ADDRESS), is_last: false }));
+    // A flood from everywhere is bounded, too, for its minute.
+    let everywhere = |watch: &mut Watch, now| {
+        let addresses = (0..250).flat_map(|c| (0..20).map(move |d| peer(&format!("198.18.{c}.{d}"))));
+        addresses.filter_map(|address| watch.line(now, address)).count()
+    };
+    assert!(everywhere(&mut watch, NOW) < LINES_OF_ALL as usize);
+    assert_eq!(everywhere(&mut watch, NOW.after_s(60)), LINES_OF_ALL as usize);
 }
 
 #[test]
