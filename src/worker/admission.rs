@@ -6,9 +6,9 @@
 //! that is slow on purpose.
 
 use super::doorway::Doorway;
-use super::gate::Ticket;
 use super::login::Login;
 use super::refusal::RefusalReason;
+use super::ticket::Ticket;
 use super::{Client, Worker, login};
 use crate::auth::Access;
 use crate::config::{Listener, ListenerUrl};

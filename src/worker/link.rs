@@ -1,7 +1,7 @@
 //! The runtime's side of a connection: its transport, its tasks, and what the log says about it.
 
-use super::gate::Ticket;
 use super::throttle::Throttle;
+use super::ticket::Ticket;
 use crate::transport::Transport;
 use dunlin_codec::{ProtocolVersion, ReasonCode};
 use dunlin_core::connection::Cause;

@@ -12,6 +12,8 @@
 //! Session.
 
 mod gate;
+mod ticket;
+mod watch;
 mod doorway;
 mod refusal;
 mod bans;
@@ -28,8 +30,9 @@ mod throttle;
 pub use admission::{Arrival, ListenerContext};
 pub use bans::{Ban, BanCause, Banned};
 pub use clock::Clock;
-pub use gate::{Gate, Spared, Ticket};
+pub use gate::{Gate, Spared};
 pub use refusal::RefusalReason;
+pub use ticket::Ticket;
 
 use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::transport::Transport;

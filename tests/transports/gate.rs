@@ -233,5 +233,11 @@ fn a_reload_changes_networks_and_limits_without_a_disconnect() {
         dunlin::Config::from_toml("test.toml", &text(", deny = ['127.0.0.1']")).expect("it is valid");
     broker.reload(&closed).expect("nothing is wrong with it");
     assert!(is_closed(tcp(address)));
+    let limited = format!("{}\nlimits.max_connections_per_address = 1", text(""));
+    let limited = dunlin::Config::from_toml("test.toml", &limited).expect("it is valid");
+    broker.reload(&limited).expect("nothing is wrong with it");
+    // Those who were there before count.
+    assert!(is_closed(tcp(address)));
+    assert_eq!(broker.refusals(RefusalReason::AddressConnections), 1);
     early.ping();
 }

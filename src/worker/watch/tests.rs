@@ -1,6 +1,8 @@
 //! Limits and bans with time as a variable.
 
 use super::*;
+use crate::config::Config;
+use crate::worker::{Gate, Spared};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
