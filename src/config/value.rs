@@ -258,7 +258,7 @@ impl<T: OptionValue> OptionValue for Option<T> {
 /// A list: an array in a file, a text with commas in the environment, where an empty text is an empty list.
 impl<T: OptionValue> OptionValue for Vec<T> {
     fn kind() -> String {
-        format!("list, each {}", T::kind())
+        format!("list of {}s", T::kind())
     }
     fn expected() -> String {
         format!("a list, each {}", T::expected())
