@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::{AuthOptions, ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Sources, TlsOptions};
+use super::{
+    AuthOptions, ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Network, Sources, TlsOptions,
+};
 
 /// One listener with everything that applies to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,12 @@ pub struct Listener {
     pub allow_anonymous: bool,
     /// Its own bound on connections, beside `limits.max_connections`.
     pub max_connections: Option<u32>,
+    /// The networks whose clients may connect; empty for all.
+    pub allow: Vec<Network>,
+    /// Networks whose clients may not.
+    pub deny: Vec<Network>,
+    /// The proxies that say for whom they connect; empty for none.
+    pub proxy_protocol: Vec<Network>,
     /// The largest packet a client may send here.
     pub max_packet_size: ByteSize,
     /// Who may connect, and what they may do.
@@ -66,6 +74,9 @@ impl Config {
         Listener {
             allow_anonymous: admits_anonymous.unwrap_or(url.is_loopback()),
             max_connections: options.max_connections,
+            allow: options.allow.clone(),
+            deny: options.deny.clone(),
+            proxy_protocol: options.proxy_protocol.clone(),
             max_packet_size: options.max_packet_size.unwrap_or(self.limits.max_packet_size),
             tls: url.is_tls().then(|| tls.clone()),
             tls_section,

@@ -15,6 +15,7 @@ use dunlin_core::settings::{OverflowPolicy, SessionExpiryInterval};
 use super::declare::options;
 use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
+use super::network::Network;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
 use super::value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
 use super::web_url::WebUrl;
@@ -42,6 +43,14 @@ options! {
         /// Connections of this listener at once; further ones are closed. Unset, only
         /// `limits.max_connections` counts.
         max_connections: Option<u32> = None, range 1..=10_000_000, unit "connections", example "1000";
+        /// The networks whose clients may connect here; others are closed at once. Empty means all. `deny` wins.
+        allow: Vec<Network> = Vec::new(), example "[\"10.0.0.0/8\", \"fd00::/8\"]", reloads true;
+        /// Networks whose clients may not connect here.
+        deny: Vec<Network> = Vec::new(), example "[\"10.6.0.0/16\"]", reloads true;
+        /// The proxies before this listener. Every connection must then come from one of these networks and begin with
+        /// the PROXY protocol, version 1 or 2; the address that it gives is the client's from there on. Empty means
+        /// that there is no proxy.
+        proxy_protocol: Vec<Network> = Vec::new(), example "[\"10.0.0.5\"]", reloads true;
         /// The largest packet a client of this listener may send. Unset, `limits.max_packet_size` applies.
         max_packet_size: Option<ByteSize> = None, range 128..=255 * MB, example "\"64KB\"";
         [tables] {
@@ -236,6 +245,28 @@ options! {
         connect_timeout: Duration = Duration::from_secs(10), range 100..=10 * MINUTE;
         /// The largest CONNECT packet; nobody is authenticated yet when it is read.
         max_connect_packet_size: ByteSize = ByteSize(16 * KB), range 128..=2 * MB;
+        /// Connections at once from one address; further ones are closed. Of IPv6, this and every other count by
+        /// address is by network of 64 bits, of which one customer has at least one. Unset, there is no such limit.
+        max_connections_per_address: Option<u32> = None, range 1..=10_000_000, unit "connections", example "100", reloads true;
+        /// Connections at once of one user; a further one is refused (Quota exceeded). Clients without a user name are
+        /// not counted. Unset, there is no such limit.
+        max_connections_per_user: Option<u32> = None, range 1..=10_000_000, unit "connections", example "10", reloads true;
+        /// Connections at once from one address that have not finished their CONNECT; further ones are closed.
+        /// Unset, only `max_pending_handshakes` counts.
+        max_pending_handshakes_per_address: Option<u32> = None, range 1..=1_000_000, unit "connections", example "20", reloads true;
+        /// New connections a second in all, after as many at once; further ones are closed. Unset, there is no such
+        /// limit.
+        connect_rate: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "1000", reloads true;
+        /// New connections a second from one address, after as many at once; further ones are closed. Unset, there
+        /// is no such limit.
+        connect_rate_per_address: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "10", reloads true;
+        /// Messages a second that one client may publish, after as many at once; a faster one is read more slowly. A
+        /// reload concerns clients that connect after it. Unset, there is no such limit.
+        publish_rate: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "100", reloads true;
+        /// Bytes a second that one client may publish, packets as a whole, after as many at once; a faster one is read
+        /// more slowly. Less than the size of its messages makes each wait for its turn, perhaps for longer than
+        /// Keep Alive. A reload concerns clients that connect after it. Unset, there is no such limit.
+        publish_bytes_rate: Option<ByteSize> = None, range KB..=TB, example "\"256KB\"", reloads true;
         /// The longest Topic Name and Topic Filter.
         max_topic_length: u16 = 65535, range 1..=65535, unit "bytes";
         /// Levels of a Topic Name and of a Topic Filter.
@@ -253,6 +284,26 @@ options! {
         /// How long a client that reads slowly may slow down those who publish to it, before it is left
         /// behind and its own limits decide.
         slow_consumer_grace: Duration = Duration::from_millis(100), range 0..=10 * SECOND;
+    }
+
+    /// Shutting out for a while who keeps failing. Bans are kept in memory; `dunlin ban` shows and changes them.
+    ["ban"] BanOptions {
+        /// Whether the broker bans by itself. `dunlin ban add` works in any case.
+        enabled: bool = true, reloads true;
+        /// Failed logins, and connections that break the protocol before CONNECT, after which an address is banned,
+        /// when they fall into one `window`.
+        failures: u32 = 50, range 1..=1_000_000, unit "failures", reloads true;
+        /// Connections of one client identifier from one address after which this identifier is banned at this
+        /// address, when they fall into one `window`. Unset, clients may come and go as they like.
+        flapping: Option<u32> = Some(600), range 2..=1_000_000, unit "connections", reloads true;
+        /// The time in which they are counted.
+        window: Duration = Duration::from_secs(10 * 60), range SECOND..=DAY, reloads true;
+        /// How long a ban lasts.
+        duration: Duration = Duration::from_secs(15 * 60), range SECOND..=365 * DAY, reloads true;
+        /// Networks that are never banned, neither by the broker nor by hand. The default is all private networks: at
+        /// home, one device with a wrong password must not shut out the others behind the same router or container
+        /// bridge.
+        allow: Vec<Network> = private_networks(), reloads true;
     }
 
     /// Where data lives, and when it is safe.
@@ -290,10 +341,25 @@ options! {
         format: LogFormat = LogFormat::Text;
     }
 
-    /// The operations port: `/healthz` and `/readyz`.
+    /// The operations port: `/healthz`, `/readyz` and, for who has the token, `/api/v1/bans`.
     ["http"] HttpOptions {
         /// Its address (`--http`). "" means none. If the default is taken, the broker warns and runs without;
         /// an address that you set must be free.
         address: Option<HostPort> = Some(HostPort::new("127.0.0.1", 18083));
     }
+}
+
+/// Loopback, RFC 1918, link-local and unique local addresses: nobody on the Internet has one.
+fn private_networks() -> Vec<Network> {
+    const PRIVATE: [&str; 8] = [
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1",
+        "fc00::/7",
+        "fe80::/10",
+    ];
+    PRIVATE.iter().filter_map(|network| Network::parse(network).ok()).collect()
 }

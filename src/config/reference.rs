@@ -20,6 +20,7 @@ const SAMPLE_HEAD: &str = "\
 # of the short files beside it. `dunlin check --config FILE` says whether a configuration is valid.
 #
 # Durations: \"500ms\", \"30s\", \"5m\", \"1h\", \"7d\". Sizes: \"64KB\", \"2MB\", \"4GB\" (1KB is 1024 bytes).
+# A list is an array here, and a text with commas in the environment.
 # Environment variables win over this file (DUNLIN__SESSION__MAX_INFLIGHT=20), flags over both.
 # Options marked \"reload\" change in a running broker on SIGHUP; the others take a restart.
 ";
@@ -36,8 +37,8 @@ Dunlin needs no configuration: it then listens on `mqtt://127.0.0.1:1883`, for t
 2. a TOML file: `dunlin serve --config FILE`. [config/dunlin.toml](../config/dunlin.toml) shows every option,
    [home.toml](../config/home.toml), [tls.toml](../config/tls.toml) and [hardened.toml](../config/hardened.toml) are short
    files to start from;
-3. the environment: `DUNLIN__SECTION__KEY`, such as `DUNLIN__SESSION__MAX_INFLIGHT=20`. `DUNLIN__LISTENER` takes URLs
-   separated by commas. An empty value unsets an option that may be unset;
+3. the environment: `DUNLIN__SECTION__KEY`, such as `DUNLIN__SESSION__MAX_INFLIGHT=20`. Items of a list are
+   separated by commas, also the URLs of `DUNLIN__LISTENER`. An empty value unsets an option that may be unset;
 4. flags: `--listen URL` (repeat for several), `--data-dir DIR`, `--http ADDR`.
 
 `dunlin check` takes the same flags and says whether the configuration and the files it names are valid, without starting

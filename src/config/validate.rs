@@ -3,7 +3,7 @@
 //! Files are not opened here: whoever uses a file reports what is wrong with it ([`Config::error`]), at start
 //! and in `dunlin check` alike.
 
-use super::{AuthOptions, Config, ConfigError, ListenerOptions, TlsOptions};
+use super::{AuthOptions, Config, ConfigError, ListenerOptions, ListenerUrl, TlsOptions};
 
 /// Everything that contradicts itself in a configuration whose options are all valid.
 pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
@@ -49,6 +49,19 @@ fn listener_contradictions(config: &Config, index: usize, listener: &ListenerOpt
     let has_own_port = listener.url.host_port().is_none_or(|address| address.port != 0);
     if has_own_port && config.listener[..index].iter().any(|earlier| earlier.url == listener.url) {
         errors.push(about_url("is the URL of an earlier listener too; each needs its own"));
+    }
+    for (key, networks) in
+        [("allow", &listener.allow), ("deny", &listener.deny), ("proxy_protocol", &listener.proxy_protocol)]
+    {
+        if !networks.is_empty() && matches!(listener.url, ListenerUrl::Unix(_)) {
+            errors.push(ConfigError {
+                place: config.places.of(&format!("{section}.{key}")),
+                option: format!("listener.{key}"),
+                value: None,
+                problem: "needs a listener on the network: clients of a Unix socket have no address"
+                    .to_owned(),
+            });
+        }
     }
     let tls = listener.tls.as_ref().unwrap_or(&config.tls);
     if listener.url.is_tls() && (tls.cert.is_none() || tls.key.is_none()) {

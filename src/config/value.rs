@@ -6,7 +6,7 @@
 //! [`OptionValue::expected`], the range and the default, so that every error has the same shape.
 //!
 //! An empty text unsets an option that may be unset. Sizes and durations are in `units.rs`, addresses in
-//! `host_port.rs` and `listener_url.rs`.
+//! `host_port.rs` and `listener_url.rs`, networks in `network.rs`.
 
 use std::path::PathBuf;
 
@@ -42,6 +42,11 @@ pub(super) trait OptionValue: Sized {
     /// Whether an error may repeat a value that `parse` refuses.
     fn may_be_shown(_value: &Value) -> bool {
         true
+    }
+
+    /// Which item of a list is the wrong one, and what it says.
+    fn wrong_item(_value: &Value) -> Option<(usize, Value)> {
+        None
     }
 
     /// The value as TOML; `None` when it is unset.
@@ -313,24 +318,38 @@ impl<T: OptionValue> OptionValue for Option<T> {
     }
 }
 
-/// Several of a type: a list or, as the environment has only text, a text with commas. Unset is empty.
+/// A list: an array in a file, a text with commas in the environment, where an empty text is an empty list.
 impl<T: OptionValue> OptionValue for Vec<T> {
     fn kind() -> String {
         format!("list of {}", T::kind())
     }
+    fn expected() -> String {
+        format!("a list, each {}", T::expected())
+    }
     fn parse(value: &Value) -> Option<Self> {
-        match &value.kind {
-            ValueKind::Array(items) => items.iter().map(T::parse).collect(),
-            ValueKind::String(text) if text.is_empty() => Some(Vec::new()),
-            ValueKind::String(text) => {
-                text.split(',').map(|item| T::parse(&Value::from(item.trim()))).collect()
-            }
-            _ => None,
+        items(value)?.iter().map(T::parse).collect()
+    }
+    fn problem(value: &Value, bounds: Option<&str>) -> String {
+        match Self::wrong_item(value) {
+            Some((_, item)) => T::problem(&item, bounds),
+            None => format!("must be {}", Self::expected()),
         }
     }
+    fn wrong_item(value: &Value) -> Option<(usize, Value)> {
+        items(value)?.into_iter().enumerate().find(|(_, item)| T::parse(item).is_none())
+    }
     fn to_toml(&self) -> Option<String> {
-        let items: Option<Vec<_>> = self.iter().map(T::to_toml).collect();
-        items.filter(|items| !items.is_empty()).map(|items| format!("[{}]", items.join(", ")))
+        let items: Vec<_> = self.iter().filter_map(T::to_toml).collect();
+        (!items.is_empty()).then(|| format!("[{}]", items.join(", ")))
+    }
+}
+
+fn items(value: &Value) -> Option<Vec<Value>> {
+    match &value.kind {
+        ValueKind::Array(items) => Some(items.clone()),
+        ValueKind::String(text) if text.trim().is_empty() => Some(Vec::new()),
+        ValueKind::String(text) => Some(text.split(',').map(|item| Value::from(item.trim())).collect()),
+        _ => None,
     }
 }
 

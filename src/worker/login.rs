@@ -5,7 +5,7 @@
 //! takes neither the cores nor the memory of those who are there; whoever has to wait for its turn has
 //! `limits.connect_timeout` for it.
 
-use super::admission::Ticket;
+use super::ticket::Ticket;
 use crate::auth::{
     Access, AuthenticatorChain, ClientCertificate, Cost, Credentials, Decision, Exchange, ExchangeStep,
     Identity, Policy, RefuseReason,

@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod acl;
+mod bans;
 mod bench;
 mod certificates;
 mod configuration;
