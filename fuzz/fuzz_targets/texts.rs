@@ -1,12 +1,30 @@
-//! Any bytes as one of the texts that an operator writes or that credentials bring: nothing may panic, and what is
-//! understood must stand up to being asked.
+//! Any bytes as one of the texts that an operator writes, that credentials bring, or that a proxy begins with: nothing
+//! may panic, what is understood must stand up to being asked, and no made-up token lets anybody in.
 //!
 //! The first byte chooses the kind of text.
 #![no_main]
 
 use dunlin::Config;
-use dunlin::auth::{Acl, ClientIdentifierPattern, Grants, PasswordFile, Policy, Question, Who};
+use dunlin::auth::{
+    Acl, Authenticator, ClientIdentifierPattern, Credentials, Decision, Grants, PasswordFile, Policy, Question,
+    TokenLogin, TokenVerifier, Who,
+};
+use dunlin::config::JwtOptions;
+use dunlin::transport::{parse_proxy_v1, parse_proxy_v2};
 use libfuzzer_sys::fuzz_target;
+use std::sync::{Arc, LazyLock};
+
+/// Knows a secret that nobody can guess.
+static TOKENS: LazyLock<TokenLogin> = LazyLock::new(|| {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).expect("the system has randomness");
+    let file = std::env::temp_dir().join(format!("dunlin-fuzz-secret-{}", std::process::id()));
+    std::fs::write(&file, secret).expect("a file can be written");
+    let options = JwtOptions { secret_file: Some(file.clone()), require_expiry: false, ..JwtOptions::default() };
+    let verifier = TokenVerifier::load(&options).unwrap_or_else(|error| panic!("{}", error.problem));
+    drop(std::fs::remove_file(file));
+    TokenLogin(Arc::new(verifier))
+});
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else { return };
@@ -14,6 +32,16 @@ fuzz_target!(|bytes: &[u8]| {
         b'a' => ask(Acl::parse(bytes, "acl").ok()),
         b't' => ask(Acl::parse(bytes, "acl.toml").ok()),
         b'p' => drop(PasswordFile::parse(bytes, "passwords")),
+        b'j' => {
+            let decision = TOKENS.authenticate(&Credentials::new("c", None, Some(bytes)));
+            assert!(!matches!(decision, Decision::Allow(_)), "{decision:?}");
+        }
+        b'x' => {
+            let _ = parse_proxy_v1(bytes);
+            if let [command, family, body @ ..] = bytes {
+                let _ = parse_proxy_v2(*command, *family, body);
+            }
+        }
         _ => {
             let Ok(text) = std::str::from_utf8(bytes) else { return };
             match kind {
