@@ -21,6 +21,7 @@ use crate::process::Process;
 use crate::progress::Progress;
 use crate::relay::Relay;
 use crate::report::{self, Document, HtmlFile, Machine, Section, Subject};
+use crate::soak::SoakArgs;
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
 
 /// Where brokers keep their data unless the command line says otherwise: on the disk that holds the build.
@@ -42,6 +43,8 @@ enum BenchCommand {
     Compare(CompareArgs),
     /// Relay messages without being a broker: what is left of the cost when nothing is decided
     Relay(RelayArgs),
+    /// Load a broker that is running for hours with all that clients do, and see whether it grows
+    Soak(SoakArgs),
     /// Append and commit groups of records: what the disk gives a log that has nothing else to do
     Commits(CommitsArgs),
     /// List the scenarios
@@ -210,6 +213,7 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
             eprintln!("relaying on {}, process {}", relay.address()?, std::process::id());
             relay.run(&AtomicBool::new(false))
         }
+        BenchCommand::Soak(args) => args.run(),
         BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
             for Scenario { name, summary, .. } in BUILT_IN {

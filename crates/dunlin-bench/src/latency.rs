@@ -50,7 +50,8 @@ impl Latencies {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.nanoseconds.clear();
+        // Its `clear` would keep the longest wait.
+        self.nanoseconds.reset();
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -91,5 +92,16 @@ mod tests {
         assert!(latency.p50_us <= latency.p90_us && latency.p99_us <= latency.p999_us, "{latency:?}");
         assert_eq!(latency.p9999_us, latency.max_us);
         assert!((latency.max_us - 6e7).abs() < 1e5, "an hour counts as a minute: {latency:?}");
+    }
+
+    #[test]
+    fn nothing_is_left_of_waits_that_were_cleared() {
+        let mut waits = Latencies::new();
+        waits.record(Duration::from_secs(1));
+        waits.clear();
+        assert_eq!(waits.sum_up(), None);
+        waits.record(Duration::from_micros(5));
+        let latency = waits.sum_up().unwrap();
+        assert!(latency.max_us < 6.0 && latency.count == 1, "{latency:?}");
     }
 }

@@ -4,7 +4,8 @@
 //! A [`scenario::Scenario`] is data: how many publishers and subscribers, which QoS, how large a window.
 //! [`traffic`] runs the ones that move messages and [`idle`] the ones that hold connections; both talk to any
 //! broker by its address and read its process from `/proc`. [`storm`] connects thousands of clients at once,
-//! [`subscriptions`] holds a million Subscriptions, and [`day`] does a little of everything. [`beside`], [`queue`], [`retained`] and [`recovery`] run what
+//! [`subscriptions`] holds a million Subscriptions, and [`day`] does a little of everything. [`soak`] goes on
+//! with such a day for hours, and sees whether the broker grows. [`beside`], [`queue`], [`retained`] and [`recovery`] run what
 //! concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`] starts
 //! brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command line of
 //! all that, for the program `dunlin-bench` and for whoever ships it inside another. [`progress`] shows a run while
@@ -40,6 +41,7 @@ mod subscriber;
 pub mod idle;
 pub mod relay;
 pub mod day;
+pub mod soak;
 pub mod storm;
 pub mod subscriptions;
 
