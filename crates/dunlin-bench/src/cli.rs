@@ -21,8 +21,8 @@ use crate::process::Process;
 use crate::progress::Progress;
 use crate::relay::Relay;
 use crate::report::{self, Document, HtmlFile, Machine, Section, Subject};
-use crate::soak::SoakArgs;
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
+use crate::soak::SoakArgs;
 
 /// Where brokers keep their data unless the command line says otherwise: on the disk that holds the build.
 const DATA_DIR: &str = "target/bench-data";

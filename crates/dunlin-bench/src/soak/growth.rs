@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn a_leak_is_found_and_a_warm_up_is_not() {
         assert!(!growth((0..60).map(f64::from)).is_within(), "1 more each time");
-        assert!(growth((0..60).map(|at| f64::from(at.min(15)))).is_within(), "until the first quarter is over");
+        assert!(
+            growth((0..60).map(|at| f64::from(at.min(15)))).is_within(),
+            "until the first quarter is over"
+        );
         let one_peak = (0..60).map(|at| if at == 50 { 1e9 } else { 100.0 });
         assert!(growth(one_peak).is_within(), "a single sample");
     }

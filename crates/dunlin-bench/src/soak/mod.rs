@@ -138,7 +138,8 @@ impl SoakFigures {
         }
         if self.after.descriptors > self.before.descriptors {
             let (before, after) = (self.before.descriptors, self.after.descriptors);
-            faults.push(format!("{after} descriptors are open after everybody has left, {before} were before"));
+            faults
+                .push(format!("{after} descriptors are open after everybody has left, {before} were before"));
         }
         for ClassFigures { class, lost, repeated, .. } in &self.classes {
             if *lost > 0 || *repeated > 0 {
@@ -167,9 +168,7 @@ pub fn run(
     let mut clients = Clients::connect(target, &soak.day(), "dunlin-day/#")?;
     let filters = Filters { topics: CHURN_TOPICS, connections: 3 };
     let ((samples, visits), churn) = churn::during(target, filters, soak.churn_per_s, || {
-        visits::during(target, soak.visits_per_s, |pulse| {
-            sample(&mut clients, soak, process, pulse, observe)
-        })
+        visits::during(target, soak.visits_per_s, |pulse| sample(&mut clients, soak, process, pulse, observe))
     })?;
     clients.drain(Instant::now())?;
     clients.arrivals.take_latencies();
@@ -239,7 +238,8 @@ fn sum_up(
         Growth::of(&samples.iter().map(figure).collect::<Vec<_>>(), allowed)
     };
     let latency = |figure: fn(&Latency) -> f64| {
-        let figures: Vec<_> = samples.iter().filter_map(|sample| sample.latency.as_ref()).map(figure).collect();
+        let figures: Vec<_> =
+            samples.iter().filter_map(|sample| sample.latency.as_ref()).map(figure).collect();
         Growth::of(&figures, |_| None)
     };
     let resident_bytes = growth(

@@ -168,8 +168,7 @@ impl Guests {
 
     fn newcomer(&mut self) -> Result<(), Error> {
         let number = self.next_identifier();
-        let (topic, stamp) =
-            (format!("dunlin-soak/note/{number}"), Stamp { publisher: 0, sequence: number });
+        let (topic, stamp) = (format!("dunlin-soak/note/{number}"), Stamp { publisher: 0, sequence: number });
         let mut guest = Guest::connect(&self.target, format!("soak-new-{number}"), Stay::Clean)?;
         guest.subscribe(&format!("dunlin-soak/+/{number}"), QoS::ExactlyOnce)?;
         guest.publish(&topic, QoS::ExactlyOnce, true, Some(stamp))?;
@@ -209,7 +208,8 @@ impl Guests {
     /// Publishes messages for a Session that is away.
     fn post(&mut self, number: u64) -> Result<Vec<Stamp>, Error> {
         let first = self.posted[number as usize];
-        let stamps = (first..first + MESSAGES_AWAY).map(|sequence| Stamp { publisher: number as u32, sequence });
+        let stamps =
+            (first..first + MESSAGES_AWAY).map(|sequence| Stamp { publisher: number as u32, sequence });
         let stamps: Vec<_> = stamps.collect();
         for &stamp in &stamps {
             let qos = if stamp.sequence % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
