@@ -23,6 +23,7 @@ use crate::relay::Relay;
 use crate::report::{self, Document, HtmlFile, Machine, Section, Subject};
 use crate::scenario::{self, BUILT_IN, DEFAULT_NAMES, Overrides, Scenario};
 use crate::soak::SoakArgs;
+use crate::start::StartArgs;
 
 /// Where brokers keep their data unless the command line says otherwise: on the disk that holds the build.
 const DATA_DIR: &str = "target/bench-data";
@@ -45,6 +46,8 @@ enum BenchCommand {
     Relay(RelayArgs),
     /// Load a broker that is running for hours with all that clients do, and see whether it grows
     Soak(SoakArgs),
+    /// Start brokers again and again: how soon each answers, and what it takes before anybody has come
+    Start(StartArgs),
     /// Append and commit groups of records: what the disk gives a log that has nothing else to do
     Commits(CommitsArgs),
     /// List the scenarios
@@ -214,6 +217,7 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
             relay.run(&AtomicBool::new(false))
         }
         BenchCommand::Soak(args) => args.run(),
+        BenchCommand::Start(args) => args.run(),
         BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
             for Scenario { name, summary, .. } in BUILT_IN {

@@ -147,6 +147,26 @@ impl Spec {
         String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned)
     }
 
+    /// Whether the generator starts it.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        !matches!(self.kind, Kind::Address { .. })
+    }
+
+    /// The size of its program in bytes; `None` when only its address is known, or no file has its name.
+    #[must_use]
+    pub fn program_bytes(&self) -> Option<u64> {
+        let (Kind::Dunlin(program) | Kind::Mosquitto(program) | Kind::Rumqttd(program)) = &self.kind else {
+            return None;
+        };
+        let directories = std::env::var_os("PATH").unwrap_or_default();
+        let places: Vec<_> = match program.components().count() {
+            1 => std::env::split_paths(&directories).map(|directory| directory.join(program)).collect(),
+            _ => vec![program.clone()],
+        };
+        places.iter().find_map(|path| path.metadata().ok()).map(|metadata| metadata.len())
+    }
+
     /// What was set in the broker, for the report.
     #[must_use]
     pub fn settings(&self) -> String {

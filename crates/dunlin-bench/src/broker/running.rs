@@ -26,7 +26,7 @@ const READY_MAX: Duration = Duration::from_secs(10);
 /// How long it may take when it has to recover.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// How often a broker that starts is looked at.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// How often the log of one is read whose start is measured.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// What Dunlin logs when it listens.
@@ -41,6 +41,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Its process, when it is known.
     pub process: Option<Process>,
+    /// From the start of its process until it had answered a CONNECT; of one that ran already, until it answered.
+    pub ready_after: Duration,
     started: Option<Started>,
 }
 
@@ -66,6 +68,7 @@ struct Started {
 
 impl Running {
     pub(super) fn start(spec: &Spec, cores: Option<Cores>, version: ProtocolVersion) -> Result<Self, Error> {
+        let begun = Instant::now();
         let (address, mut started) = match &spec.kind {
             Kind::Address { address, .. } => (*address, None),
             Kind::Dunlin(_) | Kind::Mosquitto(_) | Kind::Rumqttd(_) => {
@@ -74,11 +77,12 @@ impl Running {
             }
         };
         wait_until_ready(&spec.name, &Target { address, version }, started.as_mut(), READY_MAX)?;
+        let ready_after = begun.elapsed();
         let pid = match (&spec.kind, &started) {
             (Kind::Address { pid, .. }, _) => *pid,
             (_, started) => started.as_ref().map(|started| started.child.id()),
         };
-        Ok(Self { address, process: pid.map(Process::new), started })
+        Ok(Self { address, process: pid.map(Process::new), ready_after, started })
     }
 
     /// What to add to the report of a failed run: the broker's end and its last words, if it has ended.

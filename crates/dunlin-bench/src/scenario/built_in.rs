@@ -188,7 +188,7 @@ pub const BUILT_IN: [Scenario; 31] = [
         summary: Cow::Borrowed(
             "5,000 idle connections with one Subscription each: memory of the broker's process",
         ),
-        load: Load::Idle(Idle { connections: 5_000, warm_up_connections: 100 }),
+        load: Load::Idle(Idle { connections: 5_000, warm_up_connections: 100, silent_ms: 10_000 }),
     },
     Scenario {
         name: Cow::Borrowed("subscriptions"),

@@ -121,6 +121,11 @@ impl Guest {
         self.connected.send(&packet)
     }
 
+    /// Sends packets that need no answer.
+    pub(super) fn send(&mut self, packets: &[u8]) -> Result<(), Error> {
+        self.connected.send(packets)
+    }
+
     /// Waits until all requests are answered, so many messages have come, and all that came is acknowledged
     /// to the end. The result is what has come since the last time.
     pub(super) fn settle(&mut self, messages: usize) -> Result<Vec<Option<Stamp>>, Error> {

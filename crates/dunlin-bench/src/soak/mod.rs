@@ -11,7 +11,6 @@
 //! machine's as much as the broker's. Afterwards everybody leaves, and the descriptors have to be those of
 //! before. What was lost or came twice is counted by the day, and ends the visits with an error.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -21,7 +20,7 @@ use crate::churn::{self, ChurnFigures};
 use crate::day::{ClassFigures, Clients};
 use crate::filters::Filters;
 use crate::handshake::Target;
-use crate::idle::settled_memory;
+use crate::idle::{settled_memory, wait_until_closed};
 use crate::latency::Latency;
 use crate::open_files;
 use crate::process::{CpuTime, Memory, Process};
@@ -31,6 +30,7 @@ mod command;
 mod growth;
 mod guest;
 mod visits;
+mod warm_up;
 
 pub use command::SoakArgs;
 pub use growth::Growth;
@@ -42,8 +42,6 @@ const MEMORY_GROWTH_SHARE: f64 = 0.02;
 const MEMORY_GROWTH_BYTES: f64 = 1024.0 * 1024.0;
 /// Descriptors may be more by this: a guest may be about to leave while another one comes.
 const DESCRIPTOR_GROWTH: f64 = 4.0;
-/// How long the broker may take to close what its clients have closed.
-const LEAVING_MAX: Duration = Duration::from_secs(10);
 /// Topics of the Subscriptions that come and go.
 const CHURN_TOPICS: u32 = 10_000;
 
@@ -164,6 +162,7 @@ pub fn run(
         return Err(Error::Usage("a long run has at least 4 seconds, and 4 samples".to_owned()));
     }
     open_files::make_room(soak.devices)?;
+    warm_up::publish_to_many_topics(target)?;
     let before = Alone { memory: settled_memory(process)?, descriptors: process.open_descriptors()? };
     let mut clients = Clients::connect(target, &soak.day(), "dunlin-day/#")?;
     let filters = Filters { topics: CHURN_TOPICS, connections: 3 };
@@ -174,7 +173,8 @@ pub fn run(
     clients.arrivals.take_latencies();
     let classes = clients.arrivals.sum_up(clients.sent());
     drop(clients);
-    let after = alone_again(process, before.descriptors)?;
+    wait_until_closed(process, before.descriptors)?;
+    let after = Alone { memory: settled_memory(process)?, descriptors: process.open_descriptors()? };
     sum_up(soak, samples, before, after, classes, visits, churn)
         .ok_or_else(|| Error::Peer("no message came in a whole quarter of the run".to_owned()))
 }
@@ -214,15 +214,6 @@ fn sample(
         samples.push(sample);
     }
     Ok(samples)
-}
-
-/// The broker once it has closed what its clients have closed, or has had the time for it.
-fn alone_again(process: Process, descriptors_before: u64) -> Result<Alone, Error> {
-    let deadline = Instant::now() + LEAVING_MAX;
-    while process.open_descriptors()? > descriptors_before && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(10));
-    }
-    Ok(Alone { memory: settled_memory(process)?, descriptors: process.open_descriptors()? })
 }
 
 fn sum_up(
