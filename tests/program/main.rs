@@ -11,6 +11,7 @@ mod configuration;
 mod life;
 mod log;
 mod reload;
+mod slow;
 mod store;
 
 use std::net::SocketAddr;
