@@ -16,10 +16,10 @@ use crate::handshake::{Connected, Session, Target};
 use crate::process::{Memory, Process};
 use crate::scenario::Idle;
 
-/// Two readings this far apart must agree.
-const SETTLING_STEP: Duration = Duration::from_millis(200);
 /// How long the broker may take to close what its clients have closed.
 const LEAVING_MAX: Duration = Duration::from_secs(10);
+/// Two readings this far apart must agree.
+const SETTLING_STEP: Duration = Duration::from_millis(200);
 /// Then the last reading counts, settled or not.
 const SETTLING_MAX: Duration = Duration::from_secs(5);
 

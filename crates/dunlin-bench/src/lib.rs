@@ -5,11 +5,11 @@
 //! [`traffic`] runs the ones that move messages and [`idle`] the ones that hold connections; both talk to any
 //! broker by its address and read its process from `/proc`. [`storm`] connects thousands of clients at once,
 //! [`subscriptions`] holds a million Subscriptions, and [`day`] does a little of everything. [`soak`] goes on
-//! with such a day for hours, and sees whether the broker grows; [`start`] sees how soon one is there. [`beside`], [`queue`], [`retained`] and [`recovery`] run what
-//! concerns a broker's store; [`commits`] is the raw loop that a store is measured against. [`compare`] starts
-//! brokers itself, each on a core of its own, and [`report`] prints what came out. [`cli`] is the command line of
-//! all that, for the program `dunlin-bench` and for whoever ships it inside another. [`progress`] shows a run while
-//! it goes on.
+//! with such a day for hours, and sees whether the broker grows; [`start`] sees how soon one is there.
+//! [`beside`], [`queue`], [`retained`] and [`recovery`] run what concerns a broker's store; [`commits`] is the
+//! raw loop that a store is measured against. [`compare`] starts brokers itself, each on a core of its own, and
+//! [`report`] prints what came out. [`cli`] is the command line of all that, for the program `dunlin-bench` and
+//! for whoever ships it inside another. [`progress`] shows a run while it goes on.
 //!
 //! What must stay true:
 //! * the generator is one thread, and one core of it saturates one core of broker: on the path of a message
