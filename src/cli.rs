@@ -1,10 +1,13 @@
-//! The command line: `dunlin serve`, `dunlin check`, `dunlin store` and `dunlin bench`; `dunlin` alone is
-//! `dunlin serve`.
+//! The command line: `dunlin serve`, `dunlin check`, `dunlin passwd`, `dunlin acl`, `dunlin store` and
+//! `dunlin bench`; `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
-//! (`crates/dunlin-bench/src/cli.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
+//! (`crates/dunlin-bench/src/cli/mod.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
 //! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
+
+mod acl;
+mod passwd;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,10 +15,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dunlin_bench::cli::BenchArgs;
 
-use crate::auth::{Acl, PasswordFile};
+use crate::auth;
 use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
 use crate::store::{StoreOptions, commands};
 use crate::tls;
+
+pub use acl::AclCommand;
+pub use passwd::PasswdCommand;
 
 /// The exit status for a configuration that cannot be used.
 pub const EXIT_BAD_CONFIGURATION: u8 = 2;
@@ -38,6 +44,12 @@ pub enum Command {
     Serve(ConfigArgs),
     /// Check the configuration and the files it names, without starting anything
     Check(ConfigArgs),
+    /// Add, remove or verify the users of a password file
+    #[command(subcommand)]
+    Passwd(PasswdCommand),
+    /// Ask the rules about topics
+    #[command(subcommand)]
+    Acl(AclCommand),
     /// Look into a store, copy it, or take out what is whole of a damaged one
     #[command(subcommand)]
     Store(StoreCommand),
@@ -196,14 +208,9 @@ pub fn bad_configuration(errors: &ConfigErrors) -> ExitCode {
 
 /// Opens every file that the configuration names.
 pub fn check_files(config: &Config) -> Result<(), ConfigErrors> {
-    let mut errors =
-        tls::endpoints(config, &config.listeners()).err().map(|errors| errors.0).unwrap_or_default();
-    if let Some(Err(error)) = config.auth.password_file.as_ref().map(PasswordFile::load) {
-        errors.push(config.error("auth.password_file", None, error.to_string()));
-    }
-    if let Some(Err(error)) = config.auth.acl_file.as_ref().map(Acl::load) {
-        errors.push(config.error("auth.acl_file", None, error.to_string()));
-    }
+    let listeners = config.listeners();
+    let mut errors = tls::endpoints(config, &listeners).err().map(|errors| errors.0).unwrap_or_default();
+    errors.extend(auth::load(config, &listeners).err().into_iter().flat_map(|errors| errors.0));
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod auth;
+mod x509;
 pub mod tls;
 pub mod transport;
 pub mod worker;

@@ -12,6 +12,8 @@ fn main() -> ExitCode {
     match Cli::parse().command() {
         Command::Serve(arguments) => serve(&arguments.sources()),
         Command::Check(arguments) => cli::check(&arguments.sources()),
+        Command::Passwd(command) => command.run(),
+        Command::Acl(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
     }

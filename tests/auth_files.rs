@@ -2,17 +2,18 @@
 //! do.
 //!
 //! The hashes are real: those of `$6$` and `$7$` come from mosquitto_passwd 2.0.11, those of argon2id from
-//! the reference library with the parameters of mosquitto 2.1 and others. The ACL is compared with a second
-//! evaluator that reads rules one by one, substitutes text and matches topics naively, as mosquitto does.
+//! the reference library with the parameters of mosquitto 2.1 and others, that of SCRAM from RFC 7677. The ACL
+//! is compared with a second evaluator that reads rules one by one, substitutes text and matches topics naively,
+//! as mosquitto does.
 
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dunlin::auth::{
-    Acl, AclFileError, AclFileProblem, Action, Authenticator, AuthenticatorChain, Cause, Credentials,
-    Decision, FileError, HashProblem, Identity, PasswordFile, PasswordFileError, PasswordFileProblem,
-    RefuseReason, Verdict, Who, hash_password,
+    Acl, AclFileError, AclFileProblem, Authenticator, AuthenticatorChain, Cause, Cost, Credentials, Decision,
+    FileError, HashProblem, Identity, PasswordFile, PasswordFileError, PasswordFileProblem, Question,
+    RefuseReason, Verdict, Who, hash_password, scram_verifier,
 };
 use proptest::prelude::*;
 
@@ -81,6 +82,20 @@ fn a_new_hash_accepts_its_password_and_has_a_fresh_salt_each_time() {
 }
 
 #[test]
+fn a_verifier_of_scram_accepts_its_password_in_the_clear_however_it_is_composed() {
+    let made = scram_verifier("pa\u{308}ss\u{AD}word".as_bytes(), 4096).expect("made");
+    assert!(made.starts_with("SCRAM-SHA-256$4096:"), "{made}");
+    // That of RFC 7677, section 3, as PostgreSQL would write it.
+    let of_the_rfc = "user:SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+    let file = password_file(&[&format!("zoë:{made}"), of_the_rfc]);
+    assert_eq!(file.verify("user", b"pencil"), Verdict::Correct);
+    assert_eq!(file.verify("user", b"Pencil"), Verdict::WrongPassword);
+    assert_eq!(file.verify("zoë", "pässword".as_bytes()), Verdict::Correct);
+    assert_eq!(file.verify("zoë", b"password"), Verdict::WrongPassword);
+    assert_eq!(file.verify("zoë", b"p\xe4ssword"), Verdict::WrongPassword);
+}
+
+#[test]
 fn comments_blank_lines_windows_line_ends_and_blanks_around_the_fields_are_no_problem() {
     let text =
         format!("# users\r\n\r\n  {SALTED_SHA512}  \r\n# {PBKDF2}\n{}", PBKDF2.replacen(':', " : ", 1));
@@ -130,7 +145,7 @@ fn a_hash_that_cannot_be_used_is_an_error_that_says_what_it_should_be() {
     let argon2id = |costs: &str| format!("$argon2id$v=19${costs}${salt}${hash32}");
     let cases: &[(String, &str)] = &[
         (String::new(), "no password hash"),
-        ("hunter2".into(), "mosquitto_passwd -U"),
+        ("hunter2".into(), "`dunlin passwd add` gives it a hash"),
         ("$2y$10$abcdefghijklmnopqrstuv".into(), "unknown kind"),
         ("$6".into(), "unknown kind"),
         ("$5$a$b".into(), "unknown kind"),
@@ -145,6 +160,13 @@ fn a_hash_that_cannot_be_used_is_an_error_that_says_what_it_should_be() {
         (format!("$7$+101${salt}${hash64}"), "iterations"),
         (format!("$7$10000001${salt}${hash64}"), "iterations"),
         (format!("$7$99999999999${salt}${hash64}"), "iterations"),
+        ("SCRAM-SHA-1$4096:AAAA$AAAA:AAAA".into(), "not hashed"),
+        ("SCRAM-SHA-256$4096".into(), "SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY"),
+        (format!("SCRAM-SHA-256$4095:{salt}${hash32}:{hash32}"), "iterations"),
+        (format!("SCRAM-SHA-256$4096:Xa/7+hTQ${hash32}:{hash32}"), "the salt should have 8 to 64 bytes"),
+        (format!("SCRAM-SHA-256$4096:{salt}${hash64}:{hash32}"), "the StoredKey"),
+        (format!("SCRAM-SHA-256$4096:{salt}${hash32}:{hash64}"), "the ServerKey"),
+        (format!("SCRAM-SHA-256$4096:{salt}${hash32}"), "SCRAM-SHA-256$ITERATIONS"),
         (format!("$argon2id$v=18$m=4096,t=3,p=1${salt}${hash32}"), "the version should be v=19"),
         (format!("$argon2id$v=19$m=4096,t=3,p=1${salt}"), "$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH"),
         (format!("$argon2id${salt}"), "$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH"),
@@ -272,11 +294,11 @@ fn without_a_password_file_a_claimed_user_name_is_not_believed() {
 fn only_requests_that_need_hashing_are_expensive() {
     let file = Some(Arc::new(password_file(&[SALTED_SHA512])));
     let chain = AuthenticatorChain::for_listener(file, true);
-    assert!(chain.is_cheap(&NOBODY));
-    assert!(chain.is_cheap(&ANNA_NO_PASSWORD));
-    assert!(!chain.is_cheap(&ANNA));
-    assert!(!chain.is_cheap(&STRANGER));
-    assert!(AuthenticatorChain::for_listener(None, true).is_cheap(&ANNA));
+    assert_eq!(chain.cost(&NOBODY), Cost::Instant);
+    assert_eq!(chain.cost(&ANNA_NO_PASSWORD), Cost::Instant);
+    assert_eq!(chain.cost(&ANNA), Cost::Computing);
+    assert_eq!(chain.cost(&STRANGER), Cost::Computing);
+    assert_eq!(AuthenticatorChain::for_listener(None, true).cost(&ANNA), Cost::Instant);
 }
 
 /// An embedder's authenticator: one answer, and a count of how often it was asked.
@@ -314,10 +336,7 @@ fn authenticators_are_asked_in_order_until_one_says_yes_or_no() {
     assert_eq!(chain([&allowing, &refusing]).authenticate(&STRANGER), Ok(Identity::user("anna")));
     assert_eq!(asked(), [0, 0, 1]);
     assert_eq!(chain([&passing, &passing]).authenticate(&STRANGER), Err(RefuseReason::BadUserNameOrPassword));
-    assert!(
-        !chain([&passing, &passing]).is_cheap(&NOBODY),
-        "an authenticator that does not say is not cheap"
-    );
+    assert_eq!(chain([&passing, &passing]).cost(&NOBODY), Cost::Waiting, "who does not say may block");
 }
 
 const ANONYMOUS: Who<'_> = Who { client_identifier: "c1", user_name: None };
@@ -338,7 +357,7 @@ fn an_acl_without_rules_refuses_everything() {
         assert!(!acl.may_receive(&who, "a"));
         assert!(!acl.may_subscribe(&who, "#"));
     }
-    assert_eq!(acl.explain(&ANONYMOUS, Action::Publish, "a").cause, Cause::NoRule);
+    assert_eq!(acl.explain(&ANONYMOUS, Question::publish("a")).cause, Cause::NoRule);
 }
 
 #[test]
@@ -448,7 +467,7 @@ fn a_deny_pattern_cannot_be_escaped_by_choosing_a_name() {
     assert!(!acl.may_receive(&Who { client_identifier: "c1", user_name: None }, "private/c1"));
     assert!(acl.may_receive(&Who { client_identifier: "c1", user_name: None }, "private/c2"));
     let who = Who { client_identifier: "c1/x", user_name: Some("root") };
-    let explanation = acl.explain(&who, Action::Receive, "anything");
+    let explanation = acl.explain(&who, Question::receive("anything"));
     assert!(!explanation.allowed);
     assert_eq!(explanation.cause, Cause::UnsafeName { line: 2, text: "pattern deny private/%c" });
     assert!(!acl.may_subscribe(&who, "private/#"));
@@ -472,7 +491,11 @@ fn system_topics_need_a_rule_of_their_own_and_cannot_be_written() {
             && !system_only.may_subscribe(&ANONYMOUS, "#")
     );
     for topic in ["$SYS", "$SYS/broker/uptime", "$SYS/broker/connection/a/b/state"] {
-        assert_eq!(acl.explain(&anna, Action::Publish, topic).cause, Cause::SystemTopicIsReadOnly, "{topic}");
+        assert_eq!(
+            acl.explain(&anna, Question::publish(topic)).cause,
+            Cause::SystemTopicIsReadOnly,
+            "{topic}"
+        );
     }
     assert!(acl.may_publish(&anna, "$SYS/broker/connection/bridge/state"));
     assert!(!acl.may_publish(&ANONYMOUS, "$SYS/broker/connection/bridge/state"));
@@ -532,15 +555,15 @@ fn an_explanation_names_the_line_that_decided() {
     )
     .expect("the file is good");
     let anna = user("anna");
-    let explain = |action, topic| acl.explain(&anna, action, topic).to_string();
-    assert_eq!(explain(Action::Receive, "news/today"), "allowed by /etc/dunlin/acl:4: topic read news/#");
-    assert_eq!(explain(Action::Publish, "news/today"), "allowed by /etc/dunlin/acl:5: topic news/today");
+    let explain = |question| acl.explain(&anna, question).to_string();
+    assert_eq!(explain(Question::receive("news/today")), "allowed by /etc/dunlin/acl:4: topic read news/#");
+    assert_eq!(explain(Question::publish("news/today")), "allowed by /etc/dunlin/acl:5: topic news/today");
     assert_eq!(
-        explain(Action::Subscribe, "news/secret"),
+        explain(Question::subscribe("news/secret")),
         "denied by /etc/dunlin/acl:6: topic deny news/secret"
     );
-    assert_eq!(explain(Action::Publish, "other"), "denied: no rule in /etc/dunlin/acl grants it");
-    assert_eq!(explain(Action::Publish, "$SYS/x"), "denied: only the server publishes to $SYS");
+    assert_eq!(explain(Question::publish("other")), "denied: no rule in /etc/dunlin/acl grants it");
+    assert_eq!(explain(Question::publish("$SYS/x")), "denied: only the server publishes to $SYS");
 }
 
 #[test]

@@ -385,6 +385,58 @@ fn tls_without_what_it_needs_is_reported() {
 }
 
 #[test]
+fn lists_of_revoked_certificates_and_users_in_certificates_need_an_authority() {
+    assert_eq!(
+        complaint("[tls]\nclient_crl = 'crl.pem'"),
+        "dunlin.toml:2: tls.client_crl: needs the authorities whose certificates it revokes: set client_ca"
+    );
+    let needs_one = "certificate_user: needs a listener that asks clients for certificates: mqtts:// or wss://, with \
+                     client_ca in its tls table or in [tls]";
+    assert_eq!(
+        complaint("[auth]\ncertificate_user = 'common-name'"),
+        format!("dunlin.toml:2: auth.{needs_one}")
+    );
+    let general = "[tls]\ncert = 'c'\nkey = 'k'\nclient_ca = 'a'";
+    for (url, is_asked) in [("mqtts://[::1]", true), ("mqtt://[::1]", false)] {
+        let text =
+            format!("[[listener]]\nurl = '{url}'\n[listener.auth]\ncertificate_user = 'uri'\n{general}");
+        let expected = format!("dunlin.toml:4: listener.auth.{needs_one}");
+        if is_asked {
+            load(&text);
+        } else {
+            assert_eq!(complaint(&text), expected);
+        }
+    }
+}
+
+#[test]
+fn further_certificates_are_a_list_of_tables() {
+    let listener = "[[listener]]\nurl = 'mqtts://[::1]'\n[listener.tls]\ncert = 'c'\nkey = 'k'\n";
+    let config = load(&format!(
+        "{listener}[[listener.tls.certificate]]\ncert = 'c1'\nkey = 'k1'\n\
+         [tls]\ncertificate = [{{ cert = 'c2', key = 'k2' }}, {{ cert = 'c3', key = 'k3' }}]"
+    ));
+    let certs = |tls: &dunlin::config::TlsOptions| {
+        let certs = tls.certificate.iter().map(|further| further.cert.clone().unwrap().display().to_string());
+        certs.collect::<Vec<_>>()
+    };
+    assert_eq!(certs(config.listener[0].tls.as_ref().unwrap()), ["c1"]);
+    assert_eq!(certs(&config.tls), ["c2", "c3"]);
+    assert_eq!(
+        complaint(&format!("{listener}[[listener.tls.certificate]]\ncert = 'c'")),
+        "dunlin.toml:6: listener.tls.certificate.key: must be set: each certificate needs cert and key"
+    );
+    assert_eq!(
+        complaint("[[tls.certificate]]\ncert = 'c'\nkey = 'k'\nname = 'n'"),
+        "dunlin.toml:4: tls.certificate.name: unknown option; known here: cert, key"
+    );
+    assert_eq!(
+        complaint("[tls]\ncertificate = 'c'"),
+        "dunlin.toml:2: tls.certificate: must be a list of sections, [[tls.certificate]]"
+    );
+}
+
+#[test]
 fn a_listener_without_its_own_certificates_uses_those_of_the_section_tls() {
     let config = load(
         "[[listener]]\nurl = 'mqtts://[::1]:1'\n[[listener]]\nurl = 'mqtts://[::1]:2'\ntls = { cert = 'own', key = 'k' }\n\
@@ -571,8 +623,13 @@ fn the_sample_says_nothing_until_a_line_is_uncommented() {
 fn every_line_of_the_sample_can_be_uncommented() {
     let uncommented: Vec<String> = reference::sample_toml()
         .lines()
-        // A plain listener must have no certificates of its own.
-        .filter(|line| !line.starts_with("#tls"))
+        // A plain listener must have no certificates of its own; an `auth` table, or a list of certificates, is no
+        // option by itself.
+        .filter(|line| {
+            !line.starts_with("#tls = ")
+                && !line.starts_with("#auth = ")
+                && !line.starts_with("#certificate = ")
+        })
         .map(|line| match line.strip_prefix('#') {
             Some(option) if option.starts_with(|first: char| first == '[' || first.is_ascii_lowercase()) => {
                 option.to_owned()

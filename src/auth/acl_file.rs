@@ -42,6 +42,8 @@ pub enum AclFileProblem {
     NoUserName,
     /// `topic` or `pattern` without a filter.
     NoFilter(&'static str),
+    /// A filter without a character, which matches no topic.
+    EmptyFilter,
     /// Two words after `topic` or `pattern`, of which the first is not an access.
     UnknownAccess(String),
     /// A `+` or a `#` that is not a level of its own, or a `#` before the last level.
@@ -52,6 +54,14 @@ pub enum AclFileProblem {
     PlaceholderInTopic(String),
     /// A filter that begins with `$share/`.
     SharedFilter(String),
+    /// A file in TOML is no TOML, or has keys that no ACL has.
+    Toml(String),
+    /// A role that the file does not have.
+    UnknownRole(String),
+    /// A role that names another role.
+    RoleInRole,
+    /// Another value that cannot be used.
+    Value(&'static str),
     /// A filter of more than 65,535 bytes or 200 levels.
     FilterTooLong,
 }
@@ -66,6 +76,7 @@ impl fmt::Display for AclFileProblem {
             Self::NoFilter(keyword) => {
                 write!(f, "`{keyword}` should be followed by a topic filter, as in `{keyword} read news/#`")
             }
+            Self::EmptyFilter => f.write_str("a topic filter should not be empty; `#` matches every topic"),
             Self::UnknownAccess(found) => write!(
                 f,
                 "the access should be read, write, readwrite or deny, not {found:?}; \
@@ -90,6 +101,12 @@ impl fmt::Display for AclFileProblem {
                 "{filter:?} never matches; write the filter beneath `$share/NAME/`, \
                  it applies to shared subscriptions too"
             ),
+            Self::Toml(problem) => f.write_str(problem),
+            Self::UnknownRole(role) => write!(f, "there is no [role.{role}]"),
+            Self::RoleInRole => {
+                f.write_str("a role cannot have roles; users, [anonymous] and [everyone] can")
+            }
+            Self::Value(problem) => f.write_str(problem),
             Self::FilterTooLong => {
                 write!(f, "a filter has at most {FILTER_BYTES_MAX} bytes and {FILTER_LEVELS_MAX} levels")
             }
@@ -109,11 +126,12 @@ pub(super) fn parse(acl: &mut Acl, path: &Path, bytes: &[u8]) -> Result<(), AclF
                 return Ok(());
             }
             "topic" => user_name.as_deref().map_or(Section::Anonymous, Section::User),
-            "pattern" => Section::Patterns,
+            "pattern" => Section::Everyone,
             _ => return Err(AclFileProblem::UnknownKeyword(keyword.to_owned())),
         };
         let (rights, filter) = parse_rule(section, rest)?;
-        acl.push(section, &filter, rights, line, text);
+        let role = acl.own_role(section);
+        acl.push(role, &filter, rights, line, text);
         Ok(())
     })
 }
@@ -122,7 +140,7 @@ fn parse_rule<'a>(
     section: Section<'_>,
     text: &'a str,
 ) -> Result<(&'static [Right], RuleFilter<'a>), AclFileProblem> {
-    let keyword = if section == Section::Patterns { "pattern" } else { "topic" };
+    let keyword = if section == Section::Everyone { "pattern" } else { "topic" };
     let (word, rest) = split_word(text);
     let (rights, filter) = match (parse_access(word), rest) {
         (_, "") if word.is_empty() => return Err(AclFileProblem::NoFilter(keyword)),
@@ -146,7 +164,13 @@ fn parse_access(word: &str) -> Option<&'static [Right]> {
     }
 }
 
-fn parse_filter<'a>(section: Section<'_>, filter: &'a str) -> Result<RuleFilter<'a>, AclFileProblem> {
+pub(super) fn parse_filter<'a>(
+    section: Section<'_>,
+    filter: &'a str,
+) -> Result<RuleFilter<'a>, AclFileProblem> {
+    if filter.is_empty() {
+        return Err(AclFileProblem::EmptyFilter);
+    }
     if filter.len() > FILTER_BYTES_MAX || filter.split('/').count() > FILTER_LEVELS_MAX {
         return Err(AclFileProblem::FilterTooLong);
     }
@@ -166,7 +190,7 @@ fn parse_filter<'a>(section: Section<'_>, filter: &'a str) -> Result<RuleFilter<
         "+" => Ok(RuleLevel::SingleLevelWildcard),
         _ if level.contains(['+', '#']) => Err(AclFileProblem::MisplacedWildcard(filter.to_owned())),
         _ if !level.contains("%u") && !level.contains("%c") => Ok(RuleLevel::Literal(level)),
-        _ if section != Section::Patterns => Err(AclFileProblem::PlaceholderInTopic(filter.to_owned())),
+        _ if section != Section::Everyone => Err(AclFileProblem::PlaceholderInTopic(filter.to_owned())),
         "%u" => Ok(RuleLevel::UserName),
         "%c" => Ok(RuleLevel::ClientIdentifier),
         _ => Err(AclFileProblem::MisplacedPlaceholder(filter.to_owned())),

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::authenticator::{Authenticator, Credentials, Decision, Identity, RefuseReason};
+use super::authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};
 use super::password_file::PasswordFile;
 
 /// The authenticators of a listener, in the order in which they are asked. Cheap to clone.
@@ -41,8 +41,8 @@ impl AuthenticatorChain {
         Self::new(password_file.into_iter().chain(anonymous))
     }
 
-    /// Says who the Client is, or why it is refused. May block for as long as hashing a password takes,
-    /// unless [`is_cheap`](Self::is_cheap).
+    /// Says who the Client is, or why it is refused. May block for as long as the slowest of them needs: see
+    /// [`cost`](Self::cost).
     pub fn authenticate(&self, request: &Credentials<'_>) -> Result<Identity, RefuseReason> {
         for authenticator in self.authenticators.iter() {
             match authenticator.authenticate(request) {
@@ -51,16 +51,23 @@ impl AuthenticatorChain {
                 Decision::NotMine => {}
             }
         }
-        Err(if request.is_empty() {
-            RefuseReason::NotAuthorized
-        } else {
-            RefuseReason::BadUserNameOrPassword
-        })
+        Err(Self::refuse_unknown(request))
     }
 
-    /// Whether this request can be decided on the thread that serves connections.
-    pub fn is_cheap(&self, request: &Credentials<'_>) -> bool {
-        self.authenticators.iter().all(|authenticator| authenticator.is_cheap(request))
+    /// What deciding this request takes at the most.
+    pub fn cost(&self, request: &Credentials<'_>) -> Cost {
+        let costs = self.authenticators.iter().map(|authenticator| authenticator.cost(request));
+        costs.max().unwrap_or(Cost::Instant)
+    }
+
+    /// Those who are asked, in their order.
+    pub fn authenticators(&self) -> &[Arc<dyn Authenticator>] {
+        &self.authenticators
+    }
+
+    /// Why a Client is refused that nobody in the chain knows.
+    pub fn refuse_unknown(request: &Credentials<'_>) -> RefuseReason {
+        if request.is_empty() { RefuseReason::NotAuthorized } else { RefuseReason::BadUserNameOrPassword }
     }
 }
 
@@ -98,7 +105,7 @@ impl Authenticator for Anonymous {
         }
     }
 
-    fn is_cheap(&self, _request: &Credentials<'_>) -> bool {
-        true
+    fn cost(&self, _request: &Credentials<'_>) -> Cost {
+        Cost::Instant
     }
 }

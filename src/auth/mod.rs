@@ -3,35 +3,54 @@
 //! Two questions, two answers that never mix:
 //!
 //! * *Who is it?* An [`AuthenticatorChain`] is asked once per CONNECT and gives an [`Identity`] or a
-//!   [`RefuseReason`]. Built in are the [`PasswordFile`] (mosquitto's format) and [`Anonymous`]; an embedder
-//!   adds its own [`Authenticator`].
-//! * *What may it do?* An [`Acl`] (mosquitto's format) is asked per topic: [`Acl::may_publish`],
-//!   [`Acl::may_receive`], [`Acl::may_subscribe`]. Whatever no rule allows is refused.
+//!   [`RefuseReason`]. Built in are the [`PasswordFile`] (mosquitto's format), [`ClientCertificates`] and
+//!   [`Anonymous`]; an embedder adds its own [`Authenticator`].
+//! * *What may it do?* An [`Acl`] (mosquitto's format, or TOML with roles) is asked per topic: [`Acl::explain`].
+//!   Rights may also come with the credentials ([`Grants`]). Whatever no rule allows is refused.
 //!
 //! What must stay true: nothing here is async, keeps a clock or knows a connection; a value once loaded never
 //! changes (a reload makes a new one and swaps an `Arc`); a file that cannot be understood whole is not
 //! loaded at all; no password and no hash reaches a log, an error or a `Debug` text. Checking a password is
-//! slow on purpose: [`AuthenticatorChain::is_cheap`] tells the caller which requests must go to a blocking
-//! thread.
+//! slow on purpose: [`Authenticator::cost`] tells the caller which requests must go to a blocking thread.
 //!
 //! Read next: `authenticator.rs` for the seam, `password_file.rs`, then `acl.rs`.
 
 mod authenticator;
 mod chain;
+mod client_identifiers;
+mod grants;
+mod method;
+mod policy;
+
+mod certificate;
 
 mod password_file;
 mod password_hash;
+mod password_lines;
+mod scram;
 
 mod acl;
 mod acl_file;
+mod acl_toml;
+mod role;
 mod rule_tree;
 
 mod text_file;
 
-pub use acl::{Acl, Action, Cause, Explanation, Who};
+mod access;
+
+pub use access::{Access, AuthTable, Rulebook, keep_decoys, load};
+pub use acl::{Acl, Cause, Explanation, Question, Who};
 pub use acl_file::{AclFileError, AclFileProblem};
-pub use authenticator::{Authenticator, Credentials, Decision, Identity, RefuseReason};
+pub use authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};
+pub use certificate::{CertificateName, ClientCertificate, ClientCertificates};
 pub use chain::{Anonymous, AuthenticatorChain};
+pub use client_identifiers::ClientIdentifierPattern;
+pub use grants::{Grants, GrantsProblem};
+pub use method::{AuthenticationMethod, Exchange, ExchangeStep};
 pub use password_file::{PasswordFile, PasswordFileError, PasswordFileProblem, Verdict};
 pub use password_hash::{HashProblem, hash_password};
+pub use password_lines::{PasswordLines, user_name_problem};
+pub use policy::Policy;
+pub use scram::{ScramProblem, ScramSha256, is_prepared_name, scram_verifier};
 pub use text_file::FileError;

@@ -1,4 +1,5 @@
-//! The password file: `user:hash` per line, as mosquitto keeps it (`auth.password_file`).
+//! The password file: `user:hash` per line, as mosquitto keeps it (`auth.password_file`). `dunlin passwd` edits it
+//! (`password_lines.rs`).
 //!
 //! mosquitto skips lines that it does not understand; we refuse to load the file. A broker that starts with
 //! half of its users is found out by the other half, at night.
@@ -13,8 +14,9 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
-use super::authenticator::{Authenticator, Credentials, Decision, Identity, RefuseReason};
+use super::authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};
 use super::password_hash::{HashProblem, PasswordHash};
+use super::scram::ScramVerifier;
 use super::text_file::{self, FileError};
 
 /// The users of a password file and their hashes. `Debug` shows neither.
@@ -23,6 +25,8 @@ pub struct PasswordFile {
     readable_by_others: bool,
     hashes: Vec<PasswordHash>,
     index_by_user_name: HashMap<Box<str>, usize>,
+    /// Which of the hashes are verifiers of SCRAM.
+    scram_verifiers: Vec<usize>,
     /// Draws the hash that an unknown user name is checked against.
     decoy_seed: RandomState,
 }
@@ -97,7 +101,7 @@ impl PasswordFile {
     /// As [`load`](Self::load).
     pub fn parse(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self, PasswordFileError> {
         let path = path.as_ref();
-        let mut hashes = Vec::new();
+        let mut hashes: Vec<PasswordHash> = Vec::new();
         let mut lines = Vec::new();
         let mut index_by_user_name: HashMap<Box<str>, usize> = HashMap::new();
         text_file::for_each_line(path, bytes, |line, text| {
@@ -120,8 +124,16 @@ impl PasswordFile {
             lines.push(line);
             Ok(())
         })?;
-        let decoy_seed = RandomState::new();
-        Ok(Self { path: path.to_owned(), readable_by_others: false, hashes, index_by_user_name, decoy_seed })
+        let scram_verifiers =
+            (0..hashes.len()).filter(|index| hashes[*index].scram_verifier().is_some()).collect();
+        Ok(Self {
+            path: path.to_owned(),
+            readable_by_others: false,
+            hashes,
+            index_by_user_name,
+            scram_verifiers,
+            decoy_seed: RandomState::new(),
+        })
     }
 
     /// Checks a password. Takes as long as the hash in the file asks for (20 ms and 19 MiB for one of ours),
@@ -159,6 +171,22 @@ impl PasswordFile {
         self.index_by_user_name.get(user_name).map(|index| &self.hashes[*index])
     }
 
+    /// The verifier of a user, if it has one.
+    pub(super) fn scram_verifier_of(&self, user_name: &str) -> Option<&ScramVerifier> {
+        self.hash_of(user_name)?.scram_verifier()
+    }
+
+    /// Whether any user has one.
+    pub(super) fn has_scram_verifiers(&self) -> bool {
+        !self.scram_verifiers.is_empty()
+    }
+
+    /// That of the user whom this number draws.
+    pub(super) fn draw_scram_verifier(&self, draw: u64) -> Option<&ScramVerifier> {
+        let draw = draw.checked_rem(self.scram_verifiers.len() as u64)?;
+        self.hashes[self.scram_verifiers[draw as usize]].scram_verifier()
+    }
+
     /// The hash whose cost stands for the missing one of `user_name`; `None` in a file without users, which
     /// has nothing to hide.
     fn decoy_for(&self, user_name: &str) -> Option<&PasswordHash> {
@@ -193,8 +221,9 @@ impl Authenticator for PasswordFile {
         }
     }
 
-    fn is_cheap(&self, request: &Credentials<'_>) -> bool {
-        request.user_name().is_none() || request.password().is_none()
+    fn cost(&self, request: &Credentials<'_>) -> Cost {
+        let has_both = request.user_name().is_some() && request.password().is_some();
+        if has_both { Cost::Computing } else { Cost::Instant }
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `$argon2id$v=19$m=..,t=..,p=..$salt$hash` | argon2id in the PHC string format | Dunlin, mosquitto 2.1 |
 //! | `$7$iterations$salt$hash` | PBKDF2 with HMAC-SHA512 | mosquitto 2.0 |
 //! | `$6$salt$hash` | SHA-512 of password and salt, not crypt(3)'s | mosquitto 1.x, kept for its users |
+//! | `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey` | a verifier (`scram/verifier.rs`) | Dunlin, PostgreSQL |
 //!
 //! The PHC string is read here and not by a library: mosquitto writes 64 bytes of salt, libraries stop at 48.
 //! Costs have upper limits, because a hash is checked once per login: a slip of a digit in the file must not
@@ -19,6 +20,9 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::scram::{self, ScramVerifier};
 
 /// Memory of a new hash. Of the settings that OWASP holds equal (46 MiB once, 19 MiB twice, 12 MiB three
 /// times, ...) this one keeps a handful of simultaneous logins under 100 MB, so that a small gateway can
@@ -36,14 +40,14 @@ const NEW_HASH_BYTES: usize = 32;
 const ARGON2_MEMORY_KIB_MAX: u32 = 256 * 1024;
 const ARGON2_PASSES_MAX: u32 = 64;
 const ARGON2_LANES_MAX: u32 = 64;
-const PBKDF2_ITERATIONS_MAX: u32 = 10_000_000;
+pub(super) const PBKDF2_ITERATIONS_MAX: u32 = 10_000_000;
 const SALT_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 const ARGON2_HASH_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 const SHA512_BYTES: usize = 64;
 
 /// Standard base64, with or without the `=` at its end: mosquitto writes it in `$6$` and `$7$`, PHC strings
 /// do not.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_encode_padding(false)
@@ -56,13 +60,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub enum HashProblem {
     /// There is nothing.
     Missing,
-    /// The text does not begin with `$`, so that it is probably the password itself.
+    /// The text begins like no hash, so that it is probably the password itself.
     NotHashed,
     /// A kind of hash that mosquitto does not write either.
     UnknownKind,
     /// A known kind, but its fields are not what they should be.
     Malformed {
-        /// The kind, as it begins in the file: `$6$`, `$7$` or `$argon2id$`.
+        /// The kind, as it begins in the file: `$6$`, `$7$`, `$argon2id$` or `SCRAM-SHA-256$`.
         kind: &'static str,
         /// What is wrong with which field.
         detail: &'static str,
@@ -74,12 +78,12 @@ impl fmt::Display for HashProblem {
         match self {
             Self::Missing => f.write_str("has no password hash after the colon"),
             Self::NotHashed => f.write_str(
-                "has a password that is not hashed; \
-                 `mosquitto_passwd -U` hashes the file",
+                "has a password that is not hashed; `dunlin passwd add` gives it a hash, \
+                 `mosquitto_passwd -U` hashes the whole file",
             ),
             Self::UnknownKind => f.write_str(
                 "has a hash of an unknown kind; \
-                 known are `$argon2id$`, `$7$` and `$6$` as mosquitto writes them",
+                 known are `$argon2id$`, `$7$` and `$6$` as mosquitto writes them, and `SCRAM-SHA-256$`",
             ),
             Self::Malformed { kind, detail } => write!(f, "has a malformed `{kind}` hash: {detail}"),
         }
@@ -91,12 +95,18 @@ pub(super) enum PasswordHash {
     Argon2id { argon2: Box<Argon2<'static>>, salt: Box<[u8]>, hash: Box<[u8]> },
     Pbkdf2 { iterations: u32, salt: Box<[u8]>, hash: Box<[u8]> },
     SaltedSha512 { salt: Box<[u8]>, hash: Box<[u8]> },
+    Scram(Box<ScramVerifier>),
 }
 
 impl PasswordHash {
     pub(super) fn parse(text: &str) -> Result<Self, HashProblem> {
         if text.is_empty() {
             return Err(HashProblem::Missing);
+        }
+        if let Some(fields) = text.strip_prefix(scram::PREFIX) {
+            let verifier = ScramVerifier::parse(fields)
+                .map_err(|detail| HashProblem::Malformed { kind: scram::PREFIX, detail })?;
+            return Ok(Self::Scram(Box::new(verifier)));
         }
         let Some(text) = text.strip_prefix('$') else {
             return Err(HashProblem::NotHashed);
@@ -114,10 +124,18 @@ impl PasswordHash {
         }
     }
 
+    pub(super) fn scram_verifier(&self) -> Option<&ScramVerifier> {
+        match self {
+            Self::Scram(verifier) => Some(verifier),
+            _ => None,
+        }
+    }
+
     /// Whether this is the hash of `password`. Slow on purpose, except for `$6$`.
     pub(super) fn verify(&self, password: &[u8]) -> bool {
-        let mut computed = [0; SHA512_BYTES];
+        let mut computed = Zeroizing::new([0; SHA512_BYTES]);
         let hash = match self {
+            Self::Scram(verifier) => return verifier.verify(password),
             Self::Argon2id { argon2, salt, hash } => {
                 let computed = &mut computed[..hash.len()];
                 if argon2.hash_password_into(password, salt, computed).is_err() {
@@ -126,7 +144,7 @@ impl PasswordHash {
                 hash
             }
             Self::Pbkdf2 { iterations, salt, hash } => {
-                pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, *iterations, &mut computed);
+                pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, *iterations, &mut *computed);
                 hash
             }
             Self::SaltedSha512 { salt, hash } => {
@@ -144,6 +162,7 @@ impl fmt::Debug for PasswordHash {
             Self::Argon2id { .. } => "$argon2id$(redacted)",
             Self::Pbkdf2 { .. } => "$7$(redacted)",
             Self::SaltedSha512 { .. } => "$6$(redacted)",
+            Self::Scram(_) => "SCRAM-SHA-256$(redacted)",
         })
     }
 }
@@ -215,7 +234,7 @@ fn parse_argon2id(fields: &[&str]) -> Result<PasswordHash, &'static str> {
 }
 
 /// Plain decimal digits; `str::parse` alone would also take a leading `+`.
-fn parse_number(text: &str, min: u32, max: u32) -> Option<u32> {
+pub(super) fn parse_number(text: &str, min: u32, max: u32) -> Option<u32> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -226,7 +245,7 @@ fn decode(text: &str) -> Option<Box<[u8]>> {
     BASE64.decode(text).ok().map(Vec::into_boxed_slice)
 }
 
-fn decode_salt(text: &str) -> Result<Box<[u8]>, &'static str> {
+pub(super) fn decode_salt(text: &str) -> Result<Box<[u8]>, &'static str> {
     let salt = decode(text).ok_or("the salt is not base64")?;
     if SALT_BYTES.contains(&salt.len()) { Ok(salt) } else { Err("the salt should have 8 to 64 bytes") }
 }

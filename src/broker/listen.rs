@@ -1,6 +1,7 @@
 //! Opening listeners, and accepting what comes.
 
 use crate::config::ListenerUrl;
+use crate::tls::TlsEndpoint;
 use crate::transport::{Peer, Socket};
 use crate::worker::{Arrival, Gate, ListenerContext, Mail, Mailboxes};
 use std::io;
@@ -104,6 +105,14 @@ pub(super) struct Doors {
 }
 
 impl Doors {
+    /// The listeners with TLS, by their URLs.
+    pub fn endpoints(&self) -> Vec<(String, Arc<TlsEndpoint>)> {
+        let contexts = self.sockets.iter().map(|(_, context)| context);
+        contexts
+            .filter_map(|context| Some((context.url.to_string(), Arc::clone(context.tls.as_ref()?))))
+            .collect()
+    }
+
     /// Accepts on the runtime of this thread, and gives connections to the workers in turn.
     pub fn open(self) -> Result<Vec<JoinHandle<()>>, String> {
         let mut tasks = Vec::new();
@@ -144,7 +153,7 @@ impl Door {
             match listener.accept().await {
                 Ok((stream, address)) => {
                     let socket = stream.into_std().and_then(|stream| Socket::tcp(stream, read_limit));
-                    self.hand_over(socket, Peer::Address(address));
+                    self.hand_over(socket, address.into());
                 }
                 Err(error) => self.pause(&error).await,
             }

@@ -20,12 +20,12 @@ mod workers;
 
 pub use listen::BoundListener;
 
-use crate::auth::{Acl, AuthenticatorChain, PasswordFile};
-use crate::config::{Config, ConfigError, ConfigErrors, machine};
+use crate::auth::{self, Access};
+use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Health};
 use crate::store::StoreError;
-use crate::tls;
+use crate::tls::{self, Expiry, TlsEndpoint};
 use crate::worker::{Gate, ListenerContext};
 use access::AclAuthorizer;
 use std::fmt;
@@ -51,7 +51,7 @@ pub struct Broker {
     gate: Arc<Gate>,
     /// What it runs with, apart from what reloads have changed.
     started_with: Config,
-    _data_dir: Option<DataDir>,
+    data_dir: Option<DataDir>,
 }
 
 struct Control {
@@ -97,52 +97,22 @@ impl From<ConfigError> for StartError {
     }
 }
 
-/// The files of `[auth]`, read.
-struct AuthFiles {
-    passwords: Option<Arc<PasswordFile>>,
-    acl: Option<Acl>,
-}
-
-impl AuthFiles {
-    fn load(config: &Config) -> Result<Self, ConfigErrors> {
-        let mut errors = Vec::new();
-        let passwords = config.auth.password_file.as_ref().and_then(|path| {
-            PasswordFile::load(path)
-                .map_err(|error| errors.push(config.error("auth.password_file", None, error.to_string())))
-                .ok()
-        });
-        let acl = config.auth.acl_file.as_ref().and_then(|path| {
-            Acl::load(path)
-                .map_err(|error| errors.push(config.error("auth.acl_file", None, error.to_string())))
-                .ok()
-        });
-        if let Some(passwords) = passwords.as_ref().filter(|passwords| passwords.is_readable_by_others()) {
-            tracing::warn!(file = ?passwords.path(), "other users of this machine can read the password hashes: chmod 600 it");
-        }
-        if errors.is_empty() {
-            Ok(Self { passwords: passwords.map(Arc::new), acl })
-        } else {
-            Err(ConfigErrors(errors))
-        }
-    }
-}
-
 impl Broker {
     /// Starts a broker; when this returns, its listeners accept.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let auth = AuthFiles::load(&config)?;
         let listeners = config.listeners();
+        let (accesses, rulebook) = auth::load(&config, &listeners)?;
         let endpoints = tls::endpoints(&config, &listeners)?;
         let data_dir =
             config.store.path.as_deref().map(DataDir::open).transpose().map_err(StartError::DataDir)?;
+        if let Some(data_dir) = &data_dir {
+            auth::keep_decoys(data_dir.path(), &accesses);
+        }
         let contexts: Vec<_> = listeners
             .iter()
             .zip(endpoints)
-            .map(|(listener, tls)| {
-                let access =
-                    AuthenticatorChain::for_listener(auth.passwords.clone(), listener.allow_anonymous);
-                Arc::new(ListenerContext::new(listener, tls, access))
-            })
+            .zip(accesses)
+            .map(|((listener, tls), access)| Arc::new(ListenerContext::new(listener, tls, access)))
             .collect();
         let sockets = contexts
             .iter()
@@ -150,7 +120,7 @@ impl Broker {
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::System)?;
         let gate = Arc::new(Gate::new(&config, connections_max(&config, workers_count(&config))));
-        let authorizer = Arc::new(AclAuthorizer::new(auth.acl));
+        let authorizer = Arc::new(AclAuthorizer::new(rulebook));
         let workers = Workers::start(&config, &gate, &authorizer, data_dir.as_ref())?;
         let bound = sockets.iter().map(|socket| socket.bound.clone()).collect();
         let doors = listen::Doors {
@@ -168,7 +138,7 @@ impl Broker {
             shutdown_deadline: config.server.shutdown_deadline,
             gate,
             started_with: config.clone(),
-            _data_dir: data_dir,
+            data_dir,
         };
         // From here on an error drops the broker, which stops the workers.
         let health = Health::new(broker.workers.store_health());
@@ -200,31 +170,44 @@ impl Broker {
     /// Applies what can change while running: certificates, users, rules. The log names the options that have
     /// changed and take a restart. On an error everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
-        let auth = AuthFiles::load(config)?;
         let listeners = config.listeners();
-        // Certificates of all listeners are read before any is replaced.
-        tls::endpoints(config, &listeners)?;
+        let (accesses, rulebook) = auth::load(config, &listeners)?;
+        let endpoints = tls::endpoints(config, &listeners)?;
+        if let Some(data_dir) = &self.data_dir {
+            auth::keep_decoys(data_dir.path(), &accesses);
+        }
         match &self.started_with.needing_restart(config)[..] {
             [] => {}
             [option] => tracing::warn!("{option} needs a restart"),
             options => tracing::warn!("{} need a restart", options.join(", ")),
         }
+        let mut fresh: Vec<_> = listeners.iter().zip(accesses).zip(endpoints).map(Some).collect();
         for (index, context) in self.contexts.iter().enumerate() {
-            let at_its_place = listeners.get(index).filter(|listener| listener.url == context.url);
-            let anywhere = || listeners.iter().find(|listener| listener.url == context.url);
-            let Some(listener) = at_its_place.or_else(anywhere) else {
+            let is_it = |fresh: &Option<((&Listener, Access), Option<TlsEndpoint>)>| {
+                fresh.as_ref().is_some_and(|((listener, _), _)| listener.url == context.url)
+            };
+            let at_its_place = fresh.get(index).is_some_and(is_it).then_some(index);
+            let place = at_its_place.or_else(|| fresh.iter().position(is_it));
+            let Some(((_, access), endpoint)) = place.and_then(|place| fresh[place].take()) else {
                 continue;
             };
-            if let (Some(endpoint), Some(options)) = (&context.tls, &listener.tls)
-                && let Err(error) = endpoint.reload(options)
-            {
-                tracing::warn!(listener = %listener.url, %error, "the certificates stay as they were");
+            // The same URL is the same transport.
+            if let (Some(current), Some(fresh)) = (&context.tls, endpoint) {
+                current.replace(fresh);
             }
-            let access = AuthenticatorChain::for_listener(auth.passwords.clone(), listener.allow_anonymous);
             context.access.store(Arc::new(access));
         }
-        self.authorizer.replace(auth.acl);
+        self.authorizer.replace(rulebook);
         Ok(())
+    }
+
+    /// The certificates and lists of revoked certificates in use, and when they end.
+    pub fn expiries(&self) -> Vec<Expiry> {
+        self.contexts
+            .iter()
+            .filter_map(|context| context.tls.as_ref())
+            .flat_map(|tls| tls.expiries())
+            .collect()
     }
 
     /// Stops: no new connections, 0x8B to every 5.0 client, and an end within `server.shutdown_deadline`.
@@ -304,6 +287,7 @@ async fn control(
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
     stopped: oneshot::Receiver<()>,
 ) {
+    let endpoints = doors.endpoints();
     let opened = match http::bind(&config).await {
         Ok(http) => doors.open().map(|doors| (http, doors)).map_err(StartError::System),
         Err(error) => Err(error.into()),
@@ -319,7 +303,9 @@ async fn control(
     });
     health.set_ready(true);
     drop(report.send(Ok(http_address)));
+    let watch = tokio::spawn(tls::watch(endpoints));
     drop(stopped.await);
+    watch.abort();
     health.set_ready(false);
     for task in accepting {
         task.abort();

@@ -13,7 +13,6 @@ use crate::store::{
     SyncPolicy, TornTail, loader,
 };
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
-use dunlin_core::authenticate::NoMechanisms;
 use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::ShardConfig;
@@ -83,7 +82,6 @@ impl Workers {
                 shards: count as u16,
                 settings: Arc::clone(&settings),
                 authorizer: Some(Arc::clone(authorizer) as _),
-                mechanisms: Arc::new(NoMechanisms),
                 seed: seed(),
                 boot_epoch,
                 gauge,

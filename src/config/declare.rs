@@ -46,6 +46,8 @@ pub struct SectionDoc {
     pub options: Vec<OptionDoc>,
     /// Tables nested inside it.
     pub tables: Vec<SectionDoc>,
+    /// Lists of tables nested inside it, each as one of its tables.
+    pub lists: Vec<SectionDoc>,
 }
 
 /// A struct made by `options!`.
@@ -80,6 +82,12 @@ macro_rules! options {
                     $table:ident : $Table:ty;
                 )*
             })?
+            $([lists] {
+                $(
+                    $(#[doc = $list_doc:literal])*
+                    $list:ident : $Item:ty;
+                )*
+            })?
         }
     )*) => { $(
         $(#[doc = $section_doc])*
@@ -87,6 +95,7 @@ macro_rules! options {
         pub struct $Struct {
             $( $(#[doc = $doc])* pub $field: $ty, )*
             $($( $(#[doc = $table_doc])* pub $table: Option<$Table>, )*)?
+            $($( $(#[doc = $list_doc])* pub $list: Vec<$Item>, )*)?
         }
 
         impl Default for $Struct {
@@ -94,6 +103,7 @@ macro_rules! options {
                 Self {
                     $( $field: $default, )*
                     $($( $table: None, )*)?
+                    $($( $list: Vec::new(), )*)?
                 }
             }
         }
@@ -110,6 +120,7 @@ macro_rules! options {
                         None::<std::ops::RangeInclusive<u64>>$(.or(Some($range)))?,
                     ), )*
                     $($( $table: reader.table(stringify!($table)), )*)?
+                    $($( $list: reader.tables(stringify!($list)), )*)?
                 }
             }
 
@@ -124,6 +135,9 @@ macro_rules! options {
                     .clone()
                     .unwrap_or_default()
                     .collect_fixed(&format!("{path}.{}", stringify!($table)), values); )*)?
+                $($( for (index, item) in self.$list.iter().enumerate() {
+                    item.collect_fixed(&format!("{path}.{}.{index}", stringify!($list)), values);
+                } )*)?
             }
 
             fn doc() -> $crate::config::declare::SectionDoc {
@@ -142,6 +156,9 @@ macro_rules! options {
                     ), )* ],
                     tables: vec![ $($(
                         $crate::config::declare::nested::<$Table>(stringify!($table), &[$($table_doc),*]),
+                    )*)? ],
+                    lists: vec![ $($(
+                        $crate::config::declare::nested::<$Item>(stringify!($list), &[$($list_doc),*]),
                     )*)? ],
                 }
             }
@@ -173,7 +190,7 @@ pub(super) fn describe<T: super::value::OptionValue>(
     }
 }
 
-/// Builds the description of a nested table for `options!`.
+/// Builds the description of a nested table, or of one in a nested list, for `options!`.
 pub(super) fn nested<S: Section>(name: &'static str, doc: &[&str]) -> SectionDoc {
     SectionDoc { name, doc: paragraph(doc), ..S::doc() }
 }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Sources, TlsOptions};
+use super::{AuthOptions, ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Sources, TlsOptions};
 
 /// One listener with everything that applies to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,10 +19,21 @@ pub struct Listener {
     pub max_connections: Option<u32>,
     /// The largest packet a client may send here.
     pub max_packet_size: ByteSize,
+    /// Who may connect, and what they may do.
+    pub auth: AuthOptions,
+    /// The section that says so: `auth` or `listener.0.auth`.
+    pub auth_section: String,
     /// Its certificates, when it speaks TLS.
     pub tls: Option<TlsOptions>,
     /// The section its certificates are in: `tls` or `listener.0.tls`.
     pub tls_section: String,
+}
+
+impl AuthOptions {
+    /// Whether anything says who users are.
+    fn has_users(&self) -> bool {
+        self.password_file.is_some() || self.certificate_user.is_some()
+    }
 }
 
 impl Config {
@@ -42,7 +53,10 @@ impl Config {
 
     fn effective(&self, index: usize, options: &ListenerOptions) -> Listener {
         let url = options.url.clone();
-        let admits_anonymous = options.allow_anonymous.or(self.auth.allow_anonymous);
+        let auth = options.auth.as_ref().unwrap_or(&self.auth);
+        let auth_section =
+            if options.auth.is_some() { format!("listener.{index}.auth") } else { "auth".to_owned() };
+        let admits_anonymous = options.allow_anonymous.or(auth.allow_anonymous);
         let tls_section =
             if options.tls.is_some() { format!("listener.{index}.tls") } else { "tls".to_owned() };
         let tls = options.tls.as_ref().unwrap_or(&self.tls);
@@ -52,6 +66,8 @@ impl Config {
             max_packet_size: options.max_packet_size.unwrap_or(self.limits.max_packet_size),
             tls: url.is_tls().then(|| tls.clone()),
             tls_section,
+            auth: auth.clone(),
+            auth_section,
             url,
         }
     }
@@ -64,8 +80,9 @@ impl Config {
         if listeners.iter().all(|listener| listener.url.is_loopback()) {
             lines.push(self.how_to_open(sources));
         }
-        let closed = listeners.iter().find(|listener| !listener.allow_anonymous);
-        if let (Some(listener), None) = (closed, &self.auth.password_file) {
+        let closed =
+            listeners.iter().find(|listener| !listener.allow_anonymous && !listener.auth.has_users());
+        if let Some(listener) = closed {
             lines.push(format!(
                 "{} refuses everyone, because there are no users: set auth.password_file to admit users, or \
                  auth.allow_anonymous = true to admit everyone (docs/configuration.md)",

@@ -43,10 +43,10 @@ pub use listener_url::{ListenerUrl, WEBSOCKET_PATH};
 pub use listeners::Listener;
 pub use options::{
     AuthOptions, HttpOptions, LimitOptions, ListenerOptions, LogOptions, ServerOptions, SessionOptions,
-    StoreOptions, TlsOptions,
+    StoreOptions, TlsCertificateOptions, TlsOptions,
 };
 pub use units::{ByteSize, Seconds};
-pub use value::{LogFilter, LogFormat, SyncMode};
+pub use value::{DeniedPublish, LogFilter, LogFormat, SyncMode, TlsVersion};
 
 use declare::Section;
 use layers::Layer;
@@ -125,7 +125,7 @@ impl Config {
         let mut reader = Reader::new(tree, &places, &mut errors);
         let mut config = Self {
             server: reader.section(),
-            listener: reader.tables(),
+            listener: reader.tables(ListenerOptions::NAME),
             tls: reader.section(),
             auth: reader.section(),
             session: reader.section(),

@@ -16,7 +16,8 @@ use super::declare::options;
 use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
-use super::value::{LogFilter, LogFormat, SyncMode};
+use super::value::{DeniedPublish, LogFilter, LogFormat, SyncMode, TlsVersion};
+use crate::auth::{CertificateName, ClientIdentifierPattern};
 
 options! {
     /// The process: its threads and its end.
@@ -45,11 +46,14 @@ options! {
         [tables] {
             /// Certificates of this listener alone; when present, it replaces the section `[tls]` as a whole.
             tls: TlsOptions;
+            /// Who may connect to this listener, and what its clients may do; when present, it replaces the
+            /// section `[auth]` as a whole.
+            auth: AuthOptions;
         }
     }
 
-    /// Certificates of the listeners `mqtts://` and `wss://` that bring no `tls` table of their own. TLS 1.2
-    /// and 1.3 are spoken. Paths are relative to the working directory.
+    /// Certificates of the listeners `mqtts://` and `wss://` that bring no `tls` table of their own. Paths are
+    /// relative to the working directory.
     ["tls"] TlsOptions {
         /// The server's certificate and its intermediates, as PEM, its own first.
         cert: Option<PathBuf> = None, example "\"certs/server.pem\"", reloads true;
@@ -58,10 +62,32 @@ options! {
         /// Certificates of the authorities that sign client certificates, as PEM. Unset, clients are not
         /// asked for one.
         client_ca: Option<PathBuf> = None, example "\"certs/ca.pem\"", reloads true;
+        /// Lists of the certificates that these authorities have revoked (CRLs), as PEM. A client is refused if its
+        /// certificate, or one between it and the authority, is on a list, if its issuer has no list here, or if
+        /// the list is older than it says it may be. Unset, nothing counts as revoked.
+        client_crl: Option<PathBuf> = None, example "\"certs/revoked.pem\"", reloads true;
         /// Refuse clients that show no certificate signed by `client_ca`.
         require_client_cert: bool = false, reloads true;
+        /// The oldest version of TLS that is spoken.
+        min_version: TlsVersion = TlsVersion::Tls12, reloads true;
         /// TLS sessions remembered for each listener, so that clients that keep no tickets reconnect cheaply.
         session_cache: u32 = 20_000, range 1..=1_000_000, unit "sessions", reloads true;
+        /// Whether these files are looked at every two seconds and read again when they have changed, as SIGHUP
+        /// would.
+        watch: bool = true, reloads true;
+        [lists] {
+            /// Further certificates. A client that names a server (SNI) gets the certificate with that DNS name, or
+            /// with a `*` for its first part; one that names none, or one that is in no certificate, gets `cert`.
+            certificate: TlsCertificateOptions;
+        }
+    }
+
+    /// One certificate among several.
+    ["certificate"] TlsCertificateOptions {
+        /// The certificate and its intermediates, as PEM, its own first.
+        cert: Option<PathBuf> = None, example "\"certs/other.pem\"", reloads true;
+        /// Its private key, as unencrypted PEM.
+        key: Option<PathBuf> = None, example "\"certs/other-key.pem\"", reloads true;
     }
 
     /// Who may connect, and what they may do.
@@ -69,12 +95,24 @@ options! {
         /// Whether clients without a user name may connect. Unset, they may on listeners that only this
         /// machine reaches (loopback addresses and Unix sockets) and nowhere else.
         allow_anonymous: Option<bool> = None, example "false", reloads true;
-        /// Users and their password hashes, in the format of `mosquitto_passwd`. Unset, nobody can connect
-        /// with a password.
+        /// Users and their password hashes, as `dunlin passwd` and `mosquitto_passwd` write them; with a verifier for
+        /// SCRAM-SHA-256 in it, that method is offered too. Unset, nobody can connect with a password.
         password_file: Option<PathBuf> = None, example "\"passwords\"", reloads true;
-        /// Who may publish and subscribe where, in mosquitto's ACL format. Unset, every client may use every
-        /// topic.
+        /// Who may publish and subscribe where: a file in mosquitto's ACL format or, if its name ends in `.toml`, in
+        /// TOML with roles. Unset, every client may use every topic.
         acl_file: Option<PathBuf> = None, example "\"acl\"", reloads true;
+        /// What happens when a 3.1 or 3.1.1 client publishes to a topic that it may not publish to: its message is
+        /// acknowledged and dropped, or its connection is closed. A 5.0 client is told (0x87).
+        denied_publish: DeniedPublish = DeniedPublish::Drop, reloads true;
+        /// The client identifiers that a user may take, so that nobody takes over the Session of another: `%u` for
+        /// the user name itself, `%u-*` for all that begin with it and a hyphen. With a pattern, clients without a
+        /// user name only get the identifier that the broker gives to who sends none. Unset, all may take any.
+        client_identifier: Option<ClientIdentifierPattern> = None, example "\"%u-*\"", reloads true;
+        /// What of a client's certificate is its user name: the Common Name of its subject, the first URI, DNS name or
+        /// e-mail address among its subject alternative names, or the whole subject (`CN=a,O=b`, as RFC 4514 writes
+        /// it). Such a client needs no password, and the User Name and Password it sends count for nothing; one whose
+        /// certificate has no such name is refused. Unset, a certificate names no user.
+        certificate_user: Option<CertificateName> = None, example "\"common-name\"", reloads true;
     }
 
     /// What one Session may hold, and what the Server grants its client.

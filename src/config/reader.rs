@@ -92,22 +92,22 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes a list of tables, which may be missing.
-    pub(super) fn tables<S: Section>(&mut self) -> Vec<S> {
-        self.known.push(S::NAME);
-        let Some(value) = self.remaining.remove(S::NAME) else { return Vec::new() };
-        let problem = format!("must be a list of sections, [[{}]]", S::NAME);
+    pub(super) fn tables<S: Section>(&mut self, key: &'static str) -> Vec<S> {
+        self.known.push(key);
+        let Some(value) = self.remaining.remove(key) else { return Vec::new() };
+        let problem = format!("must be a list of sections, [[{}]]", self.name_of(key));
         let ValueKind::Array(items) = value.kind else {
-            self.error(S::NAME, None, problem);
+            self.error(key, None, problem);
             return Vec::new();
         };
         let mut sections = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             match item.kind {
                 ValueKind::Table(table) => {
-                    let path = format!("{}.{index}", self.path_of(S::NAME));
-                    sections.push(self.nested(table, self.name_of(S::NAME), path));
+                    let path = format!("{}.{index}", self.path_of(key));
+                    sections.push(self.nested(table, self.name_of(key), path));
                 }
-                _ => self.error(S::NAME, Some(show(&item)), problem.clone()),
+                _ => self.error(key, Some(show(&item)), problem.clone()),
             }
         }
         sections

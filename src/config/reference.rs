@@ -79,12 +79,12 @@ pub fn sample_toml() -> String {
         for table in &section.tables {
             text.push('\n');
             comment(&mut text, &plain(&table.doc));
-            let examples: Vec<_> = table
-                .options
-                .iter()
-                .filter_map(|option| Some(format!("{} = {}", option.name, option.example.as_ref()?)))
-                .collect();
-            let _ = writeln!(text, "#{} = {{ {} }}", table.name, examples.join(", "));
+            let _ = writeln!(text, "#{} = {{ {} }}", table.name, examples(table));
+        }
+        for list in &section.lists {
+            text.push('\n');
+            comment(&mut text, &plain(&list.doc));
+            let _ = writeln!(text, "#{} = [{{ {} }}]", list.name, examples(list));
         }
     }
     text
@@ -102,7 +102,10 @@ pub fn markdown() -> String {
             text.push_str(&row(option));
         }
         for table in &section.tables {
-            text.push_str(&table_row(table));
+            text.push_str(&table_row(table, "table"));
+        }
+        for list in &section.lists {
+            text.push_str(&table_row(list, "list of tables"));
         }
     }
     text
@@ -118,9 +121,20 @@ fn row(option: &OptionDoc) -> String {
     format!("| `{}`{reloads} | {default} | {} | {} |\n", option.name, accepts(option), option.doc)
 }
 
-fn table_row(table: &SectionDoc) -> String {
-    let keys: Vec<_> = table.options.iter().map(|option| format!("`{}`", option.name)).collect();
-    format!("| `{}` ↻ | unset | table: {} | {} |\n", table.name, keys.join(", "), table.doc)
+fn table_row(table: &SectionDoc, kind: &str) -> String {
+    let options = table.options.iter().map(|option| option.name);
+    let keys: Vec<_> =
+        options.chain(table.lists.iter().map(|list| list.name)).map(|name| format!("`{name}`")).collect();
+    format!("| `{}` ↻ | unset | {kind}: {} | {} |\n", table.name, keys.join(", "), table.doc)
+}
+
+/// The options of a table that have an example, as in an inline table.
+fn examples(table: &SectionDoc) -> String {
+    let examples = table
+        .options
+        .iter()
+        .filter_map(|option| Some(format!("{} = {}", option.name, option.example.as_ref()?)));
+    examples.collect::<Vec<_>>().join(", ")
 }
 
 /// What a reader of the sample wants to know about an option beside its sentence.

@@ -11,7 +11,29 @@ pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
     for (index, listener) in config.listener.iter().enumerate() {
         errors.extend(listener_contradictions(config, index, listener));
     }
+    let anybody_asks =
+        config.listener.iter().filter_map(|listener| listener.tls.as_ref()).chain([&config.tls]);
+    if config.auth.certificate_user.is_some() && !anybody_asks.into_iter().any(asks_for_certificates) {
+        errors.push(no_certificates(config, "auth", "auth"));
+    }
     errors
+}
+
+fn asks_for_certificates(tls: &TlsOptions) -> bool {
+    tls.client_ca.is_some()
+}
+
+/// Users are named by certificates that no client is asked for.
+fn no_certificates(config: &Config, name: &str, path: &str) -> ConfigError {
+    ConfigError {
+        place: config.places.of(&format!("{path}.certificate_user")),
+        option: format!("{name}.certificate_user"),
+        value: None,
+        problem:
+            "needs a listener that asks clients for certificates: mqtts:// or wss://, with client_ca in its \
+                  tls table or in [tls]"
+                .to_owned(),
+    }
 }
 
 fn listener_contradictions(config: &Config, index: usize, listener: &ListenerOptions) -> Vec<ConfigError> {
@@ -41,6 +63,10 @@ fn listener_contradictions(config: &Config, index: usize, listener: &ListenerOpt
         }
         errors.extend(tls_contradictions(config, "listener.tls", &format!("{section}.tls"), tls));
     }
+    let names_users = listener.auth.as_ref().is_some_and(|auth| auth.certificate_user.is_some());
+    if names_users && !(listener.url.is_tls() && asks_for_certificates(tls)) {
+        errors.push(no_certificates(config, "listener.auth", &format!("{section}.auth")));
+    }
     errors
 }
 
@@ -61,6 +87,23 @@ fn tls_contradictions(config: &Config, name: &str, path: &str, tls: &TlsOptions)
     }
     if tls.require_client_cert && tls.client_ca.is_none() {
         errors.push(about("require_client_cert", "needs the authorities to trust: set client_ca"));
+    }
+    if tls.client_crl.is_some() && tls.client_ca.is_none() {
+        errors
+            .push(about("client_crl", "needs the authorities whose certificates it revokes: set client_ca"));
+    }
+    for (index, further) in tls.certificate.iter().enumerate() {
+        let missing = match (&further.cert, &further.key) {
+            (Some(_), Some(_)) => continue,
+            (None, _) => "cert",
+            (_, None) => "key",
+        };
+        errors.push(ConfigError {
+            place: config.places.of(&format!("{path}.certificate.{index}.{missing}")),
+            option: format!("{name}.certificate.{missing}"),
+            value: None,
+            problem: "must be set: each certificate needs cert and key".to_owned(),
+        });
     }
     errors
 }

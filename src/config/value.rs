@@ -11,6 +11,8 @@
 use std::path::PathBuf;
 
 use config::{Value, ValueKind};
+
+use crate::auth::{CertificateName, ClientIdentifierPattern};
 use dunlin_core::settings::OverflowPolicy;
 
 /// A type that an option can have.
@@ -60,6 +62,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// What becomes of a 3.x client that publishes what it may not; 5.0 has a Reason Code for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeniedPublish {
+    /// The message is acknowledged and dropped.
+    Drop,
+    /// The connection is closed.
+    Disconnect,
+}
+
 /// When the log is synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
@@ -69,6 +80,15 @@ pub enum SyncMode {
     Interval,
     /// When the operating system decides.
     Never,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
 }
 
 /// Directives that say which log events are written; valid by construction.
@@ -140,8 +160,13 @@ macro_rules! words {
 }
 words! {
     OverflowPolicy { DropOldest = "drop-oldest", DropNewest = "drop-newest", Disconnect = "disconnect" }
+    DeniedPublish { Drop = "drop", Disconnect = "disconnect" }
     SyncMode { Always = "always", Interval = "interval", Never = "never" }
     LogFormat { Text = "text", Json = "json" }
+    TlsVersion { Tls12 = "1.2", Tls13 = "1.3" }
+    CertificateName {
+        CommonName = "common-name", Uri = "uri", Dns = "dns", Email = "email", Subject = "subject"
+    }
 }
 
 impl OptionValue for bool {
@@ -190,6 +215,25 @@ impl OptionValue for LogFilter {
     }
     fn to_toml(&self) -> Option<String> {
         Some(quoted(&self.0))
+    }
+}
+
+impl OptionValue for ClientIdentifierPattern {
+    fn kind() -> String {
+        "pattern".to_owned()
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        Self::parse(text(value)?).ok()
+    }
+    fn problem(value: &Value, _bounds: Option<&str>) -> String {
+        let found = text(value).map(Self::parse);
+        match found {
+            Some(Err(problem)) => problem.to_owned(),
+            _ => "must be a pattern such as %u or %u-*".to_owned(),
+        }
+    }
+    fn to_toml(&self) -> Option<String> {
+        Some(quoted(&self.to_string()))
     }
 }
 

@@ -6,10 +6,10 @@ use super::record_writer::{first_reference, flag, in_seconds, kind, reference};
 use super::varint::{Fields, Problem};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
-use dunlin_core::identity::ClientIdentifier;
+use dunlin_core::identity::{ClientIdentifier, Identity};
 use dunlin_core::image::Home;
 use dunlin_core::journal::{GroupNumber, Record, SessionNumber};
-use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
+use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication, Writer};
 use dunlin_core::router::Subscription;
 use dunlin_core::session::Identifiers;
 use dunlin_core::settings::SessionExpiryInterval;
@@ -39,6 +39,7 @@ pub(super) struct Body<'a> {
     topic: &'a str,
     forwarded: &'a [u8],
     payload: &'a [u8],
+    writer: Option<Arc<Writer>>,
 }
 
 impl<'a> Body<'a> {
@@ -64,6 +65,7 @@ impl<'a> Body<'a> {
             topic: fields.text()?,
             forwarded: fields.bytes()?,
             payload: fields.bytes()?,
+            writer: (flags & flag::WRITER != 0).then(|| writer(&mut fields)).transpose()?,
         })
     }
 
@@ -78,12 +80,13 @@ impl<'a> Body<'a> {
 
     /// The message.
     pub fn message(&self, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
-        let mut publication = Publication::new(self.id, self.topic, self.qos, self.retain, gauge);
+        let mut publication = Publication::new(self.id, self.topic, self.qos, self.retain);
         publication.publisher = self.publisher;
         publication.expires_at = self.expires_at;
         publication.forwarded = self.forwarded;
         publication.payload = self.payload;
-        publication.keep()
+        publication.writer = self.writer.clone();
+        publication.keep(gauge)
     }
 }
 
@@ -205,17 +208,28 @@ impl<'a> RecordReader<'a> {
     }
 }
 
+/// Who wrote a Retained Message.
+fn writer(fields: &mut Fields<'_>) -> Result<Arc<Writer>, Problem> {
+    let client_identifier = ClientIdentifier::new(fields.text()?).ok_or("a client identifier is empty")?;
+    let flags = fields.byte()?;
+    let user_name = (flags & flag::USER_NAME != 0).then(|| fields.text().map(Box::from)).transpose()?;
+    let policy = (flags & flag::POLICY != 0).then(|| fields.text().map(Box::from)).transpose()?;
+    let identity = Identity { user_name, policy, valid_until: None }.into_shared();
+    Ok(Arc::new(Writer { client_identifier, identity }))
+}
+
 /// Records about a Session that are not about its messages.
 fn session_record(kind: u8, fields: &mut Fields<'_>) -> Result<Record, Problem> {
     let session = session(fields)?;
     Ok(match kind {
         kind::SESSION => {
             let client = ClientIdentifier::new(fields.text()?).ok_or("a client identifier is empty")?;
-            let has_user_name = fields.byte()? != 0;
-            let user_name = Some(fields.text()?).filter(|_| has_user_name).map(Box::from);
+            let flags = fields.byte()?;
+            let user_name = Some(fields.text()?).filter(|_| flags & flag::USER_NAME != 0).map(Box::from);
             let expiry = SessionExpiryInterval::from_seconds(fields.narrow()?);
             let away_since = fields.optional()?.map(Timestamp::from_micros);
-            Record::Session { session, client, user_name, expiry, away_since }
+            let policy = if flags & flag::POLICY == 0 { None } else { Some(fields.text()?.into()) };
+            Record::Session { session, client, user_name, policy, expiry, away_since }
         }
         kind::SESSION_AWAY => {
             Record::SessionAway { session, since: Timestamp::from_micros(fields.number()?) }

@@ -13,9 +13,10 @@
 use super::varint::{put_bytes, put_difference, put_number, put_optional};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
+use dunlin_core::identity::Identity;
 use dunlin_core::image::Home;
 use dunlin_core::journal::{GroupNumber, Record, SessionNumber};
-use dunlin_core::message::{ApplicationMessage, MessageId};
+use dunlin_core::message::{ApplicationMessage, MessageId, Writer};
 
 /// The kinds of records.
 pub(super) mod kind {
@@ -60,8 +61,11 @@ pub(super) mod flag {
     pub const EXPIRES: u8 = 1 << 3;
     pub const IDENTIFIERS: u8 = 1 << 3;
     pub const TICKET: u8 = 1 << 4;
+    pub const WRITER: u8 = 1 << 4;
     pub const NO_LOCAL: u8 = 1 << 2;
     pub const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
+    pub const USER_NAME: u8 = 1 << 0;
+    pub const POLICY: u8 = 1 << 1;
 }
 
 /// What references at the beginning of a frame are relative to.
@@ -105,7 +109,8 @@ impl<'a> RecordWriter<'a> {
             put_number(bytes, origin.into());
             let retain = if message.retain { flag::RETAIN } else { 0 };
             let expires = if message.expires_at.is_some() { flag::EXPIRES } else { 0 };
-            bytes.push(message.qos.bits() | retain | expires);
+            let written = if message.writer().is_some() { flag::WRITER } else { 0 };
+            bytes.push(message.qos.bits() | retain | expires | written);
             bytes.extend_from_slice(&message.publisher.to_le_bytes());
             if let Some(expires_at) = message.expires_at {
                 put_difference(bytes, received_at, expires_at);
@@ -113,6 +118,9 @@ impl<'a> RecordWriter<'a> {
             put_bytes(bytes, message.topic().as_bytes());
             put_bytes(bytes, message.forwarded());
             put_bytes(bytes, message.payload());
+            if let Some(writer) = message.writer() {
+                put_writer(bytes, writer);
+            }
             if let Some((checksum, fields)) = bytes.get_mut(start..).and_then(<[u8]>::split_first_chunk_mut) {
                 *checksum = crc32fast::hash(fields).to_le_bytes();
             }
@@ -122,13 +130,16 @@ impl<'a> RecordWriter<'a> {
     /// Appends a record. The body of its message is written already.
     pub fn append(&mut self, record: &Record) {
         match record {
-            Record::Session { session, client, user_name, expiry, away_since } => {
+            Record::Session { session, client, user_name, policy, expiry, away_since } => {
                 self.of_session(kind::SESSION, *session, |writer| {
                     put_bytes(writer.bytes, client.as_str().as_bytes());
-                    writer.bytes.push(u8::from(user_name.is_some()));
+                    writer.bytes.push(identity_flags(user_name.as_deref(), policy.as_deref()));
                     put_bytes(writer.bytes, user_name.as_deref().unwrap_or_default().as_bytes());
                     put_number(writer.bytes, expiry.as_seconds().into());
                     put_optional(writer.bytes, away_since.map(Timestamp::as_micros));
+                    if let Some(policy) = policy {
+                        put_bytes(writer.bytes, policy.as_bytes());
+                    }
                 });
             }
             Record::SessionAway { session, since } => {
@@ -330,5 +341,21 @@ impl<'a> RecordWriter<'a> {
         if tag & reference::OTHER_ORIGIN != 0 {
             put_number(self.bytes, id.origin.into());
         }
+    }
+}
+
+/// Which texts of an identity follow.
+fn identity_flags(user_name: Option<&str>, policy: Option<&str>) -> u8 {
+    let user_name = if user_name.is_some() { flag::USER_NAME } else { 0 };
+    let policy = if policy.is_some() { flag::POLICY } else { 0 };
+    user_name | policy
+}
+
+fn put_writer(bytes: &mut Vec<u8>, writer: &Writer) {
+    let Identity { user_name, policy, .. } = &*writer.identity;
+    put_bytes(bytes, writer.client_identifier.as_str().as_bytes());
+    bytes.push(identity_flags(user_name.as_deref(), policy.as_deref()));
+    for text in [user_name, policy].into_iter().flatten() {
+        put_bytes(bytes, text.as_bytes());
     }
 }

@@ -51,6 +51,11 @@ impl<S> FrameGate<S> {
     }
 
     /// What lies below.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// What lies below.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.stream
     }

@@ -12,6 +12,7 @@ mod websocket;
 pub use socket::{Peer, Socket};
 pub use websocket::WebSocket;
 
+use crate::auth::ClientCertificate;
 use dunlin_core::connection::Outbox;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -44,6 +45,16 @@ impl Transport {
             Self::WebSocket(stream) => stream.get_mut(),
             Self::SecureWebSocket(stream) => stream.get_mut().get_mut().0,
         }
+    }
+
+    /// The certificate that the client has shown in the TLS handshake.
+    pub fn client_certificate(&self) -> Option<ClientCertificate> {
+        let session = match self {
+            Self::Plain(_) | Self::WebSocket(_) => return None,
+            Self::Tls(stream) => stream.get_ref().1,
+            Self::SecureWebSocket(stream) => stream.get_ref().get_ref().1,
+        };
+        session.peer_certificates()?.first().map(|der| ClientCertificate::new(der.clone().into_owned()))
     }
 
     /// Takes the socket off this thread.

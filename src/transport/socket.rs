@@ -9,26 +9,58 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Where a client connects from.
+/// Where a client connects from: 24 bytes for each connection, where a [`SocketAddr`] takes 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Over the network, or loopback.
-    Address(SocketAddr),
+    /// Over IPv4.
+    V4(SocketAddrV4),
+    /// Over IPv6.
+    V6 {
+        /// The address.
+        address: Ipv6Addr,
+        /// Through which network, if the address is a link's own.
+        scope: u32,
+        /// The port.
+        port: u16,
+    },
     /// Over a Unix socket.
     Local,
+}
+
+impl Peer {
+    /// The address without its port; none over a Unix socket.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::V4(address) => Some((*address.ip()).into()),
+            Self::V6 { address, .. } => Some((*address).into()),
+            Self::Local => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => Self::V4(address),
+            SocketAddr::V6(address) => {
+                Self::V6 { address: *address.ip(), scope: address.scope_id(), port: address.port() }
+            }
+        }
+    }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(address) => address.fmt(f),
+            Self::V4(address) => address.fmt(f),
+            Self::V6 { address, scope, port } => SocketAddrV6::new(*address, *port, 0, *scope).fmt(f),
             Self::Local => f.write_str("unix"),
         }
     }

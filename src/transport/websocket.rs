@@ -98,6 +98,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.stream.get_mut().open();
     }
 
+    /// What the WebSocket runs over, to look at.
+    pub fn get_ref(&self) -> &S {
+        self.stream.get_ref().get_ref()
+    }
+
     /// What the WebSocket runs over.
     pub fn get_mut(&mut self) -> &mut S {
         self.stream.get_mut().get_mut()

@@ -5,17 +5,18 @@
 //! may take, and how many bytes it may send. Passwords are verified off the worker, a few at a time, because
 //! that is slow on purpose.
 
-use super::{Client, Worker};
-use crate::auth::{AuthenticatorChain, Credentials, RefuseReason};
-use crate::config::{Config, Listener, ListenerUrl};
+use super::login::Login;
+use super::{Client, Worker, login};
+use crate::auth::Access;
+use crate::config::{Config, DeniedPublish, Listener, ListenerUrl};
 use crate::tls::TlsEndpoint;
 use crate::transport::{Peer, Socket, Transport, WebSocket};
 use arc_swap::ArcSwap;
 use dunlin_codec::{ReasonCode, Split, split};
-use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::authenticate::{Mechanism, Mechanisms};
 use dunlin_core::connection::Outbox;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next, Refusal, refusal_bytes};
-use dunlin_core::identity::Identity;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -24,12 +25,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use zeroize::Zeroize;
 
 /// What TLS and WebSocket may add to the bytes of a CONNECT packet.
 const ENVELOPE_BYTES_MAX: usize = 16 * 1024;
-
-/// Passwords verified at once.
-const VERIFICATIONS_MAX: usize = 2;
 
 /// How long a refused client may take to accept its CONNACK.
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
@@ -39,21 +38,33 @@ pub struct ListenerContext {
     /// Its URL, as configured.
     pub url: ListenerUrl,
     /// Who may connect here; a reload replaces it.
-    pub access: ArcSwap<AuthenticatorChain>,
+    pub access: ArcSwap<Access>,
     /// TLS, where it is spoken.
-    pub tls: Option<TlsEndpoint>,
+    pub tls: Option<Arc<TlsEndpoint>>,
     packet_size_max: u32,
     connections_max: usize,
     connections: AtomicUsize,
 }
 
+impl Mechanisms for ListenerContext {
+    fn begin(&self, method: &str) -> Option<Box<dyn Mechanism>> {
+        login::begin_exchange(&self.access.load(), method)
+    }
+}
+
+impl fmt::Debug for ListenerContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ListenerContext({})", self.url)
+    }
+}
+
 impl ListenerContext {
     /// The context of a configured listener.
-    pub fn new(listener: &Listener, tls: Option<TlsEndpoint>, access: AuthenticatorChain) -> Self {
+    pub fn new(listener: &Listener, tls: Option<TlsEndpoint>, access: Access) -> Self {
         Self {
             url: listener.url.clone(),
             access: ArcSwap::from_pointee(access),
-            tls,
+            tls: tls.map(Arc::new),
             packet_size_max: u32::try_from(listener.max_packet_size.0).unwrap_or(u32::MAX),
             connections_max: listener.max_connections.map_or(usize::MAX, |count| count as usize),
             connections: AtomicUsize::new(0),
@@ -69,7 +80,8 @@ pub struct Gate {
     handshakes_max: usize,
     connect_timeout: Duration,
     connect_packet_size_max: usize,
-    verifications: Arc<Semaphore>,
+    pub(super) verifications: Arc<Semaphore>,
+    pub(super) inquiries: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -83,7 +95,8 @@ impl Gate {
             handshakes_max: limits.max_pending_handshakes as usize,
             connect_timeout: limits.connect_timeout,
             connect_packet_size_max: usize::try_from(limits.max_connect_packet_size.0).unwrap_or(usize::MAX),
-            verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
+            verifications: Arc::new(Semaphore::new(login::VERIFICATIONS_MAX)),
+            inquiries: Arc::new(Semaphore::new(login::INQUIRIES_MAX)),
         }
     }
 
@@ -123,8 +136,8 @@ impl Gate {
 /// Counts a connection while it lives.
 pub struct Ticket {
     pub(crate) peer: Peer,
-    gate: Arc<Gate>,
-    listener: Arc<ListenerContext>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) listener: Arc<ListenerContext>,
 }
 
 impl Drop for Ticket {
@@ -202,6 +215,7 @@ async fn admit(
     socket.attach()?;
     let mut transport = open(socket, ticket).await?;
     let settings = worker.shard.borrow().settings();
+    let mechanisms: Arc<dyn Mechanisms> = Arc::clone(&ticket.listener) as _;
     let mut handshake = Handshake::new(ticket.listener.packet_size_max);
     let packet_size_max = ticket.listener.packet_size_max.min(ticket.gate.connect_packet_size_max as u32);
     let mut buffer = Vec::new();
@@ -212,7 +226,9 @@ async fn admit(
                 continue;
             }
             Ok(Split::Packet { frame, length }) => {
-                let next = handshake.handle_frame(frame, &settings, &NoMechanisms, random());
+                let next = handshake.handle_frame(frame, &settings, &mechanisms, random());
+                // It may have held a password.
+                buffer[..length].zeroize();
                 buffer.drain(..length);
                 buffer.shrink_to_fit();
                 next
@@ -220,30 +236,53 @@ async fn admit(
             Err(error) => handshake.handle_malformed(error),
         };
         let next = match next {
-            Next::Verify => verify(&mut handshake, ticket).await,
+            Next::Verify => match handshake.request() {
+                Some(request) => match Login::new(request, &transport, ticket).verify(ticket).await {
+                    Ok(identity) => handshake.accept(identity),
+                    Err(Refusal { reason_code, detail }) => handshake.refuse(reason_code, detail),
+                },
+                None => handshake.refuse(ReasonCode::UnspecifiedError, "no credentials to verify"),
+            },
             other => other,
         };
         match next {
             Next::Read(bytes) => send(&mut transport, &bytes).await?,
-            Next::Accepted(request) if worker.shard.borrow().may_leave_will(&request) => {
-                transport.lift_read_limit();
-                return Ok((request, transport, buffer));
-            }
-            Next::Accepted(request) => {
-                let refusal = Refusal {
-                    reason_code: ReasonCode::NotAuthorized,
-                    detail: "the Will may not be published",
-                };
-                let size_max = request.maximum_packet_size_bytes;
-                let detail = request.request_problem_information.then_some(refusal.detail);
-                let bytes = refusal_bytes(request.version, refusal.reason_code, detail, size_max);
-                return Err(refuse(transport, &bytes, refusal).await);
-            }
+            Next::Accepted(mut request) => match objection(worker, &request, ticket) {
+                None => {
+                    let denied_publish = ticket.listener.access.load().denied_publish;
+                    request.closes_when_denied = denied_publish == DeniedPublish::Disconnect;
+                    transport.lift_read_limit();
+                    return Ok((request, transport, buffer));
+                }
+                Some(refusal) => {
+                    let size_max = request.maximum_packet_size_bytes;
+                    let detail = request.request_problem_information.then_some(refusal.detail);
+                    let bytes = refusal_bytes(request.version, refusal.reason_code, detail, size_max);
+                    return Err(refuse(transport, &bytes, refusal).await);
+                }
+            },
             Next::Refused(bytes, refusal) => return Err(refuse(transport, &bytes, refusal).await),
-            // `verify` has answered it.
+            // It has been answered.
             Next::Verify => {}
         }
     }
+}
+
+/// What speaks against a client whose credentials are good.
+fn objection(worker: &Worker, request: &ConnectRequest, ticket: &Ticket) -> Option<Refusal> {
+    let access = ticket.listener.access.load();
+    let user_name = request.identity.user_name.as_deref();
+    let is_its_own = access.client_identifiers.as_ref().is_none_or(|pattern| {
+        request.is_assigned || pattern.allows(user_name, request.client_identifier.as_str())
+    });
+    if !is_its_own {
+        let (reason_code, detail) =
+            (ReasonCode::ClientIdentifierNotValid, "this client identifier is not one of the user's");
+        return Some(Refusal { reason_code, detail });
+    }
+    let detail = "the Will may not be published";
+    let may_leave_will = worker.shard.borrow().may_leave_will(request);
+    (!may_leave_will).then_some(Refusal { reason_code: ReasonCode::NotAuthorized, detail })
 }
 
 /// Speaks what the listener speaks below MQTT.
@@ -261,7 +300,7 @@ async fn open(socket: Socket, ticket: &Ticket) -> io::Result<Transport> {
             Transport::Plain(socket)
         });
     };
-    let stream = tokio_rustls::TlsAcceptor::from(tls.current()).accept(socket).await?;
+    let stream = tls.accept(socket).await?;
     Ok(if is_websocket {
         Transport::SecureWebSocket(Box::new(
             WebSocket::accept(stream, read_limit_bytes, frame_bytes_max).await?,
@@ -269,44 +308,6 @@ async fn open(socket: Socket, ticket: &Ticket) -> io::Result<Transport> {
     } else {
         Transport::Tls(Box::new(stream))
     })
-}
-
-// spec(v5): [MQTT-3.1.4-2]
-async fn verify(handshake: &mut Handshake, ticket: &Ticket) -> Next {
-    let Some(request) = handshake.request() else {
-        return handshake.refuse(ReasonCode::UnspecifiedError, "no credentials to verify");
-    };
-    let access = ticket.listener.access.load_full();
-    let (client, user) = (request.client_identifier.clone(), request.user_name.clone());
-    let password = request.password.clone();
-    let judge = move || {
-        let password = password.as_ref().map(|password| password.as_bytes());
-        access.authenticate(&Credentials::new(client.as_str(), user.as_deref(), password))
-    };
-    let password = request.password.as_ref().map(|password| password.as_bytes());
-    let credentials =
-        Credentials::new(request.client_identifier.as_str(), request.user_name.as_deref(), password);
-    let verdict = if ticket.listener.access.load().is_cheap(&credentials) {
-        judge()
-    } else {
-        // The semaphore is never closed.
-        let permit = Arc::clone(&ticket.gate.verifications).acquire_owned().await;
-        let judge = move || {
-            let _permit = permit;
-            judge()
-        };
-        let verdict = tokio::task::spawn_blocking(judge).await;
-        verdict.unwrap_or(Err(RefuseReason::NotAuthorized))
-    };
-    match verdict {
-        Ok(identity) => handshake.accept(Identity { user_name: identity.user_name().map(Into::into) }),
-        Err(RefuseReason::BadUserNameOrPassword) => {
-            handshake.refuse(ReasonCode::BadUserNameOrPassword, "the user name or password is wrong")
-        }
-        Err(RefuseReason::NotAuthorized) => {
-            handshake.refuse(ReasonCode::NotAuthorized, "this listener needs a user name and password")
-        }
-    }
 }
 
 async fn read_more(transport: &mut Transport, buffer: &mut Vec<u8>) -> io::Result<()> {
@@ -317,6 +318,7 @@ async fn read_more(transport: &mut Transport, buffer: &mut Vec<u8>) -> io::Resul
             // Nobody is known yet: no byte more than has come.
             buffer.reserve_exact(count);
             buffer.extend_from_slice(&chunk[..count]);
+            chunk[..count].zeroize();
             Ok(())
         }
     }

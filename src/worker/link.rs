@@ -1,4 +1,8 @@
 //! The runtime's side of a connection: its transport, its tasks, and what the log says about it.
+//!
+//! There is one for each idle client. It takes 104 bytes, because what only a busy connection has is made when it is
+//! needed ([`Busy`]), and what only the log wants lies apart ([`Description`]): pieces of that size fill the gaps that
+//! the two allocations tokio makes for each connection leave, which are aligned to 128 bytes.
 
 use super::admission::Ticket;
 use crate::transport::Transport;
@@ -16,41 +20,106 @@ use tokio::task::AbortHandle;
 pub(crate) struct Link {
     pub key: Key,
     pub transport: RefCell<Transport>,
-    /// The task that reads.
+    /// The task that reads; none once the task that closes the connection is there.
     pub reader: Cell<Option<AbortHandle>>,
-    /// The task that waits until the network takes more, while there is one.
-    pub writer: Cell<Option<AbortHandle>>,
-    /// Its last bytes are being written by the task that closes it.
-    pub is_closing: Cell<bool>,
-    /// Wakes the reader when its pause is over.
-    pub paused: Cell<Option<Waker>>,
-    pub description: Description,
-    /// Bytes of a packet that is not whole, or that the shard has not taken yet.
-    pub pending: RefCell<Vec<u8>>,
+    pub description: Box<Description>,
     /// What the shard wants next.
     pub next: Cell<NextInput>,
+    busy: Cell<Option<Box<Busy>>>,
+}
+
+/// What a connection has only at times.
+#[derive(Default)]
+struct Busy {
+    /// The task that waits until the network takes more.
+    writer: Option<AbortHandle>,
+    /// Wakes the reader when its pause is over.
+    paused: Option<Waker>,
+    /// Bytes of a packet that is not whole, or that the shard has not taken yet.
+    pending: Vec<u8>,
+}
+
+impl Busy {
+    fn is_needed(&self) -> bool {
+        self.writer.is_some() || self.paused.is_some() || !self.pending.is_empty()
+    }
 }
 
 impl Link {
     pub fn new(key: Key, transport: Transport, description: Description, pending: Vec<u8>) -> Self {
-        Self {
+        let link = Self {
             key,
             transport: RefCell::new(transport),
             reader: Cell::default(),
-            writer: Cell::default(),
-            is_closing: Cell::new(false),
-            paused: Cell::default(),
-            description,
-            pending: RefCell::new(pending),
+            description: Box::new(description),
             // What came with CONNECT is handed in first.
             next: Cell::new(NextInput::Yield),
+            busy: Cell::default(),
+        };
+        link.set_pending(pending);
+        link
+    }
+
+    /// Takes something out of what a busy connection has; nothing, if it is not busy.
+    #[inline]
+    fn take<T: Default>(&self, part: impl FnOnce(&mut Busy) -> &mut T) -> T {
+        let Some(mut busy) = self.busy.take() else {
+            return T::default();
+        };
+        let taken = std::mem::take(part(&mut busy));
+        self.busy.set(Some(busy).filter(|busy| busy.is_needed()));
+        taken
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Busy)) {
+        let mut busy = self.busy.take().unwrap_or_default();
+        change(&mut busy);
+        self.busy.set(Some(busy));
+    }
+
+    /// Takes the bytes of a packet that is not whole, or that the shard has not taken yet.
+    pub fn take_pending(&self) -> Vec<u8> {
+        self.take(|busy| &mut busy.pending)
+    }
+
+    /// Keeps such bytes.
+    pub fn set_pending(&self, pending: Vec<u8>) {
+        if !pending.is_empty() {
+            self.set(|busy| busy.pending = pending);
         }
+    }
+
+    /// Takes the task that waits until the network takes more, if there is one.
+    pub fn take_writer(&self) -> Option<AbortHandle> {
+        self.take(|busy| &mut busy.writer)
+    }
+
+    /// There is such a task.
+    pub fn set_writer(&self, writer: AbortHandle) {
+        self.set(|busy| busy.writer = Some(writer));
+    }
+
+    /// Takes what wakes the reader when its pause is over.
+    pub fn take_paused(&self) -> Option<Waker> {
+        self.take(|busy| &mut busy.paused)
+    }
+
+    /// The reader pauses.
+    pub fn set_paused(&self, reader: Waker) {
+        self.set(|busy| busy.paused = Some(reader));
+    }
+
+    /// Whether its last bytes are being written by the task that closes it.
+    pub fn is_closing(&self) -> bool {
+        let reader = self.reader.take();
+        let is_closing = reader.is_none();
+        self.reader.set(reader);
+        is_closing
     }
 
     /// Ends both tasks of the connection, which is being closed.
     pub fn stop_tasks(&self) {
-        self.is_closing.set(true);
-        for task in [self.reader.take(), self.writer.take()].into_iter().flatten() {
+        for task in [self.reader.take(), self.take_writer()].into_iter().flatten() {
             task.abort();
         }
     }
@@ -59,18 +128,17 @@ impl Link {
 /// Who is at the other end, for the log.
 pub(crate) struct Description {
     client: ClientIdentifier,
-    version: ProtocolVersion,
     /// Knows where that is, and counts the connection as long as it lives.
     ticket: Ticket,
 }
 
 impl Description {
     pub fn new(request: &ConnectRequest, ticket: Ticket) -> Self {
-        Self { client: request.client_identifier.clone(), version: request.version, ticket }
+        Self { client: request.client_identifier.clone(), ticket }
     }
 
-    pub fn connected(&self) {
-        tracing::info!(client = ?self.client, address = %self.ticket.peer, version = %self.version, "connected");
+    pub fn connected(&self, version: ProtocolVersion) {
+        tracing::info!(client = ?self.client, address = %self.ticket.peer, %version, "connected");
     }
 
     pub fn closed(&self, cause: &Cause) {

@@ -12,6 +12,7 @@
 //! Session.
 
 mod admission;
+mod login;
 mod clock;
 mod driver;
 mod link;
@@ -188,7 +189,7 @@ impl Worker {
         }
         let Client { request, transport, pending, arrival } = client;
         let log = link::Description::new(&request, arrival);
-        log.connected();
+        log.connected(request.version);
         let key = self.shard.borrow_mut().handle_connect(self.now(), *request);
         let link = Rc::new(Link::new(key, transport, log, pending));
         {
@@ -226,11 +227,15 @@ pub struct Start {
 /// Runs a worker until it is stopped. This is the whole life of its thread.
 pub fn run(start: Start) {
     let Start { shard: config, shared, mailbox, restored: (image, ended_at), report, go } = start;
-    let runtime =
-        match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build() {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(report.send(Err(error))),
-        };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(login::VERIFICATIONS_MAX + login::INQUIRIES_MAX)
+        .on_thread_start(login::give_way)
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(report.send(Err(error))),
+    };
     let id = config.id;
     let mut shard = Shard::new(config);
     shard.restore(shared.clock.now(), image, ended_at);

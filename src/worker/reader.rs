@@ -52,32 +52,37 @@ impl Reader {
     }
 
     fn feed_pending(&self) {
-        let mut pending = self.link.pending.borrow_mut();
+        self.feed_all(self.link.take_pending());
+    }
+
+    /// Hands in `pending`, and keeps what is not taken.
+    fn feed_all(&self, mut pending: Vec<u8>) {
         let (consumed, next) = Self::feed(&self.worker, &self.link, &pending);
         pending.drain(..consumed);
-        if pending.is_empty() {
-            *pending = Vec::new();
-        }
+        self.link.set_pending(pending);
         self.link.next.set(next);
     }
 
     /// Reads once, and hands in what came.
-    fn read(&self, context: &mut Context<'_>, packet_length: Option<usize>) -> Turn {
+    fn read(&self, context: &mut Context<'_>, packet_length: Option<u32>) -> Turn {
         let mut transport = self.link.transport.borrow_mut();
-        let mut pending = self.link.pending.borrow_mut();
-        let missing = packet_length.unwrap_or(0).saturating_sub(pending.len());
+        let mut pending = self.link.take_pending();
         let start = pending.len();
+        let missing = (packet_length.unwrap_or(0) as usize).saturating_sub(start);
         if start.max(missing) >= OWN_BUFFER_FROM_BYTES {
             // The buffer grows with what has come, not with what was announced.
             let room = missing.clamp(1, start.max(OWN_BUFFER_FROM_BYTES));
             pending.resize(start + room, 0);
             let result = transport.poll_read(context, &mut pending[start..]);
             pending.truncate(start + if let Poll::Ready(Ok(count)) = result { count } else { 0 });
-            drop((transport, pending));
+            drop(transport);
             return match result {
-                Poll::Pending => Turn::Waiting,
+                Poll::Pending => {
+                    self.link.set_pending(pending);
+                    Turn::Waiting
+                }
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    self.feed_pending();
+                    self.feed_all(pending);
                     Turn::Again
                 }
                 Poll::Ready(result) => self.lost(result.err()),
@@ -88,20 +93,21 @@ impl Reader {
         let result = transport.poll_read(context, &mut scratch[start..]);
         drop(transport);
         match result {
-            Poll::Pending => Turn::Waiting,
+            Poll::Pending => {
+                self.link.set_pending(pending);
+                Turn::Waiting
+            }
             Poll::Ready(Ok(count)) if count > 0 => {
                 let bytes = &scratch[..start + count];
                 let (consumed, next) = Self::feed(&self.worker, &self.link, bytes);
                 pending.clear();
                 pending.extend_from_slice(&bytes[consumed..]);
-                if pending.is_empty() {
-                    *pending = Vec::new();
-                }
+                self.link.set_pending(pending);
                 self.link.next.set(next);
                 Turn::Again
             }
             Poll::Ready(result) => {
-                drop((scratch, pending));
+                drop(scratch);
                 self.lost(result.err())
             }
         }
@@ -129,7 +135,7 @@ impl Future for Reader {
             }
             NextInput::Pause if this.worker.shard.borrow().is_paused(this.link.key) => {
                 // The driver wakes this task when the shard says so.
-                this.link.paused.set(Some(context.waker().clone()));
+                this.link.set_paused(context.waker().clone());
                 return Poll::Pending;
             }
             NextInput::Pause => {

@@ -1,11 +1,10 @@
 //! What a worker survives.
 
 use super::*;
-use crate::auth::AuthenticatorChain;
+use crate::auth::AuthTable;
 use crate::config::Config;
 use crate::transport::{Peer, Socket};
-use dunlin_codec::TopicFilter;
-use dunlin_core::authenticate::NoMechanisms;
+use dunlin_codec::{QoS, SubscriptionFilter};
 use dunlin_core::authorize::{Authorizer, Who};
 use dunlin_core::message::MemoryGauge;
 use std::io::{Read, Write};
@@ -16,13 +15,17 @@ use std::time::Duration;
 struct Landmine;
 
 impl Authorizer for Landmine {
-    fn may_publish(&self, _who: Who<'_>, topic: &str, _retain: bool) -> bool {
+    fn rules_version(&self) -> u64 {
+        1
+    }
+
+    fn may_publish(&self, _who: Who<'_>, topic: &str, _qos: QoS, _retain: bool) -> bool {
         assert_ne!(topic, "mine", "a planted panic");
         true
     }
 
-    fn may_subscribe(&self, _who: Who<'_>, _filter: TopicFilter<'_>) -> bool {
-        true
+    fn may_subscribe(&self, _who: Who<'_>, _filter: SubscriptionFilter<'_>) -> Option<QoS> {
+        Some(QoS::ExactlyOnce)
     }
 
     fn may_receive(&self, _who: Who<'_>, _topic: &str) -> bool {
@@ -40,8 +43,9 @@ struct Rig {
 impl Rig {
     fn start(authorizer: Arc<dyn Authorizer>) -> Self {
         let config = Config::default();
-        let access = AuthenticatorChain::for_listener(None, true);
-        let context = Arc::new(ListenerContext::new(&config.listeners()[0], None, access));
+        let listener = &config.listeners()[0];
+        let table = AuthTable::load(&config, "auth", &listener.auth).expect("it names no files");
+        let context = Arc::new(ListenerContext::new(listener, None, table.access(true, None)));
         let (sender, mailbox) = mpsc::unbounded_channel();
         let gate = Arc::new(Gate::new(&config, 10));
         let shared =
@@ -52,7 +56,6 @@ impl Rig {
             shards: 1,
             settings,
             authorizer: Some(authorizer),
-            mechanisms: Arc::new(NoMechanisms),
             seed: 0,
             boot_epoch: 0,
             gauge: MemoryGauge::default(),

@@ -10,6 +10,7 @@ use crate::script::Setup;
 use crate::setup::{Questions, Rules, announced, settings, verify};
 use crate::value::Value;
 use dunlin_codec::{ReasonCode, Split, split};
+use dunlin_core::authenticate::Mechanisms;
 use dunlin_core::authorize::Authorizer;
 use dunlin_core::handshake::{Handshake, Next, refusal_bytes};
 use dunlin_core::identity::partition;
@@ -141,7 +142,8 @@ impl Memory {
                         return false;
                     }
                     Ok(Split::Packet { frame, length }) => {
-                        (handshake.handle_frame(frame, &self.settings, &Questions, self.random), length)
+                        let questions: Arc<dyn Mechanisms> = Arc::new(Questions);
+                        (handshake.handle_frame(frame, &self.settings, &questions, self.random), length)
                     }
                 };
                 link.unread.drain(..length);
@@ -306,10 +308,10 @@ impl Memory {
 fn copy(message: &Arc<ApplicationMessage>) -> Arc<ApplicationMessage> {
     let elsewhere = MemoryGauge::default();
     let ApplicationMessage { id, qos, retain, .. } = **message;
-    let mut publication = Publication::new(id, message.topic(), qos, retain, &elsewhere);
+    let mut publication = Publication::new(id, message.topic(), qos, retain);
     (publication.publisher, publication.expires_at) = (message.publisher, message.expires_at);
     (publication.forwarded, publication.payload) = (message.forwarded(), message.payload());
-    let copy = publication.keep();
+    let copy = publication.keep(&elsewhere);
     copy.set_location(message.location());
     copy
 }
@@ -322,7 +324,6 @@ fn shard(id: u16, shards: u16, settings: &Arc<Settings>, authorizer: Option<&Arc
         id,
         shards,
         authorizer: authorizer.cloned(),
-        mechanisms: Arc::new(Questions),
         seed: 7,
         boot_epoch: 1,
         ..ShardConfig::single(Settings::clone(settings))

@@ -3,7 +3,7 @@
 
 use crate::script::Setup;
 use crate::value::Value;
-use dunlin_codec::{ReasonCode, TopicFilter};
+use dunlin_codec::{QoS, ReasonCode, SubscriptionFilter};
 use dunlin_core::authenticate::{Mechanism, Mechanisms, Step};
 use dunlin_core::authorize::{Authorizer, Who};
 use dunlin_core::handshake::{Handshake, Next};
@@ -34,7 +34,7 @@ pub fn verify(handshake: &mut Handshake, credentials: Option<&(String, Vec<u8>)>
             && request.password.as_ref().is_some_and(|given| given.as_bytes() == password)
     });
     if is_known {
-        handshake.accept(Identity { user_name })
+        handshake.accept(Identity { user_name, ..Identity::default() })
     } else {
         handshake.refuse(ReasonCode::BadUserNameOrPassword, "wrong user name or password")
     }
@@ -98,12 +98,16 @@ impl Rules {
 }
 
 impl Authorizer for Rules {
-    fn may_publish(&self, _who: Who<'_>, topic: &str, _retain: bool) -> bool {
+    fn rules_version(&self) -> u64 {
+        1
+    }
+
+    fn may_publish(&self, _who: Who<'_>, topic: &str, _qos: QoS, _retain: bool) -> bool {
         self.allow("publish", topic)
     }
 
-    fn may_subscribe(&self, _who: Who<'_>, filter: TopicFilter<'_>) -> bool {
-        self.allow("subscribe", filter.as_str())
+    fn may_subscribe(&self, _who: Who<'_>, filter: SubscriptionFilter<'_>) -> Option<QoS> {
+        self.allow("subscribe", filter.topic_filter.as_str()).then_some(QoS::ExactlyOnce)
     }
 
     fn may_receive(&self, _who: Who<'_>, topic: &str) -> bool {
@@ -113,6 +117,7 @@ impl Authorizer for Rules {
 
 /// Two Authentication Methods: `OPEN` believes everybody at once, `QUESTION` asks once and wants the answer
 /// `42`.
+#[derive(Debug)]
 pub struct Questions;
 
 impl Mechanisms for Questions {

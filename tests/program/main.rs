@@ -6,11 +6,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
+mod acl;
 mod bench;
+mod certificates;
 mod configuration;
 mod life;
 mod log;
+mod passwd;
 mod reload;
+mod scram;
 mod slow;
 mod store;
 

@@ -10,6 +10,7 @@ mod support;
 
 mod admission;
 mod hostile;
+mod identities;
 mod sockets;
 mod streams;
 mod websocket;

@@ -10,7 +10,7 @@ use dunlin_codec::{
     SubscribeFilters, SubscriptionFilter, SubscriptionOptions, UserProperties, encode_subscribe_filters,
     split,
 };
-use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::authenticate::no_mechanisms;
 use dunlin_core::handshake::{Handshake, Next};
 use dunlin_core::identity::Identity;
 use dunlin_core::settings::Settings;
@@ -72,7 +72,7 @@ impl Broker {
         let Ok(Split::Packet { frame, .. }) = split(&bytes, u32::MAX) else { panic!("a whole packet") };
         let mut handshake = Handshake::new(u32::MAX);
         let settings = self.shard.settings();
-        assert!(matches!(handshake.handle_frame(frame, &settings, &NoMechanisms, 1), Next::Verify));
+        assert!(matches!(handshake.handle_frame(frame, &settings, &no_mechanisms(), 1), Next::Verify));
         let Next::Accepted(request) = handshake.accept(Identity::default()) else { panic!("it is let in") };
         let key = self.shard.handle_connect(NOW, *request);
         self.flush();

@@ -52,6 +52,7 @@ fn session() -> Record {
         session: SESSION,
         client: ClientIdentifier::new("client").expect("a Client Identifier"),
         user_name: None,
+        policy: None,
         expiry: SessionExpiryInterval::Never,
         away_since: Some(NOW),
     }
@@ -60,9 +61,9 @@ fn session() -> Record {
 fn message(gauge: &MemoryGauge, order: u64) -> Arc<ApplicationMessage> {
     let received_at = Timestamp::from_micros(NOW.as_micros() + order);
     let id = MessageId { received_at, boot_epoch: 1, origin: 0 };
-    let mut publication = Publication::new(id, "building/7/sensor/000123", QoS::AtLeastOnce, false, gauge);
+    let mut publication = Publication::new(id, "building/7/sensor/000123", QoS::AtLeastOnce, false);
     publication.payload = &[0x5A; 64];
-    publication.keep()
+    publication.keep(gauge)
 }
 
 fn queued(message: &Arc<ApplicationMessage>, order: u64) -> Record {

@@ -74,11 +74,11 @@ impl Churn {
     fn connect(target: &Target, filters: Filters) -> Result<Self, Error> {
         let name = "bench-churn";
         let connected = target.connect(name, Session::Clean)?;
-        let mut connection = Connection::of_client(connected, name.to_owned())?;
+        let connection = Connection::of_client(connected, name.to_owned())?;
         let poll = Poll::new().map_err(Error::io("create a poll"))?;
         connection.register(poll.registry(), CONNECTION)?;
         let latencies = Latencies::new();
-        Ok(Self { connection, target: *target, filters, poll, granted: 0, ended: 0, latencies })
+        Ok(Self { connection, target: target.clone(), filters, poll, granted: 0, ended: 0, latencies })
     }
 
     fn run(mut self, rate_per_s: u32, stop: &AtomicBool) -> Result<ChurnFigures, Error> {

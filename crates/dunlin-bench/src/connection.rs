@@ -6,15 +6,15 @@
 //!
 //! The poll is edge-triggered. A read that did not fill the buffer has emptied the socket, and a write that
 //! was cut short has filled it; in both cases the next edge is announced, and no call is spent on being told
-//! "would block".
+//! "would block". What that means where TLS or WebSocket have buffers of their own is in `stream/mod.rs`.
 
-use std::io::{self, Read, Write};
+use std::io;
 
 use dunlin_codec::{Frame, PacketType, Split, VARIABLE_BYTE_INTEGER_MAX, split};
-use mio::net::TcpStream;
 
 use crate::Error;
 use crate::handshake::Connected;
+use crate::stream::{ReadAll, Stream};
 
 /// The room a read has at least.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
@@ -22,7 +22,7 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// A connection that the poll watches.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     partial: Vec<u8>,
     outbox: Vec<u8>,
     written: usize,
@@ -43,21 +43,20 @@ pub(crate) struct Received {
 impl Connection {
     /// Takes over a client's connection after its handshake.
     pub(crate) fn of_client(connected: Connected, name: String) -> Result<Self, Error> {
-        connected.stream.set_nonblocking(true).map_err(Error::io("make a socket non-blocking"))?;
-        Ok(Self { partial: connected.unread, ..Self::new(TcpStream::from_std(connected.stream), name) })
+        let Connected { mut stream, unread: mut partial, .. } = connected;
+        stream.socket().set_nonblocking(true).map_err(Error::io("make a socket non-blocking"))?;
+        stream.take_buffered(&mut partial).map_err(Error::io(format!("read for {name}")))?;
+        Ok(Self { partial, ..Self::new(stream, name) })
     }
 
     /// A connection on which nothing was read or written yet.
-    pub(crate) fn new(stream: TcpStream, name: String) -> Self {
+    pub(crate) fn new(stream: Stream, name: String) -> Self {
         Self { stream, partial: Vec::new(), outbox: Vec::new(), written: 0, blocked: false, name }
     }
 
     /// Has the poll announce this connection under `token`.
-    pub(crate) fn register(&mut self, registry: &mio::Registry, token: usize) -> Result<(), Error> {
-        let interests = mio::Interest::READABLE | mio::Interest::WRITABLE;
-        registry
-            .register(&mut self.stream, mio::Token(token), interests)
-            .map_err(Error::io("watch a connection"))
+    pub(crate) fn register(&self, registry: &mio::Registry, token: usize) -> Result<(), Error> {
+        self.stream.register(registry, mio::Token(token)).map_err(Error::io("watch a connection"))
     }
 
     /// Reads once. What the last [`Connection::keep`] left comes first in `buffer`.
@@ -68,10 +67,11 @@ impl Connection {
         }
         buffer[..kept].copy_from_slice(&self.partial);
         self.partial.clear();
-        let room = buffer.len() - kept;
-        match self.stream.read(&mut buffer[kept..]) {
-            Ok(0) => Err(Error::Peer(format!("the connection of {} was closed by its peer", self.name))),
-            Ok(count) => Ok(Received { length: kept + count, emptied: count < room }),
+        match self.stream.read_all_there(&mut buffer[kept..]) {
+            Ok(ReadAll { count: 0, .. }) => {
+                Err(Error::Peer(format!("the connection of {} was closed by its peer", self.name)))
+            }
+            Ok(ReadAll { count, emptied }) => Ok(Received { length: kept + count, emptied }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Ok(Received { length: kept, emptied: true })
             }
@@ -106,11 +106,11 @@ impl Connection {
 
     /// Writes what the socket takes.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
-        while self.written < self.outbox.len() && !self.blocked {
+        while !self.blocked && (self.written < self.outbox.len() || self.stream.has_unsent()) {
             match self.stream.write(&self.outbox[self.written..]) {
                 Ok(count) => {
                     self.written += count;
-                    self.blocked = self.written < self.outbox.len();
+                    self.blocked = self.stream.is_full(self.outbox.len() - self.written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.blocked = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -122,6 +122,11 @@ impl Connection {
             self.written = 0;
         }
         Ok(())
+    }
+
+    /// Whether TLS has resumed an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.stream.is_resumed()
     }
 
     /// What a packet that this client does not expect makes of the run.

@@ -14,7 +14,7 @@ use crate::numbered::numbered;
 const WAVE: u32 = 250;
 
 /// Sessions with one Subscription each, to a topic of its own number.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Crowd {
     pub(crate) target: Target,
     /// How many.

@@ -1,9 +1,9 @@
-//! Connecting: CONNECT and SUBSCRIBE over a blocking socket, before the poll loop takes the connection over.
+//! Connecting: CONNECT and SUBSCRIBE over a blocking stream, before the poll loop takes the connection over.
 //!
 //! Nothing here is measured, so it is written for clear errors and not for speed: every packet is decoded
 //! whole, and every answer has ten seconds.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -15,6 +15,9 @@ use dunlin_codec::{
 };
 
 use crate::Error;
+use crate::stream::{Layers, Stream};
+use crate::tls::{TlsClient, Trust};
+use crate::transport::{BrokerUrl, Transport};
 
 /// A Session Expiry Interval that never ends.
 const NEVER_S: u32 = u32::MAX;
@@ -29,13 +32,14 @@ const FILTERS_OF_A_PACKET: usize = 500;
 /// connection shall keep it.
 pub(crate) const KEEP_ALIVE_S: u16 = 3_600;
 
-/// Where the broker is and which protocol to speak.
-#[derive(Debug, Clone, Copy)]
+/// Where the broker is, how it is reached and which protocol to speak.
+#[derive(Debug, Clone)]
 pub struct Target {
-    /// Where the broker listens for plain MQTT.
+    /// Where the broker listens.
     pub address: SocketAddr,
     /// What is spoken.
     pub version: ProtocolVersion,
+    pub(crate) layers: Layers,
 }
 
 /// What a CONNECT says about its Session.
@@ -50,7 +54,7 @@ pub(crate) enum Session {
 /// A connection on which the broker has accepted CONNECT.
 #[derive(Debug)]
 pub(crate) struct Connected {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     /// Whether the broker had a Session of this client.
     pub(crate) session_present: bool,
     /// The broker's Receive Maximum; 65,535 unless it said otherwise.
@@ -61,6 +65,54 @@ pub(crate) struct Connected {
 }
 
 impl Target {
+    /// A broker that is reached over TCP alone.
+    #[must_use]
+    pub fn new(address: SocketAddr, version: ProtocolVersion) -> Self {
+        Self { address, version, layers: Layers::default() }
+    }
+
+    /// A broker at a URL that is reached over `transport`. With TLS it has to be trusted, as `server_name` or, if
+    /// there is none, as the host of the URL.
+    ///
+    /// # Errors
+    /// When nobody is said to be trusted with TLS, the certificates of `trust` cannot be used, or the URL names
+    /// no host for TLS or WebSocket.
+    pub fn at(
+        url: &BrokerUrl,
+        transport: Transport,
+        version: ProtocolVersion,
+        trust: Option<&Trust>,
+        server_name: Option<&str>,
+    ) -> Result<Self, Error> {
+        let tls = match (transport.is_encrypted(), trust) {
+            (false, _) => None,
+            (true, Some(trust)) => Some(TlsClient::new(trust, server_name.unwrap_or(&url.host))?),
+            (true, None) => {
+                return Err(Error::Usage(format!(
+                    "{}:// needs --ca FILE, which says whose certificates to trust, or --insecure",
+                    transport.scheme()
+                )));
+            }
+        };
+        let websocket = match transport.is_websocket() {
+            false => None,
+            true => Some(url.websocket(transport)?),
+        };
+        Ok(Self { address: url.address, version, layers: Layers { tls, websocket } })
+    }
+
+    /// Whether TLS is on the way.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.layers.tls.is_some()
+    }
+
+    /// The same broker, and clients that resume the TLS sessions of those before them; `None` without TLS.
+    pub(crate) fn resuming(&self) -> Option<Self> {
+        let tls = Some(self.layers.tls.as_ref()?.resuming());
+        let websocket = self.layers.websocket.clone();
+        Some(Self { layers: Layers { tls, websocket }, ..*self })
+    }
+
     /// Connects and waits until the broker has accepted.
     pub(crate) fn connect(&self, client_identifier: &str, session: Session) -> Result<Connected, Error> {
         let mut connected = self.begin(client_identifier, session)?;
@@ -80,7 +132,7 @@ impl Target {
         stream.set_nodelay(true).map_err(failed())?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed())?;
         let mut connected = Connected {
-            stream,
+            stream: Stream::of_client(stream, &self.layers)?,
             session_present: false,
             receive_maximum: u16::MAX,
             unread: Vec::new(),
@@ -210,12 +262,20 @@ impl Connected {
 
     /// Sends packets.
     pub(crate) fn send(&mut self, packets: &[u8]) -> Result<(), Error> {
-        self.stream.write_all(packets).map_err(Error::io("send to the broker"))
+        let mut rest = packets;
+        while !rest.is_empty() || self.stream.has_unsent() {
+            match self.stream.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Io { doing: "send to the broker".to_owned(), source }),
+            }
+        }
+        Ok(())
     }
 
     /// Reads once more to the end of what is unread; the result says whether anything came in `longest`.
     pub(crate) fn read_more(&mut self, chunk: &mut [u8], longest: Duration) -> Result<bool, Error> {
-        self.stream.set_read_timeout(Some(longest)).map_err(Error::io("set a timeout"))?;
+        self.stream.socket().set_read_timeout(Some(longest)).map_err(Error::io("set a timeout"))?;
         match self.stream.read(chunk) {
             Ok(0) => Err(Error::Peer("the broker closed the connection".to_owned())),
             Ok(count) => {

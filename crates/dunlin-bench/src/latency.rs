@@ -49,8 +49,8 @@ impl Latencies {
         self.nanoseconds.saturating_record(wait.as_nanos() as u64);
     }
 
+    /// Forgets everything, the longest wait included, which the histogram's own `clear` remembers.
     pub(crate) fn clear(&mut self) {
-        // Its `clear` would keep the longest wait.
         self.nanoseconds.reset();
     }
 
@@ -77,6 +77,17 @@ impl Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_cleared_is_not_the_longest_wait_of_what_follows() {
+        let mut latencies = Latencies::new();
+        latencies.record(Duration::from_millis(9));
+        latencies.clear();
+        assert_eq!(latencies.sum_up(), None);
+        latencies.record(Duration::from_millis(2));
+        let latency = latencies.sum_up().unwrap();
+        assert!((latency.max_us - 2_000.0).abs() < 10.0, "{latency:?}");
+    }
 
     #[test]
     fn half_of_the_waits_are_not_longer_than_the_median() {

@@ -159,7 +159,8 @@ impl Publisher {
 
     /// Whether every message was acknowledged (always, with QoS 0) and every byte is with the socket.
     pub(crate) fn is_settled(&mut self) -> bool {
-        self.free_identifiers.len() == self.window && self.connection.outbox().is_empty()
+        let is_acknowledged = self.free_identifiers.len() == self.window;
+        is_acknowledged && self.connection.outbox().is_empty() && !self.connection.is_blocked()
     }
 
     /// Whether [`Publisher::send`] would send anything. `progress` is how many deliveries its subscribers are

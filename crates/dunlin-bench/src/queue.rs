@@ -14,7 +14,7 @@ use crate::collector::Collector;
 use crate::generator::Generator;
 use crate::handshake::{Session, Target};
 use crate::idle::settled_memory;
-use crate::process::{Process, Written};
+use crate::process::{Process, Used, Written};
 use crate::publisher::{Limits, Outgoing};
 use crate::scenario::Queue;
 
@@ -24,6 +24,8 @@ const SUBSCRIBER: &str = "bench-s";
 /// What filling and draining a queue has shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QueueFigures {
+    /// Whether it was a store that was measured.
+    pub is_stored: bool,
     /// Messages that were acknowledged.
     pub messages: u32,
     /// Messages acknowledged per second while the queue was filled.
@@ -36,9 +38,12 @@ pub struct QueueFigures {
     pub disk_bytes_per_payload_byte: f64,
     /// Its resident memory with the whole queue.
     pub filled_resident_bytes: u64,
+    /// What the queue added to it for each message, beyond the payload; less than nothing where messages are not
+    /// kept in memory.
+    pub resident_bytes_beyond_payload: f64,
     /// Messages received per second when the subscriber returned, from its CONNECT on.
     pub drained_per_s: f64,
-    /// CPU time of the broker for each of them, in microseconds.
+    /// CPU time of the broker for each of those, in microseconds.
     pub draining_cpu_us_per_message: f64,
     /// The most memory that was resident from first to last.
     pub peak_resident_bytes: u64,
@@ -70,6 +75,7 @@ pub fn run(target: &Target, queue: &Queue, process: Process) -> Result<QueueFigu
     };
     let limits = Limits::of_absent(queue.window, queue.messages);
     let mut generator = Generator::publisher(target, outgoing, limits)?;
+    let empty_resident_bytes = settled_memory(process)?.resident_bytes;
     let (written_before, cpu_before, filling) = (process.written()?, process.cpu_time()?, Instant::now());
     generator.publish_all(messages)?;
     let (filled, cpu_filled) = (filling.elapsed(), process.cpu_time()?);
@@ -82,17 +88,20 @@ pub fn run(target: &Target, queue: &Queue, process: Process) -> Result<QueueFigu
     let drained = collector.collect(&mut subscriber, messages)? - draining;
     let cpu_drained = process.cpu_time()?;
 
-    let us_per_message = |seconds: f64| seconds * 1e6 / messages as f64;
+    let grown = filled_resident_bytes as f64 - empty_resident_bytes as f64;
+    let us_of_each = |used: Used, messages: u64| used.ran.as_secs_f64() * 1e6 / messages.max(1) as f64;
     Ok(QueueFigures {
+        is_stored: queue.is_stored,
         messages: queue.messages,
         filled_per_s: messages as f64 / filled.as_secs_f64(),
-        filling_cpu_us_per_message: us_per_message(cpu_filled.since(&cpu_before).ran.as_secs_f64()),
+        filling_cpu_us_per_message: us_of_each(cpu_filled.since(&cpu_before), messages),
         written,
         disk_bytes_per_payload_byte: written.disk_bytes as f64
             / (messages * u64::from(queue.payload_bytes)) as f64,
         filled_resident_bytes,
+        resident_bytes_beyond_payload: grown / messages as f64 - f64::from(queue.payload_bytes),
         drained_per_s: collector.received as f64 / drained.as_secs_f64(),
-        draining_cpu_us_per_message: us_per_message(cpu_drained.since(&cpu_draining).ran.as_secs_f64()),
+        draining_cpu_us_per_message: us_of_each(cpu_drained.since(&cpu_draining), collector.received),
         peak_resident_bytes: process.peak_resident_bytes()?,
         lost: messages - collector.received,
         repeated: collector.repeated,

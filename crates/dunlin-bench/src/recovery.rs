@@ -55,13 +55,14 @@ pub struct Stock {
 ///
 /// # Errors
 /// When the broker refuses something, stops answering, or does not start again.
-pub fn run(target: &Target, recovery: &Recovery, running: &mut Running) -> Result<RecoveryFigures, Error> {
-    let crowd = Crowd { target: *target, sessions: recovery.sessions(), topic: TOPIC };
-    fill(target, recovery, crowd)?;
+pub fn run(recovery: &Recovery, running: &mut Running) -> Result<RecoveryFigures, Error> {
+    let target = running.target.clone();
+    let crowd = Crowd { target: target.clone(), sessions: recovery.sessions(), topic: TOPIC };
+    fill(&target, recovery, &crowd)?;
     running.kill()?;
     let stored_bytes = running.data_directory().map_or(Ok(0), |directory| space_of(&directory))?;
 
-    let again = running.start_again(target.version)?;
+    let again = running.start_again()?;
     let process = running.process.ok_or_else(|| Error::Broker("the broker has no process".to_owned()))?;
     let (cpu, user_cpu, memory) = (process.cpu_time()?, process.user_cpu_time()?, process.memory()?);
     let survivors = crowd.count(Recovery::MESSAGES_OF_A_SESSION)?;
@@ -71,7 +72,7 @@ pub fn run(target: &Target, recovery: &Recovery, running: &mut Running) -> Resul
         after: Stock {
             messages: survivors.messages,
             sessions: survivors.sessions,
-            retained: retained::count(target, crowd.sessions)?,
+            retained: retained::count(&target, crowd.sessions)?,
         },
         stored_bytes,
         listening_s: again.listening.as_secs_f64(),
@@ -82,7 +83,7 @@ pub fn run(target: &Target, recovery: &Recovery, running: &mut Running) -> Resul
     })
 }
 
-fn fill(target: &Target, recovery: &Recovery, crowd: Crowd) -> Result<(), Error> {
+fn fill(target: &Target, recovery: &Recovery, crowd: &Crowd) -> Result<(), Error> {
     let Recovery { messages, payload_bytes, window } = *recovery;
     crowd.create()?;
     let outgoing = Outgoing {
@@ -94,7 +95,11 @@ fn fill(target: &Target, recovery: &Recovery, crowd: Crowd) -> Result<(), Error>
     };
     let limits = Limits::of_absent(window, messages);
     Generator::publisher(target, outgoing, limits)?.publish_all(u64::from(messages))?;
-    retained::publish(target, &Retained { topics: crowd.sessions, payload_bytes, window })
+    let qos = QoS::AtLeastOnce;
+    retained::publish(
+        target,
+        &Retained { topics: crowd.sessions, payload_bytes, qos, window, is_stored: true },
+    )
 }
 
 impl Stock {

@@ -1,14 +1,15 @@
 //! A relay: it passes messages on and decides nothing.
 //!
 //! It is the floor under every broker's figures, because what it spends is what sockets cost, and the ceiling
-//! of the generator, because a generator that saturates a relay saturates any broker. It reads large, appends
-//! to outboxes and writes each outbox once per turn. It knows exact topics only, passes each PUBLISH on as it
-//! came, packet identifier included, answers for the other side at QoS 1 and 2, and has no limits: nothing
-//! but this generator should connect.
+//! of the generator, because a generator that saturates a relay saturates any broker. With TLS it is an accept loop
+//! that has rustls and nothing else. It reads large, appends to outboxes and writes each outbox once per turn. It
+//! knows exact topics only, passes each PUBLISH on as it came, packet identifier included, answers for the other
+//! side at QoS 1 and 2, and has no limits: nothing but this generator should connect.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -18,9 +19,13 @@ use dunlin_codec::{
 };
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
 
 use crate::Error;
 use crate::connection::{Connection, READ_BYTES, acknowledge, next_frame, packet_identifier};
+use crate::stream::Stream;
+use crate::tls::TemporaryCertificate;
+use crate::transport::Transport;
 
 /// The token of the listener; connections count from 0.
 const LISTENER: Token = Token(usize::MAX);
@@ -32,6 +37,7 @@ const STOP_CHECK: Duration = Duration::from_millis(20);
 pub struct Relay {
     poll: Poll,
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     /// By token; `None` when the connection has ended. Tokens are not used again.
     clients: Vec<Option<Client>>,
     routes: Routes,
@@ -53,17 +59,25 @@ struct Routes {
 }
 
 impl Relay {
-    /// Listens; port 0 lets the system choose.
+    /// Listens; port 0 lets the system choose. With TLS it shows a certificate that was made for the occasion.
     ///
     /// # Errors
-    /// When the address cannot be had.
-    pub fn bind(address: SocketAddr) -> Result<Self, Error> {
+    /// When the address cannot be had, or the transport is a WebSocket, which a relay does not speak.
+    pub fn bind(address: SocketAddr, transport: Transport) -> Result<Self, Error> {
+        let tls = match transport {
+            Transport::Tcp => None,
+            Transport::Tls => Some(TemporaryCertificate::new()?.server()?),
+            Transport::WebSocket | Transport::SecureWebSocket => {
+                return Err(Error::Usage(format!("a relay speaks no {transport}; use mqtt:// or mqtts://")));
+            }
+        };
         let poll = Poll::new().map_err(Error::io("create a poll"))?;
         let mut listener = TcpListener::bind(address).map_err(Error::io(format!("listen on {address}")))?;
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)
             .map_err(Error::io("watch the listener"))?;
-        Ok(Self { poll, listener, clients: Vec::new(), routes: Routes::default(), readable: Vec::new() })
+        let (clients, routes, readable) = (Vec::new(), Routes::default(), Vec::new());
+        Ok(Self { poll, listener, tls, clients, routes, readable })
     }
 
     /// Where it listens.
@@ -109,7 +123,8 @@ impl Relay {
             };
             stream.set_nodelay(true).map_err(Error::io("set TCP_NODELAY"))?;
             let token = self.clients.len();
-            let mut connection = Connection::new(stream, format!("connection {token}"));
+            let stream = Stream::of_server(stream.into(), self.tls.as_ref())?;
+            let connection = Connection::new(stream, format!("connection {token}"));
             connection.register(self.poll.registry(), token)?;
             let version = ProtocolVersion::V3_1_1;
             self.clients.push(Some(Client { connection, version, is_readable: false }));

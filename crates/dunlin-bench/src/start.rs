@@ -15,6 +15,7 @@ use crate::cores::Cores;
 use crate::disk::Disk;
 use crate::idle::settled_memory;
 use crate::statistics::Spread;
+use crate::transport::Transport;
 use crate::{Error, report};
 
 /// What a start has cost.
@@ -35,7 +36,7 @@ pub struct StartFigures {
 /// What starting is told.
 #[derive(Debug, Args)]
 pub struct StartArgs {
-    /// dunlin, mosquitto or rumqttd, each with or without =PATH
+    /// dunlin, mosquitto, rumqttd or relay, each with or without =PATH
     #[arg(value_name = "BROKER", required = true)]
     brokers: Vec<Spec>,
     /// How often each is started
@@ -84,7 +85,7 @@ pub fn run(brokers: &[Spec], rounds: u32) -> Result<Vec<StartFigures>, Error> {
     let mut starts = vec![Vec::new(); brokers.len()];
     for _ in 0..rounds {
         for (spec, starts) in brokers.iter().zip(&mut starts) {
-            let running = spec.start(cores, ProtocolVersion::V3_1_1)?;
+            let running = spec.start(cores, ProtocolVersion::V3_1_1, Transport::Tcp)?;
             let process =
                 running.process.ok_or_else(|| Error::Broker(format!("{} has no process", spec.name)))?;
             starts.push((running.ready_after, settled_memory(process)?));

@@ -2,7 +2,8 @@
 //!
 //! It is what happens to a broker that was restarted. A number of connections is under way at any time, each from
 //! its first packet of TCP until CONNACK; when one is there the next begins. All stay open, so that the last one
-//! is accepted by a broker that has all the others.
+//! is accepted by a broker that has all the others. With TLS, a connection is a full handshake, or one that resumes
+//! an earlier session with a ticket, as each connection is given for the next.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::handshake::{Session, Target};
 use crate::latency::{Latencies, Latency};
 use crate::process::Process;
 use crate::scenario::Storm;
+use crate::stream::Stream;
 use crate::usage::{Meter, Usage};
 
 /// When nobody is accepted for so long, the broker has stopped.
@@ -33,6 +35,8 @@ pub struct StormFigures {
     pub accepted_per_s: f64,
     /// From the first packet of TCP to CONNACK.
     pub latency: Option<Latency>,
+    /// With TLS: how many of them have resumed an earlier session.
+    pub resumed: Option<u32>,
     /// What it took.
     pub usage: Usage,
 }
@@ -50,9 +54,15 @@ impl StormFigures {
 /// # Errors
 /// When the broker refuses a connection or stops accepting.
 pub fn run(target: &Target, storm: &Storm, process: Option<Process>) -> Result<StormFigures, Error> {
-    let mut clients = Clients::new(*target, storm.under_way)?;
+    let target = match storm.resumes {
+        true => target.resuming().ok_or_else(|| Error::Usage("only TLS resumes sessions".to_owned()))?,
+        false => target.clone(),
+    };
+    let is_encrypted = target.is_encrypted();
+    let mut clients = Clients::new(target, storm.under_way)?;
     clients.connect_until(storm.warm_up_connections)?;
     clients.latencies.clear();
+    clients.resumed = 0;
     let meter = Meter::begin(process)?;
     clients.connect_until(storm.warm_up_connections.saturating_add(storm.connections))?;
     let usage = meter.end()?;
@@ -60,6 +70,7 @@ pub fn run(target: &Target, storm: &Storm, process: Option<Process>) -> Result<S
         connections: storm.connections,
         accepted_per_s: f64::from(storm.connections) / usage.measured_s,
         latency: clients.latencies.sum_up(),
+        resumed: is_encrypted.then_some(clients.resumed),
         usage,
     })
 }
@@ -72,6 +83,7 @@ struct Clients {
     all: Vec<Client>,
     under_way_max: u32,
     accepted: u32,
+    resumed: u32,
     latencies: Latencies,
     buffer: Vec<u8>,
 }
@@ -91,6 +103,7 @@ impl Clients {
             all: Vec::new(),
             under_way_max,
             accepted: 0,
+            resumed: 0,
             latencies: Latencies::new(),
             buffer: vec![0; READ_BYTES],
         })
@@ -124,10 +137,10 @@ impl Clients {
         let place = self.all.len();
         let name = format!("bench-storm-{place}");
         let began = Instant::now();
-        let stream = TcpStream::connect(self.target.address).map_err(Error::io(format!("connect {name}")))?;
-        stream.set_nodelay(true).map_err(Error::io("set TCP_NODELAY"))?;
+        let socket = TcpStream::connect(self.target.address).map_err(Error::io(format!("connect {name}")))?;
+        socket.set_nodelay(true).map_err(Error::io("set TCP_NODELAY"))?;
         let packet = self.target.connect_packet(&name, Session::Clean);
-        let mut connection = Connection::new(stream, name);
+        let mut connection = Connection::new(Stream::of_client(socket.into(), &self.target.layers)?, name);
         connection.outbox().extend_from_slice(&packet);
         connection.register(self.poll.registry(), place)?;
         self.all.push(Client { connection, began, is_accepted: false });
@@ -145,9 +158,15 @@ impl Clients {
             if event.is_writable() {
                 client.connection.unblock()?;
             }
-            if (event.is_readable() || event.is_read_closed()) && client.receive(&mut self.buffer)? {
-                self.latencies.record(client.began.elapsed());
-                self.accepted += 1;
+            if event.is_readable() || event.is_read_closed() {
+                if client.receive(&mut self.buffer)? {
+                    self.latencies.record(client.began.elapsed());
+                    self.accepted += 1;
+                    self.resumed += u32::from(client.connection.is_resumed());
+                } else if !client.is_accepted {
+                    // A WebSocket that is open now lets the CONNECT through.
+                    client.connection.unblock()?;
+                }
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ use crate::handshake::Target;
 use crate::latency::Latency;
 use crate::process::{CpuTime, Process};
 use crate::progress::Watch;
-use crate::scenario::Traffic;
+use crate::scenario::{Rate, Traffic};
 
 /// What a run that moves messages has shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,6 +76,10 @@ pub struct Acknowledged {
 /// How late messages came that were due at their times.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Scheduled {
+    /// Messages of all publishers together that were due per second.
+    pub rate_per_s: u32,
+    /// Where this is half of it: messages published per second when nothing but the limits held them back.
+    pub saturated_per_s: Option<f64>,
     /// From when a message was due until a subscriber had received it; `None` when nothing was received.
     pub latency: Option<Latency>,
     /// From when a message was due until the generator sent it, without those that the broker held back. It is
@@ -97,10 +101,33 @@ pub fn run(
     process: Option<Process>,
     watch: &Watch,
 ) -> Result<TrafficFigures, Error> {
+    if traffic.rate == Some(Rate::HalfOfSaturation) {
+        return run_at_half(target, traffic, process, watch);
+    }
     let mut generator = Generator::connect(target, traffic)?;
     generator.watched(watch);
     generator.warm_up(traffic.warm_up_messages)?;
     measure(&mut generator, traffic.duration_ms, process)
+}
+
+/// Runs it as fast as the limits allow, and then at half of that.
+fn run_at_half(
+    target: &Target,
+    traffic: &Traffic,
+    process: Option<Process>,
+    watch: &Watch,
+) -> Result<TrafficFigures, Error> {
+    let saturated = run(target, &Traffic { rate: None, ..traffic.clone() }, process, watch)?;
+    let saturated_per_s = match saturated.acknowledged {
+        Some(acknowledged) => acknowledged.messages_per_s,
+        None => saturated.delivered_per_s * f64::from(traffic.publishers) / traffic.deliveries() as f64,
+    };
+    let half = (saturated_per_s / 2.0).max(1.0) as u32;
+    let mut figures = run(target, &traffic.at_rate(half), process, watch)?;
+    if let Some(scheduled) = &mut figures.scheduled {
+        scheduled.saturated_per_s = Some(saturated_per_s);
+    }
+    Ok(figures)
 }
 
 /// Measures what flows for so long, and then drains. What was published, expected, received, lost and repeated
@@ -121,12 +148,15 @@ pub(crate) fn measure(
     let punctuality = generator.punctuality();
     generator.drain()?;
     let mut figures = TrafficFigures { course, ..figures(&before, &after, generator) };
-    figures.scheduled = punctuality.map(|Punctuality { lateness, held_back, unsent }| Scheduled {
-        latency: generator.latency(),
-        lateness,
-        held_back,
-        unsent,
-    });
+    figures.scheduled =
+        punctuality.map(|Punctuality { rate_per_s, lateness, held_back, unsent }| Scheduled {
+            rate_per_s,
+            saturated_per_s: None,
+            latency: generator.latency(),
+            lateness,
+            held_back,
+            unsent,
+        });
     if let Some(acknowledged) = &mut figures.acknowledged {
         acknowledged.latency = waits;
     }

@@ -6,63 +6,24 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use dunlin_bench::compare::{Figures, run_one};
 use dunlin_bench::process::Process;
-use dunlin_bench::relay::Relay;
-use dunlin_bench::scenario::{self, Overrides};
+use dunlin_bench::scenario::{self, Overrides, Rate};
 use dunlin_bench::traffic::TrafficFigures;
+use dunlin_bench::transport::Transport;
 use dunlin_bench::{Error, Target};
 use dunlin_codec::{PacketType, ProtocolVersion, QoS, Split, split};
 
-/// A relay in a thread; stops with this value.
-struct RunningRelay {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<(), Error>>>,
-}
+mod relay;
 
-impl RunningRelay {
-    fn start() -> Self {
-        let relay = Relay::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = relay.address().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = Some(thread::spawn({
-            let stop = Arc::clone(&stop);
-            move || relay.run(&stop)
-        }));
-        Self { address, stop, thread }
-    }
-}
-
-impl Drop for RunningRelay {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().unwrap().join();
-        if !thread::panicking() {
-            ended.unwrap().unwrap();
-        }
-    }
-}
-
-fn small(overrides: Overrides) -> Overrides {
-    Overrides {
-        publishers: overrides.publishers.or(Some(3)),
-        subscribers: overrides.subscribers.or(Some(3)),
-        topics: overrides.topics.or(Some(3)),
-        warm_up_messages: Some(100),
-        duration_ms: Some(50),
-        ..overrides
-    }
-}
+use relay::{RunningRelay, small};
 
 fn run(address: SocketAddr, version: ProtocolVersion, overrides: Overrides) -> Result<TrafficFigures, Error> {
     let scenario = scenario::by_name("qos0-10-10")?.with(&small(overrides))?;
-    let target = Target { address, version };
+    let target = Target::new(address, version);
     match run_one(&target, &scenario, Some(Process::this()))? {
         Figures::Traffic(figures) => Ok(*figures),
         other => panic!("a scenario of messages gave other figures: {other:?}"),
@@ -71,7 +32,7 @@ fn run(address: SocketAddr, version: ProtocolVersion, overrides: Overrides) -> R
 
 #[test]
 fn every_message_of_every_qos_and_version_is_counted_once() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
         for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
             let figures =
@@ -87,7 +48,7 @@ fn every_message_of_every_qos_and_version_is_counted_once() {
 
 #[test]
 fn a_fan_out_expects_each_message_at_every_subscriber() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides =
         Overrides { publishers: Some(1), subscribers: Some(20), topics: Some(1), ..Overrides::default() };
     let figures = run(relay.address, ProtocolVersion::V3_1_1, overrides).unwrap();
@@ -97,17 +58,17 @@ fn a_fan_out_expects_each_message_at_every_subscriber() {
 
 #[test]
 fn messages_at_a_fixed_rate_are_timed_from_when_they_were_due() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
         let overrides = Overrides {
-            rate_per_s: Some(2_000),
+            rate: Some(Rate::PerSecond(2_000)),
             duration_ms: Some(300),
             warm_up_messages: Some(20),
             qos: Some(qos),
             ..small(Overrides::default())
         };
         let scenario = scenario::by_name("qos0-10-10").unwrap().with(&overrides).unwrap();
-        let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+        let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
         let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
         let scheduled = figures.scheduled.unwrap();
         let (latency, lateness) = (scheduled.latency.unwrap(), scheduled.lateness.unwrap());
@@ -116,24 +77,26 @@ fn messages_at_a_fixed_rate_are_timed_from_when_they_were_due() {
         assert_eq!(lateness.count + scheduled.held_back, latency.count, "{figures:?}");
         assert_eq!((figures.lost, figures.repeated, scheduled.unsent), (0, 0, 0), "{figures:?}");
         assert!(latency.p50_us <= latency.p999_us && latency.p999_us <= latency.max_us);
+        // Whichever left latest, counted from when it was due, was received later still.
+        assert!(latency.max_us >= lateness.max_us, "{figures:?}");
     }
 }
 
 #[test]
 fn a_stall_is_in_the_latency_of_every_message_that_was_due_in_it() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides = Overrides {
         publishers: Some(1),
         subscribers: Some(1),
         topics: Some(1),
-        rate_per_s: Some(1_000),
+        rate: Some(Rate::PerSecond(1_000)),
         duration_ms: Some(900),
         warm_up_messages: Some(100),
         ..Overrides::default()
     };
     let scenario = scenario::by_name("rate-1000").unwrap().with(&overrides).unwrap();
     let address = tamper(relay.address, Fault::Stall(Duration::from_millis(300)));
-    let target = Target { address, version: ProtocolVersion::V3_1_1 };
+    let target = Target::new(address, ProtocolVersion::V3_1_1);
     let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
     let latency = figures.scheduled.unwrap().latency.unwrap();
     // It begins after the warm-up: 300 of 900 messages become due while nothing moves. Were they only sent
@@ -144,7 +107,7 @@ fn a_stall_is_in_the_latency_of_every_message_that_was_due_in_it() {
 
 #[test]
 fn a_run_leaves_nothing_behind_for_the_next_one() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     for subscribers in [20, 5] {
         let overrides = Overrides {
             publishers: Some(2),
@@ -159,7 +122,7 @@ fn a_run_leaves_nothing_behind_for_the_next_one() {
 
 #[test]
 fn a_payload_larger_than_a_read_arrives_whole() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides = Overrides {
         payload_bytes: Some(1_000_000),
         qos: Some(QoS::AtLeastOnce),
@@ -168,7 +131,7 @@ fn a_payload_larger_than_a_read_arrives_whole() {
     };
     let scenario = scenario::by_name("qos1-10-10").unwrap();
     let scenario = scenario.with(&Overrides { warm_up_messages: Some(1), ..small(overrides) }).unwrap();
-    let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+    let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
     let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
     assert_eq!((figures.received, figures.lost), (figures.expected, 0));
     assert_eq!(figures.broker_cpu_us_per_message, None, "the process is not known");
@@ -176,10 +139,10 @@ fn a_payload_larger_than_a_read_arrives_whole() {
 
 #[test]
 fn idle_connections_are_counted_without_those_of_the_warm_up() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let overrides = Overrides { connections: Some(30), duration_ms: Some(10), ..Overrides::default() };
     let scenario = scenario::by_name("idle").unwrap().with(&overrides).unwrap();
-    let target = Target { address: relay.address, version: ProtocolVersion::V3_1_1 };
+    let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
     let figures = run_one(&target, &scenario, Some(Process::this())).unwrap();
     let Figures::Idle(figures) = figures else { panic!("a scenario of idle connections gave other figures") };
     assert_eq!(figures.connections, 30);
@@ -188,11 +151,11 @@ fn idle_connections_are_counted_without_those_of_the_warm_up() {
 
 #[test]
 fn a_storm_of_connections_is_accepted_whole() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
         let overrides = Overrides { connections: Some(250), ..Overrides::default() };
         let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
-        let target = Target { address: relay.address, version };
+        let target = Target::new(relay.address, version);
         let Figures::Storm(figures) = run_one(&target, &scenario, Some(Process::this())).unwrap() else {
             panic!()
         };
@@ -203,10 +166,24 @@ fn a_storm_of_connections_is_accepted_whole() {
 }
 
 #[test]
+fn half_of_saturation_is_measured_first_and_kept_to() {
+    let relay = RunningRelay::over(Transport::Tcp);
+    let overrides =
+        Overrides { rate: Some(Rate::HalfOfSaturation), ahead_max: Some(10), ..small(Overrides::default()) };
+    let scenario = scenario::by_name("fan-out-1-100").unwrap().with(&overrides).unwrap();
+    let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
+    let Figures::Traffic(figures) = run_one(&target, &scenario, None).unwrap() else { panic!() };
+    let scheduled = figures.scheduled.unwrap();
+    let saturated_per_s = scheduled.saturated_per_s.unwrap();
+    assert!((saturated_per_s / 2.0 - f64::from(scheduled.rate_per_s)).abs() <= 1.0, "{scheduled:?}");
+    assert!(scheduled.latency.is_some() && figures.lost == 0, "{figures:?}");
+}
+
+#[test]
 fn more_connections_than_files_may_be_open_are_refused_at_once() {
     let overrides = Overrides { connections: Some(u32::MAX - 1_000), ..Overrides::default() };
     let scenario = scenario::by_name("connect-storm").unwrap().with(&overrides).unwrap();
-    let target = Target { address: "127.0.0.1:1".parse().unwrap(), version: ProtocolVersion::V5 };
+    let target = Target::new("127.0.0.1:1".parse().unwrap(), ProtocolVersion::V5);
     let Err(Error::Usage(problem)) = run_one(&target, &scenario, None) else { panic!("it was tried") };
     assert!(problem.contains("open files"), "{problem}");
 }
@@ -273,7 +250,7 @@ fn pass_packets(mut from: TcpStream, mut to: TcpStream, fault: Option<Fault>) {
 
 #[test]
 fn lost_messages_are_counted_and_do_not_stop_the_run() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let figures =
         run(tamper(relay.address, Fault::Drop), ProtocolVersion::V3_1_1, Overrides::default()).unwrap();
     assert_eq!((figures.lost, figures.repeated), (3, 0), "one of each publisher: {figures:?}");
@@ -281,7 +258,7 @@ fn lost_messages_are_counted_and_do_not_stop_the_run() {
 
 #[test]
 fn repeated_messages_are_counted_and_make_up_for_no_lost_one() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let figures =
         run(tamper(relay.address, Fault::Repeat), ProtocolVersion::V3_1_1, Overrides::default()).unwrap();
     assert_eq!((figures.lost, figures.repeated), (0, 3), "one of each publisher: {figures:?}");
@@ -290,7 +267,7 @@ fn repeated_messages_are_counted_and_make_up_for_no_lost_one() {
 
 #[test]
 fn a_closed_connection_ends_the_run_with_the_name_of_the_client() {
-    let relay = RunningRelay::start();
+    let relay = RunningRelay::over(Transport::Tcp);
     let error =
         run(tamper(relay.address, Fault::Close), ProtocolVersion::V3_1_1, Overrides::default()).unwrap_err();
     assert!(error.to_string().contains("bench-p"), "{error}");

@@ -157,7 +157,7 @@ fn the_report_of_a_store_names_the_disk_and_what_was_compared() {
 #[test]
 fn a_store_is_only_measured_in_a_broker_that_the_generator_starts() {
     let scenario = scenario::by_name("queue").unwrap();
-    let target = Target { address: "127.0.0.1:1".parse().unwrap(), version: ProtocolVersion::V5 };
+    let target = Target::new("127.0.0.1:1".parse().unwrap(), ProtocolVersion::V5);
     assert!(matches!(run_one(&target, &scenario, None), Err(Error::Usage(_))));
     for other in ["mosquitto", "dunlin=127.0.0.1:1"] {
         let other: Spec = other.parse().unwrap();

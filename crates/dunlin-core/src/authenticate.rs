@@ -1,11 +1,13 @@
 //! Enhanced authentication as an interface (5.0 section 4.12).
 //!
 //! A [`Mechanism`] is one exchange: it is fed what the client sends and says what to answer. The handshake
-//! and the re-authentication of a connected client drive it; mechanisms themselves (SCRAM, ...) are given to
-//! the shard by whoever embeds it. A mechanism must not block.
+//! and the re-authentication of a connected client drive it; mechanisms themselves (SCRAM, ...) come with the
+//! handshake, so that each listener has its own, and stay with the connection. A mechanism must not block.
 
 use crate::identity::Identity;
 use dunlin_codec::ReasonCode;
+use std::fmt;
+use std::sync::Arc;
 
 /// What a mechanism answers.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ pub trait Mechanism: Send {
     fn step(&mut self, data: Option<&[u8]>) -> Step;
 }
 
-/// The Authentication Methods a Server supports.
-pub trait Mechanisms: Send + Sync {
+/// The Authentication Methods a Server supports on one listener.
+pub trait Mechanisms: fmt::Debug + Send + Sync {
     /// Begins an exchange for the Authentication Method, if it is supported.
     fn begin(&self, method: &str) -> Option<Box<dyn Mechanism>>;
 }
@@ -38,6 +40,11 @@ pub trait Mechanisms: Send + Sync {
 /// No method at all: every one is refused with 0x8C.
 #[derive(Debug, Default)]
 pub struct NoMechanisms;
+
+/// The same where a listener's are wanted.
+pub fn no_mechanisms() -> Arc<dyn Mechanisms> {
+    Arc::new(NoMechanisms)
+}
 
 impl Mechanisms for NoMechanisms {
     fn begin(&self, _method: &str) -> Option<Box<dyn Mechanism>> {

@@ -1,5 +1,6 @@
 //! Who somebody is: client identifiers, and the partition that a client identifier belongs to.
 
+use crate::time::Timestamp;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock};
@@ -73,6 +74,11 @@ pub struct Identity {
     /// The User Name that was verified, or that enhanced authentication or a certificate gave; none for
     /// anonymous clients.
     pub user_name: Option<Box<str>>,
+    /// What the [`Authorizer`](crate::authorize::Authorizer) must know of the client beside its name, in its own
+    /// words. The core keeps it with the Session, also in the store, and never looks into it.
+    pub policy: Option<Box<str>>,
+    /// Until when the client is who it said: the connection ends then (0x87) unless it says so again.
+    pub valid_until: Option<Timestamp>,
 }
 
 impl Identity {

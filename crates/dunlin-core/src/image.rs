@@ -27,6 +27,8 @@ pub struct SessionImage {
     client: Option<ClientIdentifier>,
     /// Who that client turned out to be.
     pub user_name: Option<Box<str>>,
+    /// What its authorizer knows of it beside that.
+    pub policy: Option<Box<str>>,
     /// For how long it outlives its connection.
     pub expiry: Option<SessionExpiryInterval>,
     /// Since when the client is away; none if it was connected at the end.
@@ -191,9 +193,9 @@ impl Image {
             self.number_max = self.number_max.max(group.0);
         }
         match record {
-            Record::Session { session, client, user_name, expiry, away_since } => {
+            Record::Session { session, client, user_name, policy, expiry, away_since } => {
                 let value = self.session(session);
-                (value.client, value.user_name) = (Some(client), user_name);
+                (value.client, value.user_name, value.policy) = (Some(client), user_name, policy);
                 (value.expiry, value.away_since) = (Some(expiry), away_since);
             }
             Record::SessionAway { session, since } => self.session(session).away_since = Some(since),

@@ -58,6 +58,8 @@ pub enum Record {
         client: ClientIdentifier,
         /// Who that client turned out to be.
         user_name: Option<Box<str>>,
+        /// What its authorizer knows of it beside that.
+        policy: Option<Box<str>>,
         /// For how long after the connection.
         expiry: SessionExpiryInterval,
         /// Since when the client is away; none while it is connected.

@@ -36,6 +36,7 @@ pub mod handshake;
 pub mod connection;
 mod delivery;
 mod queue;
+mod rare;
 pub mod session;
 pub mod router;
 pub mod retained;

@@ -9,6 +9,7 @@
 //! The forwarded properties are the encoded bytes of 5.0 section 3.3.2.3 that a Server must pass on
 //! unaltered; the others (expiry, alias, Subscription Identifiers) are made anew for each receiver.
 
+use crate::identity::{ClientIdentifier, Identity};
 use crate::journal::Segment;
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -86,8 +87,18 @@ pub struct ApplicationMessage {
     forwarded_length: u32,
     bytes: Bytes,
     gauge: MemoryGauge,
+    writer: Option<Arc<Writer>>,
     /// Where the store has it; 0 while it has not. Only the store sets it.
     location: AtomicU64,
+}
+
+/// Who wrote a Retained Message: it is sent only as long as that client may write it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// The client identifier of its Session.
+    pub client_identifier: ClientIdentifier,
+    /// What authentication found out.
+    pub identity: Arc<Identity>,
 }
 
 /// What a message costs beyond its bytes: the shared allocation and the header of the byte buffer.
@@ -112,6 +123,11 @@ impl ApplicationMessage {
     /// The payload.
     pub fn payload(&self) -> &[u8] {
         self.bytes.get(self.payload_start()..).unwrap_or_default()
+    }
+
+    /// Who wrote it, if it is retained.
+    pub fn writer(&self) -> Option<&Arc<Writer>> {
+        self.writer.as_ref()
     }
 
     /// The payload, sharing the message's memory.
@@ -184,6 +200,8 @@ pub struct Publication<'a> {
     pub retain: bool,
     /// Hash of who published it, for No Local.
     pub publisher: u64,
+    /// Who published it, if it is to be retained.
+    pub writer: Option<Arc<Writer>>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// The encoded properties that travel with it.
@@ -191,23 +209,22 @@ pub struct Publication<'a> {
     /// The payload.
     pub payload: &'a [u8],
     kept: Option<Arc<ApplicationMessage>>,
-    gauge: &'a MemoryGauge,
 }
 
 impl<'a> Publication<'a> {
     /// A publication that nobody keeps yet.
-    pub fn new(id: MessageId, topic: &'a str, qos: QoS, retain: bool, gauge: &'a MemoryGauge) -> Self {
+    pub fn new(id: MessageId, topic: &'a str, qos: QoS, retain: bool) -> Self {
         Self {
             id,
             topic,
             qos,
             retain,
             publisher: 0,
+            writer: None,
             expires_at: None,
             forwarded: &[],
             payload: &[],
             kept: None,
-            gauge,
         }
     }
 
@@ -219,16 +236,16 @@ impl<'a> Publication<'a> {
             qos: message.qos,
             retain: message.retain,
             publisher: message.publisher,
+            writer: message.writer.clone(),
             expires_at: message.expires_at,
             forwarded: message.forwarded(),
             payload: message.payload(),
             kept: Some(Arc::clone(message)),
-            gauge: &message.gauge,
         }
     }
 
-    /// The message to keep; copied at the first call, shared from then on.
-    pub fn keep(&mut self) -> Arc<ApplicationMessage> {
+    /// The message to keep; copied at the first call, shared from then on. The copy counts in `gauge`.
+    pub fn keep(&mut self, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
         Arc::clone(self.kept.get_or_insert_with(|| {
             let mut bytes = Vec::with_capacity(self.topic.len() + self.forwarded.len() + self.payload.len());
             bytes.extend_from_slice(self.topic.as_bytes());
@@ -244,10 +261,11 @@ impl<'a> Publication<'a> {
                 topic_length: self.topic.len() as u32,
                 forwarded_length: self.forwarded.len() as u32,
                 bytes: Bytes::from(bytes),
-                gauge: self.gauge.clone(),
+                gauge: gauge.clone(),
+                writer: self.writer.clone(),
                 location: AtomicU64::new(0),
             };
-            self.gauge.0.bytes.fetch_add(message.size_bytes(), Ordering::Relaxed);
+            gauge.0.bytes.fetch_add(message.size_bytes(), Ordering::Relaxed);
             Arc::new(message)
         }))
     }

@@ -230,6 +230,16 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// Nothing waits.
+    pub const EMPTY: Self = Self {
+        slots: VecDeque::new(),
+        bytes: 0,
+        stored: 0,
+        stored_bytes: 0,
+        base_order: 0,
+        is_loading: false,
+    };
+
     /// What a message takes here, its body aside.
     pub const SLOT_BYTES: usize = size_of::<Slot>();
 
@@ -561,9 +571,9 @@ mod tests {
 
     fn delivery(order: u64, gauge: &MemoryGauge) -> Delivery {
         let id = MessageId { received_at: Timestamp::from_micros(order), boot_epoch: 0, origin: 0 };
-        let mut publication = Publication::new(id, "t", QoS::AtLeastOnce, false, gauge);
+        let mut publication = Publication::new(id, "t", QoS::AtLeastOnce, false);
         publication.payload = b"payload";
-        let message = publication.keep();
+        let message = publication.keep(gauge);
         message.set_location(5 << 32 | order);
         Delivery {
             message,

@@ -16,6 +16,8 @@ use std::collections::BinaryHeap;
 pub enum Timer {
     /// The connection may have been silent for one and a half times its Keep Alive.
     KeepAlive(Key),
+    /// The client of this connection may no longer be known to be who it said.
+    Identity(Key),
     /// The slow consumer's grace is over.
     SlowConsumer(Key),
     /// The client of this Session has been away for so long that its Will or the end of the Session may be

@@ -4,7 +4,7 @@
 //! `tests/conformance/scripts/keep-alive.mqtt`.
 
 use dunlin_codec::{Connect, ConnectProperties, ProtocolVersion, Split, split};
-use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::authenticate::no_mechanisms;
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::{Handshake, Next};
 use dunlin_core::identity::Identity;
@@ -48,7 +48,7 @@ impl World {
         .encode(ProtocolVersion::V5, &mut bytes);
         let mut handshake = Handshake::new(settings.maximum_packet_size_bytes);
         let Ok(Split::Packet { frame, .. }) = split(&bytes, u32::MAX) else { panic!("a whole packet") };
-        assert!(matches!(handshake.handle_frame(frame, &settings, &NoMechanisms, 1), Next::Verify));
+        assert!(matches!(handshake.handle_frame(frame, &settings, &no_mechanisms(), 1), Next::Verify));
         let Next::Accepted(request) = handshake.accept(Identity::default()) else { panic!("it is let in") };
         let client = shard.handle_connect(now, *request);
         let progress = shard.handle_input(now, client, &PINGREQ.repeat(1000));

@@ -34,10 +34,10 @@ fn message(number: u64, payload_length: usize, is_expired: bool) -> Arc<Applicat
     let gauge = MemoryGauge::default();
     let id = MessageId { received_at: Timestamp::from_micros(number), boot_epoch: 0, origin: 0 };
     let payload = vec![0; payload_length];
-    let mut publication = Publication::new(id, "t", QoS::ExactlyOnce, false, &gauge);
+    let mut publication = Publication::new(id, "t", QoS::ExactlyOnce, false);
     publication.payload = &payload;
     publication.expires_at = is_expired.then_some(NOW);
-    publication.keep()
+    publication.keep(&gauge)
 }
 
 fn delivery(number: u64, kind: Kind) -> Delivery {

@@ -8,7 +8,7 @@ use dunlin_codec::{
     Publish, QoS, ReasonCode, Split, Subscribe, SubscribeFilters, SubscriptionFilter, SubscriptionOptions,
     UserProperties, decode, encode_subscribe_filters, split,
 };
-use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::authenticate::no_mechanisms;
 use dunlin_core::handshake::{Handshake, Next};
 use dunlin_core::identity::Identity;
 use dunlin_core::settings::Settings;
@@ -254,7 +254,7 @@ fn connect(shard: &mut Shard, now: Timestamp, client_identifier: &str) -> Key {
     let settings = settings();
     let mut handshake = Handshake::new(settings.maximum_packet_size_bytes);
     let Ok(Split::Packet { frame, .. }) = split(&bytes, u32::MAX) else { panic!("a whole packet") };
-    assert!(matches!(handshake.handle_frame(frame, &settings, &NoMechanisms, 1), Next::Verify));
+    assert!(matches!(handshake.handle_frame(frame, &settings, &no_mechanisms(), 1), Next::Verify));
     let Next::Accepted(request) = handshake.accept(Identity::default()) else { panic!("it is let in") };
     shard.handle_connect(now, *request)
 }

@@ -296,11 +296,10 @@ fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
 
 /// The same message again, as the loader makes it: a copy with the place of the original.
 fn read_back(gauge: &MemoryGauge, original: &ApplicationMessage) -> Arc<ApplicationMessage> {
-    let mut publication =
-        Publication::new(original.id, original.topic(), original.qos, original.retain, gauge);
+    let mut publication = Publication::new(original.id, original.topic(), original.qos, original.retain);
     publication.publisher = original.publisher;
     publication.payload = original.payload();
-    let copy: Arc<ApplicationMessage> = publication.keep();
+    let copy: Arc<ApplicationMessage> = publication.keep(gauge);
     copy.set_location(original.location());
     copy
 }

@@ -33,10 +33,10 @@ pub fn message(
 ) -> Arc<ApplicationMessage> {
     let received_at = Timestamp::from_micros(START.as_micros() + number);
     let id = MessageId { received_at, boot_epoch: 1_700_000_000, origin };
-    let mut publication = Publication::new(id, topic, QoS::AtLeastOnce, false, gauge);
+    let mut publication = Publication::new(id, topic, QoS::AtLeastOnce, false);
     publication.publisher = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     publication.payload = payload;
-    publication.keep()
+    publication.keep(gauge)
 }
 
 pub fn session(number: u64) -> Record {
@@ -44,6 +44,7 @@ pub fn session(number: u64) -> Record {
         session: SessionNumber(number),
         client: dunlin_core::identity::ClientIdentifier::new(&format!("client-{number}")).unwrap(),
         user_name: None,
+        policy: None,
         expiry: SessionExpiryInterval::Never,
         away_since: None,
     }
@@ -125,8 +126,9 @@ pub fn body(content: &ContentImage) -> Arc<ApplicationMessage> {
 
 /// A message as text.
 pub fn show(message: &ApplicationMessage) -> String {
+    let writer = message.writer().map(|writer| format!(" by {writer:?}")).unwrap_or_default();
     format!(
-        "{:?} {:?} {} {} {:?} {} {:?} {:?}",
+        "{:?} {:?} {} {} {:?} {} {:?} {:?}{writer}",
         message.id,
         message.qos,
         message.retain,

@@ -172,6 +172,7 @@ impl Shard {
             session: marker(self.id),
             client: ClientIdentifier::new(&format!("marker-{}", self.id)).expect("it is not empty"),
             user_name: Some(self.batches.to_string().into()),
+            policy: None,
             expiry: SessionExpiryInterval::Never,
             away_since: None,
         }];

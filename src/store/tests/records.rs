@@ -10,10 +10,10 @@ use crate::store::segment::Salt;
 use crate::store::varint::{Fields, put_difference, put_number};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
-use dunlin_core::identity::ClientIdentifier;
+use dunlin_core::identity::{ClientIdentifier, Identity};
 use dunlin_core::image::Home;
 use dunlin_core::journal::{GroupNumber, Record, Segment, SessionNumber};
-use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
+use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication, Writer};
 use dunlin_core::router::Subscription;
 use dunlin_core::session::Identifiers;
 use dunlin_core::settings::SessionExpiryInterval;
@@ -44,17 +44,30 @@ fn ticket() -> impl Strategy<Value = Option<(GroupNumber, u64)>> {
 }
 
 prop_compose! {
+    fn writer()(
+        client in ".{1,20}",
+        (user_name, policy) in (option::of(".{0,12}"), option::of(".{0,12}")),
+    ) -> Arc<Writer> {
+        let client_identifier = ClientIdentifier::new(&client).unwrap();
+        let (user_name, policy) = (user_name.map(Box::from), policy.map(Box::from));
+        let identity = Arc::new(Identity { user_name, policy, valid_until: None });
+        Arc::new(Writer { client_identifier, identity })
+    }
+}
+
+prop_compose! {
     fn any_message()(
         (received_at, boot_epoch, origin) in (timestamp(), any::<u32>(), any::<u16>()),
         (qos, retain, publisher) in (qos(), any::<bool>(), any::<u64>()),
-        expires_at in option::of(timestamp()),
+        (expires_at, writer) in (option::of(timestamp()), option::of(writer())),
         (topic, forwarded, payload) in (".{0,20}", vec(any::<u8>(), 0..20), vec(any::<u8>(), 0..300)),
     ) -> Arc<ApplicationMessage> {
         let (id, gauge) = (MessageId { received_at, boot_epoch, origin }, MemoryGauge::default());
-        let mut publication = Publication::new(id, &topic, qos, retain, &gauge);
+        let mut publication = Publication::new(id, &topic, qos, retain);
         (publication.publisher, publication.expires_at) = (publisher, expires_at);
         (publication.forwarded, publication.payload) = (&forwarded, &payload);
-        publication.keep()
+        publication.writer = writer;
+        publication.keep(&gauge)
     }
 }
 
@@ -63,13 +76,20 @@ fn any_record() -> impl Strategy<Value = Record> {
     let group = || any::<u64>().prop_map(GroupNumber);
     let text = || ".{0,12}".prop_map(Box::<str>::from);
     prop_oneof![
-        (session(), ".{1,150}", option::of(text()), any::<u32>(), option::of(timestamp())).prop_map(
-            |(session, client, user_name, seconds, away_since)| {
+        (
+            session(),
+            ".{1,150}",
+            option::of((text(), option::of(text()))),
+            any::<u32>(),
+            option::of(timestamp())
+        )
+            .prop_map(|(session, client, who, seconds, away_since)| {
+                let (user_name, policy) =
+                    who.map_or((None, None), |(user_name, policy)| (Some(user_name), policy));
                 let client = ClientIdentifier::new(&client).unwrap();
                 let expiry = SessionExpiryInterval::from_seconds(seconds);
-                Record::Session { session, client, user_name, expiry, away_since }
-            }
-        ),
+                Record::Session { session, client, user_name, policy, expiry, away_since }
+            }),
         (session(), timestamp()).prop_map(|(session, since)| Record::SessionAway { session, since }),
         session().prop_map(|session| Record::SessionEnded { session }),
         (session(), text(), 0u8..3, any::<bool>(), any::<bool>(), 0u32..1 << 28).prop_map(

@@ -20,12 +20,12 @@ pub fn batches(gauge: &MemoryGauge) -> Vec<Vec<Record>> {
     let (will, shared) = (message(gauge, 0, 90, "gone", b"will"), message(gauge, 2, 91, "jobs/1", b"job"));
     let full = {
         let id = MessageId { received_at: START, boot_epoch: 4_000_000_000, origin: 63 };
-        let mut publication = Publication::new(id, "full/of/everything", QoS::ExactlyOnce, true, gauge);
+        let mut publication = Publication::new(id, "full/of/everything", QoS::ExactlyOnce, true);
         publication.publisher = u64::MAX;
         publication.expires_at = Some(START.after_s(3600));
         publication.forwarded = b"\x01\x01";
         publication.payload = "grüße".as_bytes();
-        publication.keep()
+        publication.keep(gauge)
     };
     let cleared = message(gauge, 0, 95, "plant/7/state", b"");
     let mut batches = vec![
@@ -34,6 +34,7 @@ pub fn batches(gauge: &MemoryGauge) -> Vec<Vec<Record>> {
                 session: SessionNumber(1),
                 client: dunlin_core::identity::ClientIdentifier::new("anna").unwrap(),
                 user_name: Some("Anna".into()),
+                policy: None,
                 expiry: SessionExpiryInterval::After(86_400),
                 away_since: None,
             },

@@ -225,11 +225,10 @@ fn copy(record: &Record) -> Record {
     let mut record = record.clone();
     if let Record::Queued { message, .. } | Record::Retained { message } = &mut record {
         let nobody = MemoryGauge::default();
-        let mut publication =
-            Publication::new(message.id, message.topic(), message.qos, message.retain, &nobody);
+        let mut publication = Publication::new(message.id, message.topic(), message.qos, message.retain);
         publication.publisher = message.publisher;
         publication.payload = message.payload();
-        let kept: Arc<ApplicationMessage> = publication.keep();
+        let kept: Arc<ApplicationMessage> = publication.keep(&nobody);
         *message = kept;
     }
     record

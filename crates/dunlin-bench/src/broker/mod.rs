@@ -2,9 +2,10 @@
 //!
 //! A broker that is started gets a free port of 127.0.0.1, the broker's core, and settings that make it do
 //! the same work as the others: no persistence, no delay in TCP, 20 messages in flight to a client, queues
-//! long enough that a burst is delivered and not dropped. Where its store is measured, Dunlin has as many in
-//! flight as its own default says, and its data directory is named or empty. The settings are part of the
-//! report ([`Spec::settings`]). How a broker lives and ends is in `running.rs`.
+//! long enough that a burst is delivered and not dropped. For clients that use TLS it gets a certificate that is made
+//! for the run. Where its store is measured, Dunlin has as many in flight as its own default says, and its data
+//! directory is named or empty. The settings are part of the report ([`Spec::settings`]). How a broker lives and
+//! ends is in `running.rs`, what it is told in `settings.rs`, `commands.rs` and `rumqttd.rs`.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -15,44 +16,22 @@ use dunlin_codec::ProtocolVersion;
 
 use crate::Error;
 use crate::cores::Cores;
+use crate::scenario::Scenario;
+use crate::transport::{BrokerUrl, Transport};
 
+mod commands;
 mod rumqttd;
 mod running;
+mod settings;
 
 pub use running::{Running, StartedAgain};
 
-/// Messages in flight to one client in every broker that is started.
-const INFLIGHT: &str = "20";
+/// Messages in flight to one client in every broker that is started, unless the command line says otherwise.
+pub const IN_FLIGHT: u16 = 20;
 
-/// What mosquitto is told besides its listener; the same for every version from 1.6 on.
-const MOSQUITTO_SETTINGS: [(&str, &str); 7] = [
-    ("allow_anonymous", "true"),
-    ("set_tcp_nodelay", "true"),
-    ("max_inflight_messages", INFLIGHT),
-    ("max_queued_messages", "1000000"),
-    ("max_queued_bytes", "0"),
-    ("persistence", "false"),
-    ("log_type", "error"),
-];
-
-/// What Dunlin is told besides its listener, as variables of the environment.
-const DUNLIN_SETTINGS: [(&str, &str); 4] = [
-    ("DUNLIN__SERVER__WORKERS", "1"),
-    ("DUNLIN__SESSION__MAX_INFLIGHT", INFLIGHT),
-    ("DUNLIN__SESSION__MAX_QUEUED_MESSAGES", "1000000"),
-    ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "1GB"),
-];
-/// What it is told where its store is measured: queues hold what any scenario puts there.
-const DUNLIN_STORE_SETTINGS: [(&str, &str); 4] = [
-    ("DUNLIN__SERVER__WORKERS", "1"),
-    ("DUNLIN__SESSION__MAX_QUEUED_MESSAGES", "10000000"),
-    ("DUNLIN__SESSION__MAX_QUEUED_BYTES", "16GB"),
-    ("DUNLIN__LIMITS__MAX_RETAINED_MESSAGES", "10000000"),
-];
-
-/// A broker as the command line names it: `dunlin`, `mosquitto` or `rumqttd`, each with or without `=PATH`, or
-/// `NAME=HOST:PORT[,PID]`. Without a path it is the program of that name, and for `dunlin` the one that runs, if it
-/// is that.
+/// A broker as the command line names it: `dunlin`, `mosquitto`, `rumqttd` or `relay`, each with or without `=PATH`, or
+/// `NAME=HOST:PORT[,PID]`, or `NAME=URL[,PID]`. Without a path it is the program of that name, and for `dunlin` and
+/// `relay` the one that runs, if it is that.
 ///
 /// A name may go on after a hyphen, as in `dunlin-old=PATH`, so that two builds can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +40,7 @@ pub struct Spec {
     pub name: String,
     kind: Kind,
     storage: Storage,
+    in_flight: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +48,8 @@ enum Kind {
     Dunlin(PathBuf),
     Mosquitto(PathBuf),
     Rumqttd(PathBuf),
-    Address { address: SocketAddr, pid: Option<u32> },
+    Relay(PathBuf),
+    Address { url: BrokerUrl, pid: Option<u32> },
 }
 
 /// Where a broker that is started keeps what it stores.
@@ -94,19 +75,28 @@ impl FromStr for Spec {
         };
         let kind = match (name.split('-').next().unwrap_or_default(), value) {
             (_, Some(value)) if parse_address(value).is_some() => match parse_address(value) {
-                Some((host, pid)) => Kind::Address { address: resolve(host)?, pid },
+                Some((url, pid)) => Kind::Address { url: url.parse()?, pid },
                 None => return Err(misnamed(text)),
             },
             ("mosquitto", value) => Kind::Mosquitto(value.unwrap_or("mosquitto").into()),
             ("rumqttd", value) => Kind::Rumqttd(value.unwrap_or("rumqttd").into()),
-            ("dunlin", value) => Kind::Dunlin(value.map_or_else(this_dunlin, PathBuf::from)),
+            ("dunlin", value) => Kind::Dunlin(value.map_or_else(|| this(&["dunlin"]), PathBuf::from)),
+            ("relay", value) => {
+                Kind::Relay(value.map_or_else(|| this(&["dunlin-bench", "dunlin"]), PathBuf::from))
+            }
             _ => return Err(misnamed(text)),
         };
-        Ok(Self { name: name.to_owned(), kind, storage: Storage::Unused })
+        Ok(Self { name: name.to_owned(), kind, storage: Storage::Unused, in_flight: IN_FLIGHT })
     }
 }
 
 impl Spec {
+    /// The broker with so many messages in flight to a client, if it is one that is started.
+    #[must_use]
+    pub fn with_in_flight(self, in_flight: u16) -> Self {
+        Self { in_flight, ..self }
+    }
+
     /// The broker with a data directory of its own below `directory`.
     ///
     /// # Errors
@@ -125,13 +115,13 @@ impl Spec {
 
     fn stored(&self, suffix: &str, storage: Storage) -> Result<Self, Error> {
         match &self.kind {
-            Kind::Dunlin(_) => {
-                Ok(Self { name: format!("{} {suffix}", self.name), kind: self.kind.clone(), storage })
+            Kind::Dunlin(_) => Ok(Self { name: format!("{} {suffix}", self.name), storage, ..self.clone() }),
+            Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Relay(_) | Kind::Address { .. } => {
+                Err(Error::Usage(format!(
+                    "a scenario of the store needs dunlin=PATH, to be started with a data directory; {} is not",
+                    self.name
+                )))
             }
-            Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Address { .. } => Err(Error::Usage(format!(
-                "a scenario of the store needs dunlin=PATH, to be started with a data directory; {} is not",
-                self.name
-            ))),
         }
     }
 
@@ -139,7 +129,7 @@ impl Spec {
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let (program, flag) = match &self.kind {
-            Kind::Dunlin(program) | Kind::Rumqttd(program) => (program, "--version"),
+            Kind::Dunlin(program) | Kind::Rumqttd(program) | Kind::Relay(program) => (program, "--version"),
             Kind::Mosquitto(program) => (program, "-h"),
             Kind::Address { .. } => return None,
         };
@@ -156,8 +146,12 @@ impl Spec {
     /// The size of its program in bytes; `None` when only its address is known, or no file has its name.
     #[must_use]
     pub fn program_bytes(&self) -> Option<u64> {
-        let (Kind::Dunlin(program) | Kind::Mosquitto(program) | Kind::Rumqttd(program)) = &self.kind else {
-            return None;
+        let program = match &self.kind {
+            Kind::Dunlin(program)
+            | Kind::Mosquitto(program)
+            | Kind::Rumqttd(program)
+            | Kind::Relay(program) => program,
+            Kind::Address { .. } => return None,
         };
         let directories = std::env::var_os("PATH").unwrap_or_default();
         let places: Vec<_> = match program.components().count() {
@@ -167,63 +161,65 @@ impl Spec {
         places.iter().find_map(|path| path.metadata().ok()).map(|metadata| metadata.len())
     }
 
-    /// What was set in the broker, for the report.
-    #[must_use]
-    pub fn settings(&self) -> String {
-        match &self.kind {
-            Kind::Dunlin(_) => {
-                let data_directory = match &self.storage {
-                    Storage::Unused | Storage::InMemory => "no data directory",
-                    Storage::Below(_) => "a data directory",
-                };
-                format!(
-                    "{}, {data_directory}, no operations port",
-                    pairs(self.dunlin_settings().iter().copied(), "=")
-                )
-            }
-            Kind::Mosquitto(_) => pairs(MOSQUITTO_SETTINGS, " "),
-            Kind::Rumqttd(_) => pairs(rumqttd::settings(), " = "),
-            Kind::Address { .. } => "started and set by somebody else".to_owned(),
-        }
-    }
-
-    fn dunlin_settings(&self) -> &'static [(&'static str, &'static str)] {
-        match self.storage {
-            Storage::Unused => &DUNLIN_SETTINGS,
-            Storage::InMemory | Storage::Below(_) => &DUNLIN_STORE_SETTINGS,
-        }
-    }
-
-    /// Starts the broker, on its core when there is a choice, and waits until it accepts a client.
+    /// Whether a scenario can be run with the broker.
     ///
     /// # Errors
-    /// When it cannot be started, ends at once, or accepts nobody for ten seconds; the message has its last
-    /// words.
-    pub fn start(&self, cores: Option<Cores>, version: ProtocolVersion) -> Result<Running, Error> {
-        Running::start(self, cores, version)
+    /// When it does not speak the transport, or is named by an address of another one, or without the process that
+    /// the scenario needs.
+    pub fn check(&self, scenario: &Scenario) -> Result<(), Error> {
+        let (name, transport) = (&self.name, scenario.transport);
+        match &self.kind {
+            Kind::Address { pid: None, .. } if scenario.load.needs_process() => Err(Error::Usage(format!(
+                "{} needs the process of {name}, as in {name}=HOST:PORT,PID",
+                scenario.name
+            ))),
+            Kind::Address { url, .. } if url.transport.unwrap_or_default() != transport => {
+                let (named, scheme) = (url.transport.unwrap_or_default(), transport.scheme());
+                Err(Error::Usage(format!(
+                    "{name} is named by an address for {named}; for {transport} write {name}={scheme}://HOST:PORT[,PID]"
+                )))
+            }
+            Kind::Relay(_) if transport.is_websocket() => {
+                Err(Error::Usage(format!("{name} cannot be reached over {transport}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts the broker, on its core when there is a choice, and waits until it accepts a client over
+    /// `transport`.
+    ///
+    /// # Errors
+    /// When it cannot be started or reached so, ends at once, or accepts nobody for ten seconds; the message has
+    /// its last words.
+    pub fn start(
+        &self,
+        cores: Option<Cores>,
+        version: ProtocolVersion,
+        transport: Transport,
+    ) -> Result<Running, Error> {
+        Running::start(self, cores, version, transport)
     }
 }
 
-/// This program, if it is the broker; otherwise the one of that name.
-fn this_dunlin() -> PathBuf {
-    let this = std::env::current_exe().ok().filter(|path| path.file_name() == Some("dunlin".as_ref()));
-    this.unwrap_or_else(|| "dunlin".into())
+/// This program, if it has one of these names; otherwise the one of the first name.
+fn this(names: &[&str]) -> PathBuf {
+    let this = std::env::current_exe().ok();
+    let this = this.filter(|path| names.iter().any(|name| path.file_name() == Some(name.as_ref())));
+    this.unwrap_or_else(|| names[0].into())
 }
 
-fn pairs(settings: impl IntoIterator<Item = (&'static str, &'static str)>, between: &str) -> String {
-    let settings = settings.into_iter().map(|(name, value)| format!("{name}{between}{value}"));
-    settings.collect::<Vec<_>>().join(", ")
-}
-
-/// Splits `HOST:PORT[,PID]`; `None` when it does not look so, as a path does not.
+/// Splits `HOST:PORT[,PID]` or `URL[,PID]`; `None` when it does not look so, as a path does not.
 fn parse_address(text: &str) -> Option<(&str, Option<u32>)> {
-    let (host, pid) = match text.split_once(',') {
-        Some((host, pid)) => (host, Some(pid.parse().ok()?)),
+    let (address, pid) = match text.split_once(',') {
+        Some((address, pid)) => (address, Some(pid.parse().ok()?)),
         None => (text, None),
     };
-    let (_, port) = host.rsplit_once(':')?;
-    port.parse::<u16>().ok()?;
-    Some((host, pid))
+    if !address.contains("://") {
+        let (_, port) = address.rsplit_once(':')?;
+        port.parse::<u16>().ok()?;
+    }
+    Some((address, pid))
 }
 
 /// The first address of `HOST:PORT`.
@@ -238,14 +234,15 @@ pub fn resolve(host: &str) -> Result<SocketAddr, Error> {
 
 fn misnamed(text: &str) -> Error {
     Error::Usage(format!(
-        "\"{text}\" names no broker; write dunlin, mosquitto or rumqttd, each with or without =PATH, or \
-         NAME=HOST:PORT[,PID]"
+        "\"{text}\" names no broker; write dunlin, mosquitto, rumqttd or relay, each with or without \
+         =PATH, or NAME=HOST:PORT[,PID] or NAME=URL[,PID]"
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{Overrides, by_name};
 
     fn kind(text: &str) -> Result<Kind, Error> {
         text.parse::<Spec>().map(|spec| spec.kind)
@@ -253,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_broker_is_named_by_program_or_by_address() {
-        let address = "127.0.0.1:1883".parse().unwrap();
+        let url: BrokerUrl = "127.0.0.1:1883".parse().unwrap();
         assert_eq!(kind("mosquitto").unwrap(), Kind::Mosquitto("mosquitto".into()));
         assert_eq!(kind("rumqttd=/opt/r").unwrap(), Kind::Rumqttd("/opt/r".into()));
         assert_eq!(kind("dunlin").unwrap(), Kind::Dunlin("dunlin".into()), "these tests are another program");
@@ -262,17 +259,44 @@ mod tests {
             kind("dunlin=target/release/dunlin").unwrap(),
             Kind::Dunlin("target/release/dunlin".into())
         );
-        assert_eq!(kind("x=127.0.0.1:1883").unwrap(), Kind::Address { address, pid: None });
-        assert_eq!(kind("dunlin=127.0.0.1:1883,77").unwrap(), Kind::Address { address, pid: Some(77) });
-        for wrong in ["", "x", "=y", "x=", "x=/some/path", "x=127.0.0.1:1883,me", "x=127.0.0.1:99999"] {
+        assert_eq!(kind("relay=/opt/dunlin").unwrap(), Kind::Relay("/opt/dunlin".into()));
+        assert_eq!(kind("x=127.0.0.1:1883").unwrap(), Kind::Address { url: url.clone(), pid: None });
+        assert_eq!(kind("dunlin=127.0.0.1:1883,77").unwrap(), Kind::Address { url, pid: Some(77) });
+        let url = "mqtts://127.0.0.1".parse().unwrap();
+        assert_eq!(kind("x=mqtts://127.0.0.1,7").unwrap(), Kind::Address { url, pid: Some(7) });
+        for wrong in
+            ["", "x", "=y", "x=", "x=/some/path", "x=127.0.0.1:1883,me", "x=127.0.0.1:99999", "x=a://b"]
+        {
             assert!(matches!(kind(wrong), Err(Error::Usage(_))), "{wrong}");
         }
     }
 
     #[test]
+    fn a_broker_with_an_address_is_reached_as_its_url_says() {
+        let check = |spec: &str, transport| {
+            let overrides = Overrides { transport: Some(transport), ..Overrides::default() };
+            let scenario = by_name("qos0-10-10").unwrap().with(&overrides).unwrap();
+            spec.parse::<Spec>().unwrap().check(&scenario)
+        };
+        assert!(check("x=127.0.0.1:1", Transport::Tcp).is_ok());
+        assert!(check("x=wss://127.0.0.1", Transport::SecureWebSocket).is_ok());
+        let problem = check("x=127.0.0.1:1", Transport::Tls).unwrap_err().to_string();
+        assert_eq!(problem, "x is named by an address for TCP; for TLS write x=mqtts://HOST:PORT[,PID]");
+        assert!(check("relay", Transport::Tls).is_ok() && check("relay", Transport::WebSocket).is_err());
+    }
+
+    #[test]
+    fn where_memory_is_measured_the_process_has_to_be_named() {
+        let check = |spec: &str| spec.parse::<Spec>().unwrap().check(&by_name("idle").unwrap());
+        assert!(check("x=127.0.0.1:1,7").is_ok() && check("mosquitto").is_ok());
+        let problem = check("x=127.0.0.1:1").unwrap_err().to_string();
+        assert_eq!(problem, "idle needs the process of x, as in x=HOST:PORT,PID");
+    }
+
+    #[test]
     fn a_broker_that_ends_at_once_is_reported() {
         let spec: Spec = "dunlin=/bin/false".parse().unwrap();
-        let error = spec.start(None, ProtocolVersion::V3_1_1).unwrap_err().to_string();
+        let error = spec.start(None, ProtocolVersion::V3_1_1, Transport::Tcp).unwrap_err().to_string();
         assert!(error.contains("dunlin ended at once"), "{error}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,12 +14,15 @@ use std::time::{Duration, Instant};
 use dunlin_codec::ProtocolVersion;
 use tempfile::{NamedTempFile, TempDir};
 
-use super::{Kind, MOSQUITTO_SETTINGS, Spec, Storage, misnamed, rumqttd};
+use super::commands::{self, DATA, Place};
+use super::{Kind, Spec, Storage};
 use crate::Error;
 use crate::cores::Cores;
 use crate::disk::directory_below;
 use crate::handshake::{Session, Target};
 use crate::process::Process;
+use crate::tls::Trust;
+use crate::transport::Transport;
 
 /// How long a broker may take until it accepts a client.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -31,14 +34,12 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// What Dunlin logs when it listens.
 const LISTENING: &str = "listening";
-/// The data directory within a broker's directory.
-const DATA: &str = "data";
 
 /// A broker that accepts clients.
 #[derive(Debug)]
 pub struct Running {
-    /// Where.
-    pub address: SocketAddr,
+    /// How clients reach it.
+    pub target: Target,
     /// Its process, when it is known.
     pub process: Option<Process>,
     /// From the start of its process until it had answered a CONNECT; of one that ran already, until it answered.
@@ -67,22 +68,29 @@ struct Started {
 }
 
 impl Running {
-    pub(super) fn start(spec: &Spec, cores: Option<Cores>, version: ProtocolVersion) -> Result<Self, Error> {
+    pub(super) fn start(
+        spec: &Spec,
+        cores: Option<Cores>,
+        version: ProtocolVersion,
+        transport: Transport,
+    ) -> Result<Self, Error> {
         let begun = Instant::now();
-        let (address, mut started) = match &spec.kind {
-            Kind::Address { address, .. } => (*address, None),
-            Kind::Dunlin(_) | Kind::Mosquitto(_) | Kind::Rumqttd(_) => {
-                let address = free_address()?;
-                (address, Some(Started::spawn(spec, address, cores, version)?))
+        let (url, mut started) = match &spec.kind {
+            Kind::Address { url, .. } => (url.clone(), None),
+            Kind::Dunlin(_) | Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Relay(_) => {
+                let place = Place { address: free_address()?, version, transport };
+                (place.url()?, Some(Started::spawn(spec, place, cores)?))
             }
         };
-        wait_until_ready(&spec.name, &Target { address, version }, started.as_mut(), READY_MAX)?;
+        // Who compares brokers has started them; a certificate made a moment ago proves nothing.
+        let target = Target::at(&url, transport, version, Some(&Trust::Anybody), None)?;
+        wait_until_ready(&spec.name, &target, started.as_mut(), READY_MAX)?;
         let ready_after = begun.elapsed();
         let pid = match (&spec.kind, &started) {
             (Kind::Address { pid, .. }, _) => *pid,
             (_, started) => started.as_ref().map(|started| started.child.id()),
         };
-        Ok(Self { address, process: pid.map(Process::new), ready_after, started })
+        Ok(Self { target, process: pid.map(Process::new), ready_after, started })
     }
 
     /// What to add to the report of a failed run: the broker's end and its last words, if it has ended.
@@ -114,7 +122,7 @@ impl Running {
     ///
     /// # Errors
     /// When it does not start, or accepts nobody for two minutes.
-    pub fn start_again(&mut self, version: ProtocolVersion) -> Result<StartedAgain, Error> {
+    pub fn start_again(&mut self) -> Result<StartedAgain, Error> {
         let started = self.started.as_mut().ok_or_else(not_ours)?;
         let heard_before = started.times_heard(LISTENING);
         let begun = Instant::now();
@@ -132,19 +140,13 @@ impl Running {
         }
         let listening = begun.elapsed();
         let name = started.name.clone();
-        let target = Target { address: self.address, version };
-        wait_until_ready(&name, &target, self.started.as_mut(), RECOVERY_MAX)?;
+        wait_until_ready(&name, &self.target, self.started.as_mut(), RECOVERY_MAX)?;
         Ok(StartedAgain { listening, connected: begun.elapsed() })
     }
 }
 
 impl Started {
-    fn spawn(
-        spec: &Spec,
-        address: SocketAddr,
-        cores: Option<Cores>,
-        version: ProtocolVersion,
-    ) -> Result<Self, Error> {
+    fn spawn(spec: &Spec, place: Place, cores: Option<Cores>) -> Result<Self, Error> {
         let directory = match &spec.storage {
             Storage::Below(parent) => directory_below(parent)?,
             Storage::Unused | Storage::InMemory => {
@@ -152,12 +154,7 @@ impl Started {
             }
         };
         let output = NamedTempFile::new_in(&directory).map_err(Error::io("create a temporary file"))?;
-        let mut command = match &spec.kind {
-            Kind::Dunlin(program) => dunlin_command(spec, program, address, directory.path()),
-            Kind::Mosquitto(program) => mosquitto_command(program, address, directory.path())?,
-            Kind::Rumqttd(program) => rumqttd::command(program, address, directory.path(), version)?,
-            Kind::Address { .. } => return Err(misnamed(&spec.name)),
-        };
+        let mut command = commands::of(spec, place, directory.path())?;
         let words = || output.reopen().map_err(Error::io("open a temporary file"));
         command.stdin(Stdio::null()).stdout(words()?).stderr(words()?);
         let child = spawn(&mut command, cores)?;
@@ -215,33 +212,6 @@ fn wait_until_ready(
         let words = started.map(|started| started.last_words()).unwrap_or_default();
         return Err(Error::Broker(format!("{name} {problem}{words}")));
     }
-}
-
-fn dunlin_command(spec: &Spec, program: &Path, address: SocketAddr, directory: &Path) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DUNLIN__")) {
-        command.env_remove(name);
-    }
-    command.envs(spec.dunlin_settings().iter().copied());
-    command.arg("serve").arg("--listen").arg(format!("mqtt://{address}"));
-    command.args(["--http", "", "--data-dir"]);
-    match &spec.storage {
-        Storage::Unused | Storage::InMemory => command.arg(""),
-        Storage::Below(_) => command.arg(directory.join(DATA)),
-    };
-    command
-}
-
-fn mosquitto_command(program: &Path, address: SocketAddr, directory: &Path) -> Result<Command, Error> {
-    let path = directory.join("mosquitto.conf");
-    let mut text = format!("listener {} {}\n", address.port(), address.ip());
-    for (name, value) in MOSQUITTO_SETTINGS {
-        text += &format!("{name} {value}\n");
-    }
-    fs::write(&path, text).map_err(Error::io("write mosquitto's configuration"))?;
-    let mut command = Command::new(program);
-    command.arg("-c").arg(&path);
-    Ok(command)
 }
 
 /// An address that was free a moment ago.

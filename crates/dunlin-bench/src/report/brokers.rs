@@ -14,7 +14,9 @@ pub(super) fn of_scheduled(figures: &TrafficFigures) -> Vec<Measure> {
     if rows.is_empty() {
         return rows;
     }
+    let saturated = figures.scheduled.and_then(|scheduled| scheduled.saturated_per_s);
     rows.insert(0, Unit::Count.of("delivered, messages/s", figures.delivered_per_s));
+    rows.splice(0..0, saturated.map(|rate| Unit::Count.of("published when saturated, messages/s", rate)));
     rows.extend(figures.broker_cpu_us_per_message.map(|cpu| Unit::Cpu.of("CPU per delivered message", cpu)));
     rows.extend(figures.broker_cpu_share.map(|share| Unit::Share.of("broker core", share)));
     rows.push(Unit::Share.of("generator core", figures.generator_cpu_share));
@@ -65,6 +67,10 @@ pub(super) fn of_subscriptions(figures: &SubscriptionsFigures) -> Vec<Measure> {
 /// Many clients that connect at once.
 pub(super) fn of_storm(figures: &StormFigures) -> Vec<Measure> {
     let mut rows = vec![Unit::Count.of("accepted, connections/s", figures.accepted_per_s)];
+    if let Some(resumed) = figures.resumed {
+        let share = f64::from(resumed) / f64::from(figures.connections);
+        rows.push(Unit::Share.of("of them resumed", share));
+    }
     let cpu = figures.broker_cpu_us_per_connection();
     rows.extend(cpu.map(|cpu| Unit::Cpu.of("CPU per accepted connection", cpu)));
     if let Some(latency) = figures.latency {

@@ -6,14 +6,9 @@
 
 use std::fmt::Write;
 
-use super::brokers;
 use super::numbers::{significant, thousands};
-use crate::beside::{BesideFigures, RelayedFigures};
-use crate::commits::CommitFigures;
+use super::{brokers, store};
 use crate::compare::{ComparedScenario, Figures};
-use crate::queue::QueueFigures;
-use crate::recovery::RecoveryFigures;
-use crate::retained::RetainedFigures;
 use crate::statistics::Spread;
 use crate::traffic::TrafficFigures;
 
@@ -55,11 +50,11 @@ pub(super) fn measures(figures: &Figures) -> Vec<Measure> {
     match figures {
         Figures::Traffic(figures) if figures.acknowledged.is_none() => brokers::of_scheduled(figures),
         Figures::Traffic(figures) => of_traffic(figures),
-        Figures::Commits(figures) => of_commits(figures),
-        Figures::Beside(figures) => of_beside(figures),
-        Figures::Queue(figures) => of_queue(figures),
-        Figures::Retained(figures) => of_retained(figures),
-        Figures::Recovery(figures) => of_recovery(figures),
+        Figures::Commits(figures) => store::of_commits(figures),
+        Figures::Beside(figures) => store::of_beside(figures),
+        Figures::Queue(figures) => store::of_queue(figures),
+        Figures::Retained(figures) => store::of_retained(figures),
+        Figures::Recovery(figures) => store::of_recovery(figures),
         Figures::Subscriptions(figures) => brokers::of_subscriptions(figures),
         Figures::Storm(figures) => brokers::of_storm(figures),
         Figures::Day(figures) => brokers::of_day(figures),
@@ -67,11 +62,11 @@ pub(super) fn measures(figures: &Figures) -> Vec<Measure> {
     }
 }
 
-const RATE: &str = "messages/s";
-const WAIT_P50: &str = "acknowledged or committed, p50";
-const WAIT_P99: &str = "acknowledged or committed, p99";
-const COST: &str = "CPU per message";
-const DISTURBED: &str = "disturbed";
+pub(super) const RATE: &str = "messages/s";
+pub(super) const WAIT_P50: &str = "acknowledged or committed, p50";
+pub(super) const WAIT_P99: &str = "acknowledged or committed, p99";
+pub(super) const COST: &str = "CPU per message";
+pub(super) const DISTURBED: &str = "disturbed";
 
 fn of_traffic(figures: &TrafficFigures) -> Vec<Measure> {
     let Some(acknowledged) = figures.acknowledged else { return Vec::new() };
@@ -89,92 +84,6 @@ fn of_traffic(figures: &TrafficFigures) -> Vec<Measure> {
     rows.push(Unit::Fault.of("lost", figures.lost as f64));
     rows.push(Unit::Fault.of("repeated", figures.repeated as f64));
     rows
-}
-
-fn of_commits(figures: &CommitFigures) -> Vec<Measure> {
-    vec![
-        Unit::Count.of(RATE, figures.records_per_s),
-        Unit::Wait.of(WAIT_P50, figures.commit.p50_us),
-        Unit::Wait.of(WAIT_P99, figures.commit.p99_us),
-        Unit::Cost.of(COST, figures.cpu_us_per_record),
-        Unit::Share.of(DISTURBED, figures.wait_share),
-        Unit::Count.of("commits/s", figures.commits_per_s),
-    ]
-}
-
-fn of_beside(figures: &BesideFigures) -> Vec<Measure> {
-    let mut rows = Vec::new();
-    let mut row = |unit: Unit, names: [&'static str; 3], figure: fn(&RelayedFigures) -> f64| {
-        let (beside, alone) = figures.both(figure);
-        rows.push(unit.of(names[0], alone));
-        rows.push(unit.of(names[1], beside));
-        rows.push(Unit::Ratio.of(names[2], beside / alone));
-    };
-    row(
-        Unit::Count,
-        ["QoS 0 messages/s, alone", "QoS 0 messages/s, beside", "QoS 0 messages/s, beside / alone"],
-        |figures| figures.traffic.delivered_per_s,
-    );
-    row(
-        Unit::Wait,
-        ["round trip p50, alone", "round trip p50, beside", "round trip p50, beside / alone"],
-        |f| f.round_trip.p50_us,
-    );
-    row(
-        Unit::Wait,
-        ["round trip p99, alone", "round trip p99, beside", "round trip p99, beside / alone"],
-        |f| f.round_trip.p99_us,
-    );
-    let lost = |figures: &RelayedFigures| figures.traffic.lost as f64;
-    rows.push(Unit::Count.of("durable messages/s meanwhile", figures.stored.messages_per_s));
-    rows.extend(
-        figures.stored.latency.map(|latency| Unit::Wait.of("their acknowledgements, p50", latency.p50_us)),
-    );
-    rows.push(Unit::Fault.of("lost", lost(&figures.before) + lost(&figures.beside) + lost(&figures.after)));
-    rows
-}
-
-fn of_queue(figures: &QueueFigures) -> Vec<Measure> {
-    vec![
-        Unit::Count.of("filled, messages/s", figures.filled_per_s),
-        Unit::Cost.of("CPU per message filled", figures.filling_cpu_us_per_message),
-        Unit::Bytes.of("written to the disk", figures.written.disk_bytes as f64),
-        Unit::Ratio.of("written / payload", figures.disk_bytes_per_payload_byte),
-        Unit::Bytes.of("passed to write calls (not: to send)", figures.written.passed_bytes as f64),
-        Unit::Bytes.of("resident when filled", figures.filled_resident_bytes as f64),
-        Unit::Count.of("drained, messages/s", figures.drained_per_s),
-        Unit::Cost.of("CPU per message drained", figures.draining_cpu_us_per_message),
-        Unit::Bytes.of("resident, peak", figures.peak_resident_bytes as f64),
-        Unit::Fault.of("lost", figures.lost as f64),
-        Unit::Fault.of("repeated", figures.repeated as f64),
-        Unit::Fault.of("late", figures.late as f64),
-    ]
-}
-
-fn of_retained(figures: &RetainedFigures) -> Vec<Measure> {
-    vec![
-        Unit::Count.of("retained, messages/s", figures.retained_per_s),
-        Unit::Seconds.of("delivered to a new subscriber of #", figures.delivered_s),
-        Unit::Cost.of("CPU per message delivered", figures.delivering_cpu_us_per_message),
-        Unit::Fault.of("lost", figures.lost as f64),
-        Unit::Fault.of("repeated", figures.repeated as f64),
-    ]
-}
-
-fn of_recovery(figures: &RecoveryFigures) -> Vec<Measure> {
-    let RecoveryFigures { before, after, .. } = figures;
-    vec![
-        Unit::Bytes.of("store on the disk", figures.stored_bytes as f64),
-        Unit::Seconds.of("start to listening", figures.listening_s),
-        Unit::Seconds.of("start to the first CONNACK", figures.connected_s),
-        Unit::Seconds.of("CPU until then", figures.cpu_s),
-        Unit::Seconds.of("user CPU of it", figures.user_cpu_s),
-        Unit::Bytes.of("resident then", figures.resident_bytes as f64),
-        Unit::Count.of("messages that survived", after.messages as f64),
-        Unit::Count.of("Sessions that survived", after.sessions as f64),
-        Unit::Count.of("Retained Messages that survived", after.retained as f64),
-        Unit::Fault.of("lost", before.lost(after) as f64),
-    ]
 }
 
 /// One run in a line: its first figures, and what must be 0 and is not.
@@ -313,6 +222,7 @@ fn in_spread(spread: Spread, number: impl Fn(f64) -> String, symbol: &str) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commits::CommitFigures;
     use crate::latency::Latency;
     use crate::scenario::by_name;
 

@@ -22,6 +22,7 @@ mod html;
 mod lines;
 mod measures;
 mod numbers;
+mod store;
 
 pub use document::{Document, Section};
 pub use html::{HtmlFile, Subject, html};
@@ -167,7 +168,7 @@ pub fn markdown(comparison: &Comparison, machine: &Machine, section: Section) ->
 /// Whether a line for each broker holds what a scenario shows.
 fn has_lines(compared: &ComparedScenario) -> bool {
     match &compared.scenario.load {
-        Load::Traffic(traffic) => !traffic.is_stored() && traffic.rate_per_s.is_none(),
+        Load::Traffic(traffic) => !traffic.is_stored() && traffic.rate.is_none(),
         Load::Idle(_) => true,
         _ => false,
     }

@@ -43,6 +43,9 @@ pub struct Storm {
     pub under_way: u32,
     /// Connections before the first reading.
     pub warm_up_connections: u32,
+    /// With TLS: whether each connection resumes an earlier one's session. The warm-up has to bring as many
+    /// tickets as are under way.
+    pub resumes: bool,
 }
 
 impl Storm {
@@ -55,8 +58,9 @@ impl Storm {
     }
 
     pub(super) fn describe(&self) -> String {
-        let Self { connections, under_way, .. } = self;
-        format!("{connections} clients connect and stay, {under_way} at a time")
+        let Self { connections, under_way, resumes, .. } = self;
+        let how = if *resumes { " with a ticket each" } else { "" };
+        format!("{connections} clients connect{how} and stay, {under_way} at a time")
     }
 }
 

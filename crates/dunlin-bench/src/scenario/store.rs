@@ -1,8 +1,10 @@
 //! What is done to a broker's store, as data, and what each figure of it is measured against.
 //!
 //! A scenario of a store is run with the broker that the generator itself starts, with a data directory. The
-//! same broker without one shows what storing costs; the raw loop shows what the disk gives at most.
+//! same broker without one shows what storing costs; the raw loop shows what the disk gives at most. Queues and
+//! Retained Messages that are not stored are a comparison of brokers like any other.
 
+use dunlin_codec::QoS;
 use serde::Serialize;
 
 use super::{Load, Overrides, Traffic, apply};
@@ -38,6 +40,8 @@ pub struct Queue {
     pub payload_bytes: u32,
     /// Messages that may be unacknowledged while it is filled.
     pub window: u16,
+    /// Whether it is a store that is measured.
+    pub is_stored: bool,
 }
 
 /// A new subscriber of everything.
@@ -47,8 +51,13 @@ pub struct Retained {
     pub topics: u32,
     /// The size of each payload, at least 12.
     pub payload_bytes: u32,
+    /// The QoS of the new Subscription; the messages have QoS 1.
+    #[serde(serialize_with = "super::as_bits")]
+    pub qos: QoS,
     /// Messages that may be unacknowledged while they are published.
     pub window: u16,
+    /// Whether it is a store that is measured.
+    pub is_stored: bool,
 }
 
 /// A broker that is killed and started again.
@@ -70,10 +79,18 @@ impl Load {
     pub fn baselines(&self) -> Option<&'static [Baseline]> {
         match self {
             Self::Traffic(traffic) if traffic.is_stored() => Some(&[Baseline::InMemory, Baseline::RawLoop]),
-            Self::Beside(_) | Self::Queue(_) | Self::Retained(_) => Some(&[Baseline::InMemory]),
+            Self::Beside(_)
+            | Self::Queue(Queue { is_stored: true, .. })
+            | Self::Retained(Retained { is_stored: true, .. }) => Some(&[Baseline::InMemory]),
             // What is only in memory does not come back.
             Self::Recovery(_) => Some(&[]),
-            Self::Traffic(_) | Self::Idle(_) | Self::Subscriptions(_) | Self::Storm(_) | Self::Day(_) => None,
+            Self::Queue(_)
+            | Self::Retained(_)
+            | Self::Traffic(_)
+            | Self::Idle(_)
+            | Self::Subscriptions(_)
+            | Self::Storm(_)
+            | Self::Day(_) => None,
         }
     }
 }
@@ -118,6 +135,7 @@ impl Retained {
     pub(super) fn apply(&mut self, overrides: &Overrides) -> Result<bool, Error> {
         let changed = [
             apply(&mut self.topics, overrides.topics),
+            apply(&mut self.qos, overrides.qos),
             apply(&mut self.payload_bytes, overrides.payload_bytes),
             apply(&mut self.window, overrides.window),
         ];
@@ -126,8 +144,11 @@ impl Retained {
     }
 
     pub(super) fn describe(&self) -> String {
-        let Self { topics, payload_bytes, .. } = self;
-        format!("{topics} Retained Messages of {payload_bytes} bytes to a new subscriber of everything")
+        let Self { topics, payload_bytes, qos, .. } = self;
+        let qos = qos.bits();
+        format!(
+            "{topics} Retained Messages of {payload_bytes} bytes to a new subscriber of everything at QoS {qos}"
+        )
     }
 }
 

@@ -52,7 +52,7 @@ impl SoakArgs {
     /// # Errors
     /// A run that fails, and a broker that has grown or lost something.
     pub(crate) fn run(&self) -> Result<(), Error> {
-        let target = Target { address: broker::resolve(&self.address)?, version: self.protocol };
+        let target = Target::new(broker::resolve(&self.address)?, self.protocol);
         let soak = Soak {
             duration_s: self.duration_s,
             samples: self.samples,
@@ -118,17 +118,21 @@ fn table(figures: &SoakFigures) -> String {
             of(|sample| sample.latency.unwrap_or_default().p99_us),
         );
     }
-    let Growth { second_quarter, last_quarter, allowed } = figures.resident_bytes;
+    let (memory, descriptors) = (figures.resident_bytes, figures.descriptors);
+    let allowed = |growth: Growth| growth.allowed.unwrap_or_default();
     let _ = writeln!(
         out,
-        "\nmemory: {:+.2} MB from the second to the last quarter, {:.2} MB allowed\n\
+        "\nmemory: {:+.2} MB from the second to the last quarter, {:.2} MB allowed; {:+.2} MB from the third, {:.2} MB \
+         allowed if it was more\n\
          descriptors: {:+.0}, {:.0} allowed; {} before and {} after the run\n\
          last quarter / second: CPU {:.2}, p50 {:.2}, p99 {:.2}\n\
          alone: {:.1} MB before, {:.1} MB after everybody had left",
-        megabytes(last_quarter - second_quarter),
-        megabytes(allowed.unwrap_or_default()),
-        figures.descriptors.last_quarter - figures.descriptors.second_quarter,
-        figures.descriptors.allowed.unwrap_or_default(),
+        megabytes(memory.since_second()),
+        megabytes(allowed(memory)),
+        megabytes(memory.since_third()),
+        megabytes(allowed(memory) / 2.0),
+        descriptors.since_second(),
+        allowed(descriptors),
         figures.before.descriptors,
         figures.after.descriptors,
         figures.broker_cpu_us_per_message.ratio(),

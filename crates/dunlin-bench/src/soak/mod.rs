@@ -6,10 +6,10 @@
 //! another         Subscriptions that come and go: see churn.rs
 //! ```
 //!
-//! The load is the same all the time, so whatever the broker needs more of at the end than in the middle is
-//! growth. Memory and descriptors have a limit for it; CPU time and latency are shown, because they are the
-//! machine's as much as the broker's. Afterwards everybody leaves, and the descriptors have to be those of
-//! before. What was lost or came twice is counted by the day, and ends the visits with an error.
+//! The load is the same all the time, so whatever the broker needs more and more of is growth: see growth.rs. Memory
+//! and descriptors have a limit for it; CPU time and latency are shown, because they are the machine's as much as
+//! the broker's. Afterwards everybody leaves, and the descriptors have to be those of before. What was lost or came
+//! twice is counted by the day, and ends the visits with an error.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub use command::SoakArgs;
 pub use growth::Growth;
 pub use visits::Visits;
 
-/// Resident memory may be more by this share of what it was, and by [`MEMORY_GROWTH_BYTES`].
+/// In half of the run resident memory may grow by this share of what it was, and by [`MEMORY_GROWTH_BYTES`].
 const MEMORY_GROWTH_SHARE: f64 = 0.02;
 /// What an allocator's working set may move by.
 const MEMORY_GROWTH_BYTES: f64 = 1024.0 * 1024.0;
@@ -130,8 +130,10 @@ impl SoakFigures {
         let mut faults = Vec::new();
         for (what, growth) in [("resident bytes", self.resident_bytes), ("descriptors", self.descriptors)] {
             if !growth.is_within() {
-                let Growth { second_quarter, last_quarter, .. } = growth;
-                faults.push(format!("the broker's {what} grew from {second_quarter} to {last_quarter}"));
+                let Growth { second_quarter, third_quarter, last_quarter, .. } = growth;
+                faults.push(format!(
+                    "the broker's {what} grew from {second_quarter} over {third_quarter} to {last_quarter}"
+                ));
             }
         }
         if self.after.descriptors > self.before.descriptors {

@@ -125,7 +125,7 @@ impl Guests {
         }
         let taken = (0..TAKEN).map(|number| Guest::connect(target, taken(number), Stay::Clean));
         Ok(Self {
-            target: *target,
+            target: target.clone(),
             poster,
             witness,
             taken: taken.collect::<Result<_, _>>()?,

@@ -11,12 +11,13 @@ pub use aliases::{Alias, ClientAliases, ServerAliases};
 pub use completion::{Barrier, Completion, Mark, Owed, Until};
 pub use outbox::{Outbox, SHARED_PAYLOAD_MIN_BYTES};
 
-use crate::authenticate::Mechanism;
+use crate::authenticate::{Mechanism, Mechanisms};
 use crate::identity::ShardId;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{ProtocolVersion, ReasonCode};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,16 @@ pub(crate) enum Slowed {
     Peer(ShardId),
 }
 
+/// What a client that authenticated by AUTH packets may do again.
+pub(crate) struct Reauthentication {
+    /// The Authentication Method of CONNECT.
+    pub method: Box<str>,
+    /// What its listener supports.
+    pub mechanisms: Arc<dyn Mechanisms>,
+    /// The exchange under way.
+    pub exchange: Option<Box<dyn Mechanism>>,
+}
+
 /// What only some connections need.
 #[derive(Default)]
 pub(crate) struct Extras {
@@ -85,9 +96,8 @@ pub(crate) struct Extras {
     pub client_aliases: ClientAliases,
     /// Aliases the Server sets, where the client allows them.
     pub server_aliases: Option<ServerAliases>,
-    /// The Authentication Method of CONNECT, and an exchange under way.
-    pub method: Option<Box<str>>,
-    pub mechanism: Option<Box<dyn Mechanism>>,
+    /// How the client authenticates again, if CONNECT named an Authentication Method.
+    pub authentication: Option<Box<Reauthentication>>,
     /// Packets that wait for room in the store.
     pub parked: Vec<u8>,
     /// Acknowledgements that wait, and publications at QoS 2.
@@ -142,6 +152,8 @@ pub(crate) struct Connection {
     /// Its input waits until CONNACK has left, until it has read what waits for it, or until what it is owed
     /// has left.
     pub is_held: bool,
+    /// It speaks 3.x and ends when it may not publish what it publishes.
+    pub closes_when_denied: bool,
     /// It was refused something, and the log knows.
     pub was_refused: bool,
     /// The client welcomes Reason Strings everywhere.
@@ -193,7 +205,7 @@ impl Connection {
     pub fn shed_extras(&mut self) {
         let is_needed = |extras: &mut Box<Extras>| {
             extras.server_aliases.is_some()
-                || extras.method.is_some()
+                || extras.authentication.is_some()
                 || !extras.client_aliases.is_empty()
                 || !extras.completions.is_empty()
                 || !extras.parked.is_empty()

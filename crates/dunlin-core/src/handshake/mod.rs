@@ -28,6 +28,7 @@ use dunlin_codec::{
     Connect, ConnectError, Frame, MalformedPacket, Packet, PacketType, ProtocolVersion, ReasonCode, Will,
     decode, decode_connect,
 };
+use std::sync::Arc;
 
 /// Why a connection did not come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Handshake {
         &mut self,
         frame: Frame<'_>,
         settings: &Settings,
-        mechanisms: &dyn Mechanisms,
+        mechanisms: &Arc<dyn Mechanisms>,
         random: u128,
     ) -> Next {
         match std::mem::replace(&mut self.state, State::Over) {
@@ -140,7 +141,7 @@ impl Handshake {
         &mut self,
         frame: Frame<'_>,
         settings: &Settings,
-        mechanisms: &dyn Mechanisms,
+        mechanisms: &Arc<dyn Mechanisms>,
         random: u128,
     ) -> Next {
         // spec(v5): [MQTT-3.1.0-1]
@@ -193,7 +194,7 @@ impl Handshake {
         &mut self,
         connect: Connect<'_>,
         settings: &Settings,
-        mechanisms: &dyn Mechanisms,
+        mechanisms: &Arc<dyn Mechanisms>,
         random: u128,
     ) -> Next {
         let version = connect.version;
@@ -251,7 +252,12 @@ impl Handshake {
             user_name: connect.user_name.map(Into::into),
             password: connect.password.map(Password::new),
             identity: Identity::default(),
-            authentication: method.map(|method| Authentication { method: method.into(), data: None }),
+            authentication: method.map(|method| Authentication {
+                method: method.into(),
+                data: None,
+                mechanisms: Arc::clone(mechanisms),
+            }),
+            closes_when_denied: false,
             accepted_packet_size_bytes: self.accepted_packet_size_bytes,
         }));
         if let Some(Refusal { reason_code, detail }) = will_refusal {

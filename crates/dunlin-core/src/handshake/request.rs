@@ -1,9 +1,12 @@
 //! A CONNECT once it has been judged: values that own what the packet only lent.
 
+use crate::authenticate::Mechanisms;
 use crate::identity::{ClientIdentifier, Identity};
 use crate::settings::{SessionExpiryInterval, Settings};
 use dunlin_codec::{ProtocolVersion, QoS};
 use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroize;
 
 /// A Will as the client brought it (5.0 section 3.1.2.5).
 #[derive(Clone, Debug)]
@@ -24,7 +27,7 @@ pub struct WillMessage {
     pub payload: Box<[u8]>,
 }
 
-/// A password on its way to whoever verifies it. Never shown.
+/// A password on its way to whoever verifies it. Never shown, and zeroed when it is not needed any more.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Box<[u8]>);
 
@@ -36,6 +39,12 @@ impl Password {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Drop for Password {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -52,6 +61,8 @@ pub struct Authentication {
     pub method: Box<str>,
     /// The Authentication Data for CONNACK.
     pub data: Option<Box<[u8]>>,
+    /// What its listener supports, for when it authenticates again.
+    pub mechanisms: Arc<dyn Mechanisms>,
 }
 
 /// A CONNECT, judged and owned: what a Session's shard needs.
@@ -91,6 +102,9 @@ pub struct ConnectRequest {
     pub identity: Identity,
     /// Enhanced authentication, where the client asked for it.
     pub authentication: Option<Authentication>,
+    /// A 3.x client is disconnected when it may not publish what it publishes; else the message is acknowledged and
+    /// dropped. The listener says so.
+    pub closes_when_denied: bool,
     /// The largest packet we accept from it, in bytes: the listener's limit.
     pub accepted_packet_size_bytes: u32,
 }

@@ -12,6 +12,9 @@ pub struct Inbound {
 }
 
 impl Inbound {
+    /// Nothing.
+    pub const NONE: Self = Self { received: Vec::new() };
+
     /// Whether this identifier's message was taken in already.
     pub fn contains(&self, packet_identifier: PacketIdentifier) -> bool {
         self.received.binary_search(&packet_identifier).is_ok()

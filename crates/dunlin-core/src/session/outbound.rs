@@ -17,6 +17,7 @@
 use crate::delivery::{Delivery, Finished};
 use crate::group::Ticket;
 use crate::queue::{Queue, StoredDelivery};
+use crate::rare::{Empty, Rare};
 use crate::settings::{OverflowPolicy, Settings};
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, QoS};
@@ -106,17 +107,44 @@ pub enum Exchange<'a> {
 /// See the top of the file.
 #[derive(Debug, Default)]
 pub struct Outbound {
+    /// What `unacknowledged` may reach; 0 without a connection.
+    quota: u16,
+    sending: Rare<Sending>,
+}
+
+/// What a client needs that is sent anything at QoS 1 or 2.
+#[derive(Debug)]
+struct Sending {
     in_flight: VecDeque<InFlight>,
     /// Sequence number of the front of `in_flight`.
     first: u64,
     /// Sequence number from which resending goes on.
     resend_from: u64,
     /// PUBLISHes of this connection without their acknowledgement.
-    unacknowledged: u32,
-    /// What `unacknowledged` may reach; 0 without a connection.
-    quota: u32,
+    unacknowledged: u16,
     queue: Queue,
     next_order: u64,
+}
+
+impl Sending {
+    const NOTHING: Self = Self {
+        in_flight: VecDeque::new(),
+        first: 0,
+        resend_from: 0,
+        unacknowledged: 0,
+        queue: Queue::EMPTY,
+        next_order: 0,
+    };
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self::NOTHING
+    }
+}
+
+impl Empty for Sending {
+    const EMPTY: &'static Self = &Self::NOTHING;
 }
 
 fn identifier_of(sequence: u64) -> PacketIdentifier {
@@ -129,10 +157,13 @@ impl Outbound {
     // spec(v5): [MQTT-4.9.0-1] [MQTT-4.4.0-1]
     // spec(v3.1.1): [MQTT-4.4.0-1]
     pub fn begin_connection(&mut self, quota: u16) {
-        self.quota = u32::from(quota);
-        self.unacknowledged = 0;
-        self.resend_from = self.first;
-        for entry in &mut self.in_flight {
+        self.quota = quota;
+        let Some(sending) = self.sending.existing() else {
+            return;
+        };
+        sending.unacknowledged = 0;
+        sending.resend_from = sending.first;
+        for entry in &mut sending.in_flight {
             entry.counts = false;
         }
     }
@@ -144,7 +175,10 @@ impl Outbound {
     pub fn end_connection(&mut self) -> Vec<Delivery> {
         self.quota = 0;
         let mut returned = Vec::new();
-        for entry in &mut self.in_flight {
+        let Some(sending) = self.sending.existing() else {
+            return returned;
+        };
+        for entry in &mut sending.in_flight {
             let goes_back = |delivery: &Delivery| {
                 delivery.ticket.is_some()
                     && delivery.qos == QoS::AtLeastOnce
@@ -156,8 +190,8 @@ impl Outbound {
                 returned.push(delivery);
             }
         }
-        self.drop_holes();
-        returned.extend(self.queue.take_shared());
+        sending.drop_holes();
+        returned.extend(sending.queue.take_shared());
         returned
     }
 
@@ -165,53 +199,47 @@ impl Outbound {
     // spec(v5): [MQTT-4.9.0-2] [MQTT-3.3.4-9]
     #[inline]
     pub fn has_room(&self) -> bool {
-        self.queue.is_empty() && self.may_begin()
+        self.sending.queue.is_empty() && self.may_begin()
     }
 
     #[inline]
     fn may_begin(&self) -> bool {
-        self.unacknowledged < self.quota
-            && self.resend_from >= self.next_sequence()
-            && (self.in_flight.len() as u64) < IDENTIFIERS
-    }
-
-    fn next_sequence(&self) -> u64 {
-        self.first + self.in_flight.len() as u64
+        let sending = &*self.sending;
+        sending.unacknowledged < self.quota
+            && !sending.owes_resend()
+            && (sending.in_flight.len() as u64) < IDENTIFIERS
     }
 
     /// The place of the next message among all of the Session.
     pub fn take_order(&mut self) -> u64 {
-        self.next_order += 1;
-        self.next_order
+        let sending = self.sending.make();
+        sending.next_order += 1;
+        sending.next_order
     }
 
     /// Lets a message wait, within the limits.
     pub fn enqueue(&mut self, delivery: Delivery, settings: &Settings, now: Timestamp) -> Enqueued {
         let size = delivery.size_bytes();
+        let queue = &mut self.sending.make().queue;
         let mut displaced = Vec::new();
         // A message that would not fit into an empty queue displaces nobody.
         let could_fit = size <= settings.queued_bytes_max && settings.queued_messages_max > 0;
         while could_fit
-            && self.is_full_for(size, settings)
-            && (settings.overflow == OverflowPolicy::DropOldest || self.queue.front_is_expired(now))
-            && let Some(front) = self.queue.drop_front()
+            && is_full_for(queue, size, settings)
+            && (settings.overflow == OverflowPolicy::DropOldest || queue.front_is_expired(now))
+            && let Some(front) = queue.drop_front()
         {
             displaced.push(front);
         }
-        if self.is_full_for(size, settings) {
+        if is_full_for(queue, size, settings) {
             displaced.push(delivery.into());
             return match settings.overflow {
                 OverflowPolicy::Disconnect => Enqueued::Overflow(displaced),
                 OverflowPolicy::DropOldest | OverflowPolicy::DropNewest => Enqueued::Refused(displaced),
             };
         }
-        self.queue.push_back(delivery);
+        queue.push_back(delivery);
         if displaced.is_empty() { Enqueued::Accepted } else { Enqueued::Displaced(displaced) }
-    }
-
-    fn is_full_for(&self, size_bytes: usize, settings: &Settings) -> bool {
-        self.queue.len() >= settings.queued_messages_max
-            || self.queue.bytes() + size_bytes > settings.queued_bytes_max
     }
 
     /// Begins the exchange of a message for which there is room ([`Self::has_room`], or [`Self::next_queued`]
@@ -220,10 +248,11 @@ impl Outbound {
     // spec(v3.1.1): [MQTT-2.3.1-4]
     #[inline]
     pub fn begin(&mut self, delivery: Delivery) -> PacketIdentifier {
-        let sequence = self.next_sequence();
-        self.in_flight.push_back(InFlight { stage: Stage::Publish(delivery), counts: true });
-        self.unacknowledged += 1;
-        self.resend_from = sequence + 1;
+        let sending = self.sending.make();
+        let sequence = sending.next_sequence();
+        sending.in_flight.push_back(InFlight { stage: Stage::Publish(delivery), counts: true });
+        sending.unacknowledged += 1;
+        sending.resend_from = sequence + 1;
         identifier_of(sequence)
     }
 
@@ -232,22 +261,22 @@ impl Outbound {
         if !self.may_begin() {
             return None;
         }
-        self.queue.pop_front()
+        self.sending.existing()?.queue.pop_front()
     }
 
     /// The messages that wait.
     pub fn queue(&self) -> &Queue {
-        &self.queue
+        &self.sending.queue
     }
 
     /// The messages that wait.
     pub fn queue_mut(&mut self) -> &mut Queue {
-        &mut self.queue
+        &mut self.sending.make().queue
     }
 
     /// Gives up what [`Self::begin`] began: the frame is larger than the client takes.
     pub fn abandon(&mut self, packet_identifier: PacketIdentifier) -> Option<Finished> {
-        match self.over(packet_identifier) {
+        match self.sending.existing()?.over(packet_identifier) {
             Acknowledged::Done(finished) => Some(finished),
             _ => None,
         }
@@ -255,7 +284,7 @@ impl Outbound {
 
     /// The message whose exchange has this Packet Identifier, while its PUBLISH is owed.
     pub fn delivery(&self, packet_identifier: PacketIdentifier) -> Option<&Delivery> {
-        match self.stage_of(packet_identifier) {
+        match self.sending.stage_of(packet_identifier) {
             Some(Stage::Publish(delivery)) => Some(delivery),
             _ => None,
         }
@@ -266,20 +295,21 @@ impl Outbound {
     // spec(v5): [MQTT-4.4.0-1] [MQTT-3.3.1-1]
     // spec(v3.1.1): [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.1-1]
     pub fn next_resend(&mut self) -> Option<Resend<'_>> {
+        let sending = self.sending.existing()?;
         loop {
-            let offset = usize::try_from(self.resend_from.checked_sub(self.first)?).ok()?;
-            let entry = self.in_flight.get(offset)?;
+            let offset = usize::try_from(sending.resend_from.checked_sub(sending.first)?).ok()?;
+            let entry = sending.in_flight.get(offset)?;
             match entry.stage {
-                Stage::Done => self.resend_from += 1,
-                Stage::Publish(_) if self.unacknowledged >= self.quota => return None,
+                Stage::Done => sending.resend_from += 1,
+                Stage::Publish(_) if sending.unacknowledged >= self.quota => return None,
                 Stage::Publish(_) | Stage::PubRel(_) => {
-                    let packet_identifier = identifier_of(self.resend_from);
-                    self.resend_from += 1;
-                    let entry = self.in_flight.get_mut(offset)?;
+                    let packet_identifier = identifier_of(sending.resend_from);
+                    sending.resend_from += 1;
+                    let entry = sending.in_flight.get_mut(offset)?;
                     return match &entry.stage {
                         Stage::Publish(delivery) => {
                             entry.counts = true;
-                            self.unacknowledged += 1;
+                            sending.unacknowledged += 1;
                             Some(Resend::Publish(packet_identifier, delivery))
                         }
                         _ => Some(Resend::PubRel(packet_identifier)),
@@ -293,9 +323,12 @@ impl Outbound {
     // spec(v5): [MQTT-4.3.2-3]
     // spec(v3.1.1): [MQTT-4.3.2-1]
     pub fn acknowledge(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {
-        match self.stage_of(packet_identifier) {
+        let Some(sending) = self.sending.existing() else {
+            return Acknowledged::Unknown;
+        };
+        match sending.stage_of(packet_identifier) {
             Some(Stage::Publish(delivery)) if delivery.qos == QoS::AtLeastOnce => {
-                self.over(packet_identifier)
+                sending.over(packet_identifier)
             }
             Some(Stage::Publish(_) | Stage::PubRel(_)) => Acknowledged::WrongQoS,
             Some(Stage::Done) | None => Acknowledged::Unknown,
@@ -306,12 +339,15 @@ impl Outbound {
     // spec(v5): [MQTT-4.3.3-3] [MQTT-4.3.3-4] [MQTT-4.3.3-6] [MQTT-4.4.0-2] [MQTT-4.8.2-6]
     // spec(v3.1.1): [MQTT-4.3.3-1]
     pub fn receive(&mut self, packet_identifier: PacketIdentifier, is_error: bool) -> Acknowledged {
-        match self.stage_of(packet_identifier) {
+        let Some(sending) = self.sending.existing() else {
+            return Acknowledged::Unknown;
+        };
+        match sending.stage_of(packet_identifier) {
             Some(Stage::Publish(delivery)) if delivery.qos == QoS::ExactlyOnce => {
                 if is_error {
-                    return self.over(packet_identifier);
+                    return sending.over(packet_identifier);
                 }
-                let Some(entry) = self.entry_mut(packet_identifier) else {
+                let Some(entry) = sending.entry_mut(packet_identifier) else {
                     return Acknowledged::Unknown;
                 };
                 match std::mem::replace(&mut entry.stage, Stage::Done) {
@@ -335,8 +371,11 @@ impl Outbound {
     /// PUBCOMP.
     // spec(v5): [MQTT-4.3.3-5]
     pub fn complete(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {
-        match self.stage_of(packet_identifier) {
-            Some(Stage::PubRel(_)) => self.over(packet_identifier),
+        let Some(sending) = self.sending.existing() else {
+            return Acknowledged::Unknown;
+        };
+        match sending.stage_of(packet_identifier) {
+            Some(Stage::PubRel(_)) => sending.over(packet_identifier),
             Some(Stage::Publish(_)) => Acknowledged::WrongQoS,
             Some(Stage::Done) | None => Acknowledged::Unknown,
         }
@@ -345,24 +384,94 @@ impl Outbound {
     /// Takes up what the store kept, in order: a message that waits, or an exchange that had begun. The next
     /// Packet Identifiers go on behind the last exchange.
     pub fn restore(&mut self, restored: Restored) {
+        let sending = self.sending.make();
         match restored {
             Restored::Waiting(delivery) => {
-                self.next_order = self.next_order.max(delivery.order);
-                self.queue.push_back(delivery);
+                sending.next_order = sending.next_order.max(delivery.order);
+                sending.queue.push_back(delivery);
             }
             Restored::Stored(stored) => {
-                self.next_order = self.next_order.max(stored.place.order);
-                self.queue.push_back_stored(&stored);
+                sending.next_order = sending.next_order.max(stored.place.order);
+                sending.queue.push_back_stored(&stored);
             }
             Restored::Begun(packet_identifier, delivery) => {
-                self.next_order = self.next_order.max(delivery.order);
-                self.restore_exchange(packet_identifier, Stage::Publish(delivery));
+                sending.next_order = sending.next_order.max(delivery.order);
+                sending.restore_exchange(packet_identifier, Stage::Publish(delivery));
             }
             Restored::Released(packet_identifier, finished) => {
-                self.next_order = self.next_order.max(finished.order);
-                self.restore_exchange(packet_identifier, Stage::PubRel(finished));
+                sending.next_order = sending.next_order.max(finished.order);
+                sending.restore_exchange(packet_identifier, Stage::PubRel(finished));
             }
         }
+    }
+
+    /// The exchanges that are not over, with their Packet Identifiers.
+    pub fn exchanges_mut(&mut self) -> impl Iterator<Item = Exchange<'_>> {
+        let first = self.sending.first;
+        let in_flight = self.sending.existing().map(|sending| &mut sending.in_flight);
+        in_flight.into_iter().flatten().enumerate().filter_map(move |(offset, entry)| {
+            let packet_identifier = identifier_of(first + offset as u64);
+            match &mut entry.stage {
+                Stage::Done => None,
+                Stage::Publish(delivery) => Some(Exchange::Begun(packet_identifier, delivery)),
+                Stage::PubRel(finished) => Some(Exchange::Released(packet_identifier, finished)),
+            }
+        })
+    }
+
+    /// Whether the client has received a message of a shared group whose exchange is not over.
+    pub fn has_received_shared(&self) -> bool {
+        self.sending
+            .in_flight
+            .iter()
+            .any(|entry| matches!(&entry.stage, Stage::PubRel(finished) if finished.ticket.is_some()))
+    }
+
+    /// The messages of shared groups that were sent and not acknowledged.
+    pub fn begun_shared(&self) -> impl Iterator<Item = (Ticket, &Delivery)> {
+        self.sending.in_flight.iter().filter_map(|entry| match &entry.stage {
+            Stage::Publish(delivery) => Some((*delivery.ticket.as_deref()?, delivery)),
+            Stage::PubRel(_) | Stage::Done => None,
+        })
+    }
+
+    /// Messages that wait.
+    pub fn queued_messages(&self) -> usize {
+        self.sending.queue.len()
+    }
+
+    /// Bytes that wait.
+    pub fn queued_bytes(&self) -> usize {
+        self.sending.queue.bytes()
+    }
+
+    /// Exchanges that are not over.
+    pub fn in_flight_messages(&self) -> usize {
+        self.sending.in_flight.iter().filter(|entry| !matches!(entry.stage, Stage::Done)).count()
+    }
+
+    /// Whether anything of an earlier connection is still to be resent.
+    pub fn owes_resend(&self) -> bool {
+        self.sending.owes_resend()
+    }
+
+    /// About what it takes beside its own fields, the bodies of its messages aside.
+    pub fn size_bytes(&self) -> usize {
+        self.sending.size_bytes() + self.sending.queue.len() * Queue::SLOT_BYTES
+    }
+}
+
+fn is_full_for(queue: &Queue, size_bytes: usize, settings: &Settings) -> bool {
+    queue.len() >= settings.queued_messages_max || queue.bytes() + size_bytes > settings.queued_bytes_max
+}
+
+impl Sending {
+    fn next_sequence(&self) -> u64 {
+        self.first + self.in_flight.len() as u64
+    }
+
+    fn owes_resend(&self) -> bool {
+        self.resend_from < self.next_sequence()
     }
 
     fn restore_exchange(&mut self, packet_identifier: PacketIdentifier, stage: Stage) {
@@ -375,54 +484,6 @@ impl Outbound {
         }
         self.in_flight.push_back(InFlight { stage, counts: false });
         self.resend_from = self.first;
-    }
-
-    /// The exchanges that are not over, with their Packet Identifiers.
-    pub fn exchanges_mut(&mut self) -> impl Iterator<Item = Exchange<'_>> {
-        let first = self.first;
-        self.in_flight.iter_mut().enumerate().filter_map(move |(offset, entry)| {
-            let packet_identifier = identifier_of(first + offset as u64);
-            match &mut entry.stage {
-                Stage::Done => None,
-                Stage::Publish(delivery) => Some(Exchange::Begun(packet_identifier, delivery)),
-                Stage::PubRel(finished) => Some(Exchange::Released(packet_identifier, finished)),
-            }
-        })
-    }
-
-    /// Whether the client has received a message of a shared group whose exchange is not over.
-    pub fn has_received_shared(&self) -> bool {
-        self.in_flight
-            .iter()
-            .any(|entry| matches!(&entry.stage, Stage::PubRel(finished) if finished.ticket.is_some()))
-    }
-
-    /// The messages of shared groups that were sent and not acknowledged.
-    pub fn begun_shared(&self) -> impl Iterator<Item = (Ticket, &Delivery)> {
-        self.in_flight.iter().filter_map(|entry| match &entry.stage {
-            Stage::Publish(delivery) => Some((*delivery.ticket.as_deref()?, delivery)),
-            Stage::PubRel(_) | Stage::Done => None,
-        })
-    }
-
-    /// Messages that wait.
-    pub fn queued_messages(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Bytes that wait.
-    pub fn queued_bytes(&self) -> usize {
-        self.queue.bytes()
-    }
-
-    /// Exchanges that are not over.
-    pub fn in_flight_messages(&self) -> usize {
-        self.in_flight.iter().filter(|entry| !matches!(entry.stage, Stage::Done)).count()
-    }
-
-    /// Whether anything of an earlier connection is still to be resent.
-    pub fn owes_resend(&self) -> bool {
-        self.resend_from < self.next_sequence()
     }
 
     fn over(&mut self, packet_identifier: PacketIdentifier) -> Acknowledged {

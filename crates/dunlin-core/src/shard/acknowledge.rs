@@ -105,7 +105,8 @@ impl Shard {
         let Some((session_key, session)) = self.clients.session_of(key) else {
             return Ok(());
         };
-        let was_known = session.inbound.remove(packet_identifier);
+        let was_known =
+            session.extras.existing().is_some_and(|extras| extras.inbound.remove(packet_identifier));
         if was_known {
             self.clients.record(session_key, |session, _| Record::Completed { session, packet_identifier });
         }

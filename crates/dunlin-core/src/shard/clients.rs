@@ -6,17 +6,18 @@
 use super::client_index::ClientIndex;
 use super::frames::Frames;
 use super::{Counters, FollowUp, Holder, Output};
-use crate::authorize::{Authorizer, Who};
+use crate::authorize::{Asked, Authorizer, Who};
 use crate::connection::{Cause, Connection, Outbox};
-use crate::identity::ClientIdentifier;
+use crate::identity::{ClientIdentifier, Identity};
 use crate::journal::{Journal, Position, Record, SessionNumber};
-use crate::message::MemoryGauge;
+use crate::message::{ApplicationMessage, MemoryGauge};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::slots::{Key, Slots};
 use crate::timers::Timers;
 use dunlin_codec::{
-    Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode, UserProperties,
+    Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, QoS, ReasonCode,
+    SubscriptionFilter, UserProperties,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -179,7 +180,7 @@ impl Clients {
     #[inline]
     pub fn record(&mut self, session: Key, record: impl FnOnce(SessionNumber, &Session) -> Record) {
         if let Some(value) = self.sessions.get(session)
-            && let Some(number) = value.number
+            && let Some(number) = value.extras.number
         {
             self.journal.stage(|| record(number, value));
         }
@@ -191,17 +192,68 @@ impl Clients {
         self.waiting_durable.push_back((position, connection));
     }
 
-    /// Whether anything lets the Session's client do this.
-    pub fn is_allowed(&self, session: Key, question: impl FnOnce(&dyn Authorizer, Who<'_>) -> bool) -> bool {
-        let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| !authorizer.allows_everything())
+    /// Whether the Session's client may send such a message.
+    pub fn may_publish(&mut self, session: Key, topic: &str, qos: QoS, retain: bool) -> bool {
+        self.is_allowed(session, Asked::Publish { qos, retain }, topic)
+    }
+
+    /// Whether the Session's client may be sent a message of this topic.
+    #[inline]
+    pub fn may_receive(&mut self, session: Key, topic: &str) -> bool {
+        self.is_allowed(session, Asked::Receive, topic)
+    }
+
+    #[inline]
+    fn is_allowed(&mut self, session: Key, asked: Asked, topic: &str) -> bool {
+        match self.authorizer.as_ref().map_or(0, |authorizer| authorizer.rules_version()) {
+            0 => true,
+            version => self.is_granted(version, session, asked, topic),
+        }
+    }
+
+    /// What the authorizer answers, or has answered lately.
+    #[inline(never)]
+    fn is_granted(&mut self, version: u64, session: Key, asked: Asked, topic: &str) -> bool {
+        let (Some(authorizer), Some(value)) = (&self.authorizer, self.sessions.get_mut(session)) else {
+            return false;
+        };
+        if let Some(answer) = value.answers.as_ref().and_then(|answers| answers.get(version, asked, topic)) {
+            return answer;
+        }
+        let client_identifier = value.client_identifier.as_str();
+        let who = Who { client_identifier, identity: &value.identity };
+        let is_granted = ask(&**authorizer, who, asked, topic);
+        value.answers.get_or_insert_default().put(version, asked, topic, is_granted);
+        is_granted
+    }
+
+    /// The highest QoS at which the Session's client may subscribe to this.
+    pub fn allowed_qos(&self, session: Key, filter: SubscriptionFilter<'_>) -> Option<QoS> {
+        let Some(authorizer) = self.authorizer.as_ref().filter(|authorizer| authorizer.rules_version() > 0)
         else {
+            return Some(QoS::ExactlyOnce);
+        };
+        let value = self.sessions.get(session)?;
+        let client_identifier = value.client_identifier.as_str();
+        authorizer.may_subscribe(Who { client_identifier, identity: &value.identity }, filter)
+    }
+
+    /// Whether whoever wrote a Retained Message may still write it.
+    pub fn may_stay_retained(&self, message: &ApplicationMessage) -> bool {
+        let (Some(authorizer), Some(writer)) = (&self.authorizer, message.writer()) else {
             return true;
         };
-        self.sessions.get(session).is_some_and(|session| {
-            let who =
-                Who { client_identifier: session.client_identifier.as_str(), identity: &session.identity };
-            question(&**authorizer, who)
-        })
+        let client_identifier = writer.client_identifier.as_str();
+        let who = Who { client_identifier, identity: &writer.identity };
+        let asked = Asked::Publish { qos: message.qos, retain: true };
+        authorizer.rules_version() == 0 || ask(&**authorizer, who, asked, message.topic())
+    }
+
+    /// Tells the authorizer what it will be asked about.
+    pub fn note_policy(&self, identity: &Identity) {
+        if let (Some(authorizer), Some(policy)) = (&self.authorizer, &identity.policy) {
+            authorizer.note_policy(policy);
+        }
     }
 
     /// Appends to a connection's outbox and has it flushed at the end of the turn.
@@ -313,4 +365,11 @@ fn disconnect_bytes(
         }
     }
     Vec::new()
+}
+
+fn ask(authorizer: &dyn Authorizer, who: Who<'_>, asked: Asked, topic: &str) -> bool {
+    match asked {
+        Asked::Publish { qos, retain } => authorizer.may_publish(who, topic, qos, retain),
+        Asked::Receive => authorizer.may_receive(who, topic),
+    }
 }

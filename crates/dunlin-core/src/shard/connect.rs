@@ -1,7 +1,7 @@
 //! CONNECT on the Session's shard: takeover, Session, CONNACK, resumption.
 
 use super::{Shard, StoreState};
-use crate::connection::{Cause, Connection, Extras, Owed, ServerAliases, Until};
+use crate::connection::{Cause, Connection, Extras, Owed, Reauthentication, ServerAliases, Until};
 use crate::handshake::{ConnectRequest, WillMessage, connack, refusal_bytes};
 use crate::journal::{Position, Record, SessionNumber};
 use crate::message::Publication;
@@ -11,7 +11,7 @@ use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
-use dunlin_codec::ReasonCode;
+use dunlin_codec::{ProtocolVersion, ReasonCode};
 use std::sync::Arc;
 
 impl Shard {
@@ -23,7 +23,7 @@ impl Shard {
         };
         let client_identifier = request.client_identifier.as_str();
         let who = crate::authorize::Who { client_identifier, identity: &request.identity };
-        authorizer.may_publish(who, &will.topic, will.retain)
+        authorizer.may_publish(who, &will.topic, will.qos, will.retain)
     }
 
     /// Takes over an accepted CONNECT. CONNACK, and whatever the Session is owed, are in the outbox when this
@@ -123,7 +123,13 @@ impl Shard {
         let extras = (aliases > 0 || request.authentication.is_some()).then(|| {
             Box::new(Extras {
                 server_aliases: (aliases > 0).then(|| ServerAliases::new(aliases)),
-                method: request.authentication.as_ref().map(|authentication| authentication.method.clone()),
+                authentication: request.authentication.as_ref().map(|authentication| {
+                    Box::new(Reauthentication {
+                        method: authentication.method.clone(),
+                        mechanisms: Arc::clone(&authentication.mechanisms),
+                        exchange: None,
+                    })
+                }),
                 ..Extras::default()
             })
         });
@@ -136,6 +142,7 @@ impl Shard {
             is_lagging: false,
             is_paused: false,
             is_held: false,
+            closes_when_denied: request.closes_when_denied && request.version != ProtocolVersion::V5,
             was_refused: false,
             request_problem_information: request.request_problem_information,
             keep_alive_s: request.server_keep_alive_s(settings).unwrap_or(request.keep_alive_s),
@@ -148,6 +155,9 @@ impl Shard {
         });
         if let Some(deadline) = self.connection(key).and_then(Connection::keep_alive_deadline) {
             self.clients.timers.arm(deadline, Timer::KeepAlive(key));
+        }
+        if let Some(valid_until) = request.identity.valid_until {
+            self.clients.timers.arm(valid_until, Timer::Identity(key));
         }
         key
     }
@@ -162,22 +172,31 @@ impl Shard {
         };
         value.connection = Some(key);
         value.expiry = request.granted_expiry(&settings);
-        value.expiry_max = request.session_expiry_max.min(settings.session_expiry_max);
-        value.may_change_expiry = request.session_expiry != SessionExpiryInterval::WITH_CONNECTION;
+        let expiry_max = (request.session_expiry != SessionExpiryInterval::WITH_CONNECTION)
+            .then(|| request.session_expiry_max.min(settings.session_expiry_max));
         value.identity = request.identity.into_shared();
-        (value.away_since, value.expires_at) = (None, None);
+        value.answers = None;
+        let identity = Arc::clone(&value.identity);
         // A Will of an earlier connection whose delay has not passed is never sent.
         // spec(v5): [MQTT-3.1.3-9]
-        let had_will = value.will.take().is_some();
-        value.will_due_at = None;
-        value.will = will;
+        let had_will = value.extras.will.is_some();
+        if let Some(extras) = value.extras.existing() {
+            (extras.away_since, extras.expires_at) = (None, None);
+            (extras.will, extras.will_due_at, extras.expiry_max) = (None, None, None);
+        }
+        if will.is_some() || expiry_max.is_some() {
+            let extras = value.extras.make();
+            (extras.will, extras.expiry_max) = (will, expiry_max);
+        }
         value.outbound.begin_connection(request.receive_maximum.min(settings.inflight_max));
-        if value.number.is_none() && value.expiry != SessionExpiryInterval::WITH_CONNECTION {
+        if !value.is_durable() && value.expiry != SessionExpiryInterval::WITH_CONNECTION {
             let number = SessionNumber(self.take_number());
             if let Some(value) = self.clients.sessions.get_mut(session) {
-                (value.number, value.recorded_in) = (Some(number), self.clients.journal.segment());
+                let extras = value.extras.make();
+                (extras.number, extras.recorded_in) = (Some(number), self.clients.journal.segment());
             }
         }
+        self.clients.note_policy(&identity);
         self.clients.record(session, Session::record);
         self.record_will(session, had_will);
         self.clients.count_memory(session);
@@ -185,7 +204,7 @@ impl Shard {
 
     /// Tells the store of the Session's Will, or that it has none any more.
     pub(super) fn record_will(&mut self, session: Key, had_will: bool) {
-        match self.clients.sessions.get(session).and_then(|value| value.will.clone()) {
+        match self.clients.sessions.get(session).and_then(|value| value.extras.will.clone()) {
             Some(will) => {
                 let Will { message, expiry_s, delay_s } = *will;
                 self.clients.record(session, |session, _| Record::WillSet {
@@ -205,24 +224,33 @@ impl Shard {
     // spec(v5): [MQTT-3.1.2-7]
     fn keep_will(&mut self, now: Timestamp, publisher: u64, will: &WillMessage) -> Box<Will> {
         let id = self.next_message_id(now);
-        let mut publication = Publication::new(id, &will.topic, will.qos, will.retain, &self.clients.gauge);
+        let mut publication = Publication::new(id, &will.topic, will.qos, will.retain);
         publication.publisher = publisher;
         publication.forwarded = &will.forwarded;
         publication.payload = &will.payload;
-        Box::new(Will { message: publication.keep(), expiry_s: will.expiry_s, delay_s: will.delay_s })
+        Box::new(Will {
+            message: publication.keep(&self.clients.gauge),
+            expiry_s: will.expiry_s,
+            delay_s: will.delay_s,
+        })
     }
 
     /// CONNACK has left: the Session goes on where it was.
     // spec(v5): [MQTT-4.4.0-1]
     // spec(v3.1.1): [MQTT-4.4.0-1]
     pub(super) fn resume(&mut self, now: Timestamp, session: Key) {
-        if let Some(value) = self.clients.sessions.get_mut(session) {
+        let extras = self.clients.sessions.get_mut(session).and_then(|value| value.extras.existing());
+        if let Some(extras) = extras {
             // No SUBACK of an earlier connection will leave any more.
-            value.retained.iter_mut().for_each(|delivery| delivery.suback = None);
+            extras.retained.iter_mut().for_each(|delivery| delivery.suback = None);
         }
         self.pump(now, session);
-        let memberships =
-            self.clients.sessions.get(session).map(|value| value.memberships.clone()).unwrap_or_default();
+        let memberships = self
+            .clients
+            .sessions
+            .get(session)
+            .map(|value| value.extras.memberships.clone())
+            .unwrap_or_default();
         for membership in memberships {
             self.tell(now, membership.owner, PeerMessage::GroupReady { name: membership.name, session });
         }

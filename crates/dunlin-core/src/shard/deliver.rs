@@ -38,7 +38,7 @@ impl Clients {
         wanted: Wanted<'_>,
         ticket: Option<Ticket>,
     ) {
-        if !self.is_allowed(session, |authorizer, who| authorizer.may_receive(who, publication.topic)) {
+        if !self.may_receive(session, publication.topic) {
             if let Some(ticket) = ticket {
                 self.follow_ups.push_back(FollowUp::TicketDone { session, ticket });
             }
@@ -60,7 +60,7 @@ impl Clients {
         // member's own business.
         let is_recorded = value.is_durable() && (ticket.is_none() || qos == QoS::ExactlyOnce);
         let delivery = Delivery {
-            message: publication.keep(),
+            message: publication.keep(&self.gauge),
             qos,
             retain: wanted.retain,
             identifiers: Identifiers::from_slice(wanted.identifiers),
@@ -68,7 +68,7 @@ impl Clients {
             order: value.outbound.take_order(),
             recorded_in: is_recorded.then(|| self.journal.segment()),
         };
-        if let Some(number) = value.number.filter(|_| is_recorded) {
+        if let Some(number) = value.extras.number.filter(|_| is_recorded) {
             self.journal.stage(|| queued(number, &delivery));
         }
         match live {

@@ -33,13 +33,15 @@ impl Shard {
             return Ok(());
         };
         if let Some(seconds) = disconnect.session_expiry_interval_s {
-            if !session.may_change_expiry && seconds != 0 {
+            let expiry_max = session.extras.expiry_max;
+            if expiry_max.is_none() && seconds != 0 {
                 return Err(protocol_error(
                     "3.14.2.2.2",
                     "a Session Expiry Interval of 0 cannot be raised at DISCONNECT",
                 ));
             }
-            session.expiry = SessionExpiryInterval::from_seconds(seconds).min(session.expiry_max);
+            let expiry_max = expiry_max.unwrap_or(SessionExpiryInterval::WITH_CONNECTION);
+            session.expiry = SessionExpiryInterval::from_seconds(seconds).min(expiry_max);
             self.clients.record(session_key, Session::record);
         }
         // spec(v5): [MQTT-3.14.4-3] [MQTT-3.1.2-10]
@@ -53,7 +55,7 @@ impl Shard {
 
     fn delete_will(&mut self, key: Key) {
         if let Some((key, session)) = self.clients.session_of(key)
-            && session.will.take().is_some()
+            && session.extras.existing().is_some_and(|extras| extras.will.take().is_some())
         {
             self.clients.record(key, |session, _| Record::WillRemoved { session });
         }
@@ -111,7 +113,7 @@ impl Shard {
         value.is_busy = false;
         let has_waiting = !value.outbound.queue().is_empty();
         let returned = value.outbound.end_connection();
-        let memberships = value.memberships.clone();
+        let memberships = value.extras.memberships.clone();
         for membership in memberships {
             self.tell(now, membership.owner, PeerMessage::GroupAway { name: membership.name, session });
         }
@@ -135,34 +137,24 @@ impl Shard {
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return;
         };
-        value.away_since = Some(now);
-        let expiry = value.expiry;
-        if expiry != SessionExpiryInterval::WITH_CONNECTION {
-            self.clients.record(session, |session, _| Record::SessionAway { session, since: now });
+        if value.expiry == SessionExpiryInterval::WITH_CONNECTION {
+            return self.end_session(now, session);
         }
-        let Some(value) = self.clients.sessions.get_mut(session) else {
-            return;
+        let expires_at = match value.expiry {
+            SessionExpiryInterval::After(seconds) => Some(now.after_s(seconds)),
+            SessionExpiryInterval::Never => None,
         };
-        match expiry {
-            SessionExpiryInterval::WITH_CONNECTION => return self.end_session(now, session),
-            SessionExpiryInterval::After(seconds) => {
-                let at = now.after_s(seconds);
-                value.expires_at = Some(at);
-                self.arm_absence(session, at);
-            }
-            SessionExpiryInterval::Never => {}
+        let extras = value.extras.make();
+        (extras.away_since, extras.expires_at) = (Some(now), expires_at);
+        let will_delay_s = extras.will.as_ref().map(|will| will.delay_s);
+        extras.will_due_at = will_delay_s.filter(|delay_s| *delay_s > 0).map(|delay_s| now.after_s(delay_s));
+        let due_at = expires_at.into_iter().chain(extras.will_due_at).min();
+        self.clients.record(session, |session, _| Record::SessionAway { session, since: now });
+        if let Some(at) = due_at {
+            self.arm_absence(session, at);
         }
-        let Some(value) = self.clients.sessions.get_mut(session) else {
-            return;
-        };
-        match value.will.as_ref().map(|will| will.delay_s) {
-            None => {}
-            Some(0) => self.publish_will(now, session),
-            Some(delay_s) => {
-                let at = now.after_s(delay_s);
-                value.will_due_at = Some(at);
-                self.arm_absence(session, at);
-            }
+        if will_delay_s == Some(0) {
+            self.publish_will(now, session);
         }
     }
 
@@ -171,12 +163,13 @@ impl Shard {
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return;
         };
-        match value.absence_timer_at {
+        let extras = value.extras.make();
+        match extras.absence_timer_at {
             Some(armed) if armed <= at => return,
             Some(_) => self.clients.timers.forget(),
             None => {}
         }
-        value.absence_timer_at = Some(at);
+        extras.absence_timer_at = Some(at);
         self.clients.timers.arm(at, Timer::Absence(session));
     }
 
@@ -187,20 +180,30 @@ impl Shard {
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return;
         };
-        value.will_due_at = None;
-        let Some(will) = value.will.take() else {
+        let Some(extras) = value.extras.existing() else {
+            return;
+        };
+        extras.will_due_at = None;
+        let Some(will) = extras.will.take() else {
             return;
         };
         let is_durable = value.is_durable();
+        let writer = will.message.retain.then(|| value.as_writer());
         let id = self.next_message_id(now);
-        let gauge = self.clients.gauge.clone();
         let message = &will.message;
-        let mut publication = Publication::new(id, message.topic(), message.qos, message.retain, &gauge);
+        let mut publication = Publication::new(id, message.topic(), message.qos, message.retain);
         publication.publisher = message.publisher;
+        publication.writer = writer;
         publication.expires_at = will.expiry_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = message.forwarded();
         publication.payload = message.payload();
-        self.publish_own(now, &mut publication, is_durable);
+        // Its client may have lost the right since it left the Will.
+        let (topic, qos, retain) = (message.topic(), message.qos, message.retain);
+        if self.clients.may_publish(session, topic, qos, retain) {
+            self.publish_own(now, &mut publication, is_durable);
+        } else {
+            self.clients.counters.drop(DropReason::NotAuthorized);
+        }
         self.clients.record(session, |session, _| Record::WillRemoved { session });
     }
 
@@ -234,10 +237,10 @@ impl Shard {
             self.clients.gauge.note_stored(value.outbound.queue().stored_bytes(), 0);
             self.clients.gauge.note_session(value.counted_bytes, 0);
             self.clients.counters.drop_many(DropReason::SessionEnded, value.outbound.queue().len() as u64);
-            if value.absence_timer_at.is_some() {
+            if value.extras.absence_timer_at.is_some() {
                 self.clients.timers.forget();
             }
-            if let Some(session) = value.number {
+            if let Some(session) = value.extras.number {
                 self.clients.journal.stage(|| Record::SessionEnded { session });
                 let position = self.clients.journal.position();
                 if !self.clients.journal.is_durable(position) {

@@ -65,7 +65,7 @@ impl Shard {
         let is_for_peers = publication.retain
             || self.router.matches(publication.topic).any(|found| matches!(found.target(), Target::Peer(_)));
         if is_for_peers {
-            let (message, from) = (publication.keep(), self.home());
+            let (message, from) = (publication.keep(&self.clients.gauge), self.home());
             self.clients.journal.stage(|| Record::Routing { message, from });
         }
         is_for_peers

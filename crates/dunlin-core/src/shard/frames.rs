@@ -28,6 +28,8 @@ struct Shape {
 pub(crate) struct Frames {
     buffer: Vec<u8>,
     shapes: [Shape; 12],
+    /// Which of them this publication has: a bit each.
+    encoded: u16,
 }
 
 /// An encoded frame, its payload included if that is copied.
@@ -70,7 +72,7 @@ impl Frames {
     /// Forgets the last publication.
     pub fn reset(&mut self) {
         self.buffer.clear();
-        self.shapes = Default::default();
+        self.encoded = 0;
     }
 
     /// The frame of this shape.
@@ -85,7 +87,8 @@ impl Frames {
         let is_v5 = version == ProtocolVersion::V5;
         let index = usize::from(is_v5) * 6 + usize::from(qos.bits()) * 2 + usize::from(retain);
         let mut shape = self.shapes.get(index).copied().unwrap_or_default();
-        if shape.end == 0 {
+        if self.encoded & (1 << index) == 0 {
+            self.encoded |= 1 << index;
             shape.start = self.buffer.len();
             let offset = parts(publication, qos, retain, now).encode_head(version, &mut self.buffer);
             shape.packet_identifier_at = offset.map_or(0, |offset| offset - shape.start);

@@ -1,6 +1,5 @@
 //! What a shard is made of, and what it says to its runtime.
 
-use crate::authenticate::{Mechanisms, NoMechanisms};
 use crate::authorize::Authorizer;
 use crate::connection::Cause;
 use crate::identity::ShardId;
@@ -22,8 +21,6 @@ pub struct ShardConfig {
     pub settings: Arc<Settings>,
     /// Who may do what; none allows everything.
     pub authorizer: Option<Arc<dyn Authorizer>>,
-    /// Enhanced authentication.
-    pub mechanisms: Arc<dyn Mechanisms>,
     /// Seeds hashes.
     pub seed: u64,
     /// Distinguishes the lives of the process.
@@ -52,7 +49,6 @@ impl ShardConfig {
             shards: 1,
             settings: Arc::new(settings),
             authorizer: None,
-            mechanisms: Arc::new(NoMechanisms),
             seed: 0,
             boot_epoch: 0,
             gauge: MemoryGauge::default(),
@@ -75,7 +71,7 @@ pub enum NextInput {
     /// Read more. Once the fixed header is there, the length of the whole packet is known.
     Read {
         /// Of the packet that is incomplete.
-        packet_length: Option<usize>,
+        packet_length: Option<u32>,
     },
     /// Flush, then hand in the rest.
     Yield,

@@ -52,7 +52,6 @@ mod timeouts;
 pub use counters::{Counters, DropReason};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
 
-use crate::authenticate::Mechanisms;
 use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};
 use crate::identity::{ClientIdentifier, ShardId};
@@ -117,7 +116,6 @@ pub struct Shard {
     parking: Parking,
     forwards: Forwards,
     peers: Peers,
-    mechanisms: Arc<dyn Mechanisms>,
     boot_epoch: u32,
     last_message_at: Timestamp,
     /// Sessions whose end is not durable yet, by the hash of the client identifier: one for each such record.
@@ -157,7 +155,6 @@ impl Shard {
             parking: Parking::default(),
             forwards: Forwards::default(),
             peers: Peers::new(config.id, config.shards),
-            mechanisms: config.mechanisms,
             boot_epoch: config.boot_epoch,
             last_message_at: Timestamp::ZERO,
             ended_sessions: HashMap::with_hasher(hasher.clone()),
@@ -201,14 +198,18 @@ impl Shard {
             }
             let (version, size_max) = (value.version, value.accepted_packet_size_bytes);
             let result = match split(input.get(consumed..).unwrap_or_default(), size_max) {
-                Ok(Split::Incomplete { packet_length }) => break NextInput::Read { packet_length },
+                Ok(Split::Incomplete { packet_length }) => {
+                    // A packet is at most 268,435,460 bytes long.
+                    break NextInput::Read { packet_length: packet_length.map(|length| length as u32) };
+                }
                 Ok(Split::Packet { frame, length }) => {
                     let bytes = input.get(consumed..consumed + length).unwrap_or_default();
                     consumed += length;
-                    decode(frame, version).and_then(|packet| match packet {
-                        Packet::Publish(publish) if self.park(connection, bytes, &publish) => Ok(()),
-                        packet => self.handle_packet(now, connection, packet),
-                    })
+                    match &decode(frame, version) {
+                        Ok(Packet::Publish(publish)) if self.park(connection, bytes, publish) => Ok(()),
+                        Ok(packet) => self.handle_packet(now, connection, packet),
+                        Err(violation) => Err(*violation),
+                    }
                 }
                 Err(error) => Err(error),
             };
@@ -237,25 +238,25 @@ impl Shard {
         &mut self,
         now: Timestamp,
         connection: Key,
-        packet: Packet<'_>,
+        packet: &Packet<'_>,
     ) -> Result<(), Violation> {
         self.clients.journal.begin_input();
         match packet {
             Packet::Publish(publish) => self.handle_publish(now, connection, publish),
-            Packet::PubAck(packet) => self.handle_puback(now, connection, packet),
-            Packet::PubRec(packet) => self.handle_pubrec(now, connection, packet),
-            Packet::PubRel(packet) => self.handle_pubrel(now, connection, packet),
-            Packet::PubComp(packet) => self.handle_pubcomp(now, connection, packet),
-            Packet::Subscribe(subscribe) => self.handle_subscribe(now, connection, subscribe),
-            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(now, connection, unsubscribe),
+            Packet::PubAck(packet) => self.handle_puback(now, connection, *packet),
+            Packet::PubRec(packet) => self.handle_pubrec(now, connection, *packet),
+            Packet::PubRel(packet) => self.handle_pubrel(now, connection, *packet),
+            Packet::PubComp(packet) => self.handle_pubcomp(now, connection, *packet),
+            Packet::Subscribe(subscribe) => self.handle_subscribe(now, connection, *subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(now, connection, *unsubscribe),
             // spec(v5): [MQTT-3.12.4-1]
             // spec(v3.1.1): [MQTT-3.12.4-1]
             Packet::PingReq => {
                 self.clients.write(connection, |outbox| outbox.push(&[0xD0, 0]));
                 Ok(())
             }
-            Packet::Disconnect(disconnect) => self.handle_disconnect(now, connection, disconnect),
-            Packet::Auth(auth) => self.handle_auth(connection, auth),
+            Packet::Disconnect(disconnect) => self.handle_disconnect(now, connection, *disconnect),
+            Packet::Auth(auth) => self.handle_auth(connection, *auth),
             // spec(v5): [MQTT-3.1.0-2]
             // spec(v3.1.1): [MQTT-3.1.0-2]
             Packet::Connect(_) => Err(protocol_error("MQTT-3.1.0-2", "a second CONNECT")),
@@ -317,7 +318,7 @@ impl Shard {
             && (!value.outbound.queue().is_empty()
                 || value.outbound.owes_resend()
                 || value.is_busy
-                || !value.retained.is_empty())
+                || !value.extras.retained.is_empty())
         {
             self.pump(now, session);
             self.run_follow_ups(now);

@@ -59,7 +59,7 @@ impl Shard {
         let is_known = publish.qos == QoS::ExactlyOnce
             && publish.packet_identifier.is_some_and(|packet_identifier| {
                 let value = self.clients.sessions.get(session);
-                value.is_some_and(|value| value.inbound.contains(packet_identifier))
+                value.is_some_and(|value| value.extras.inbound.contains(packet_identifier))
             });
         let refusal = self.judge(session, publish.topic, publish);
         let refusal = refusal.or_else(|| self.judge_store(publish.topic, publish));
@@ -75,7 +75,7 @@ impl Shard {
                 let (version, size_max) = (value.version, value.accepted_packet_size_bytes);
                 let Ok(Split::Packet { frame, length }) = split(rest, size_max) else { break };
                 rest = rest.get(length..).unwrap_or_default();
-                let result = decode(frame, version).and_then(|packet| self.handle_packet(now, key, packet));
+                let result = decode(frame, version).and_then(|packet| self.handle_packet(now, key, &packet));
                 self.finish_packet(now, key, result);
             }
         }

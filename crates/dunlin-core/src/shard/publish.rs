@@ -34,21 +34,22 @@ impl Shard {
         &mut self,
         now: Timestamp,
         key: Key,
-        publish: Publish<'_>,
+        publish: &Publish<'_>,
     ) -> Result<(), Violation> {
         self.clients.counters.messages_received += 1;
         // spec(v5): [MQTT-3.3.4-6]
         if !publish.subscription_identifiers.is_empty() {
             return Err(protocol_error("MQTT-3.3.4-6", "a Client must not send Subscription Identifiers"));
         }
-        let alias_topic = self.resolve_alias(key, &publish)?;
+        let alias_topic = self.resolve_alias(key, publish)?;
         let topic = alias_topic.as_deref().unwrap_or(publish.topic);
         let Some((session, value)) = self.clients.session_of(key) else {
             return Ok(());
         };
         let (publisher, is_durable) = (value.identifier_hash, value.is_durable());
+        let writer = publish.retain.then(|| value.as_writer());
         if let (QoS::ExactlyOnce, Some(packet_identifier)) = (publish.qos, publish.packet_identifier)
-            && value.inbound.contains(packet_identifier)
+            && value.extras.inbound.contains(packet_identifier)
         {
             // The message was taken in already: only the acknowledgement is repeated.
             // spec(v5): [MQTT-4.3.3-10]
@@ -62,22 +63,22 @@ impl Shard {
         }
         self.count_outstanding(key, publish.qos)?;
         if let Some(refusal) =
-            self.judge(session, topic, &publish).or_else(|| self.judge_store(topic, &publish))
+            self.judge(session, topic, publish).or_else(|| self.judge_store(topic, publish))
         {
             self.note_refusal(key, refusal, topic);
-            return self.refuse(now, key, &publish, refusal);
+            return self.refuse(now, key, publish, refusal);
         }
         let id = self.next_message_id(now);
         let mut forwarded = std::mem::take(&mut self.forwarded);
         forwarded.clear();
         publish.properties.write_forwarded(&mut forwarded);
-        let gauge = self.clients.gauge.clone();
         // A QoS 0 message for which there is no room is still for those who listen now.
         // (At higher QoS it was refused before it came here.)
         let retain =
-            publish.retain && (publish.qos > QoS::AtMostOnce || self.has_room_to_retain(topic, &publish));
-        let mut publication = Publication::new(id, topic, publish.qos, retain, &gauge);
+            publish.retain && (publish.qos > QoS::AtMostOnce || self.has_room_to_retain(topic, publish));
+        let mut publication = Publication::new(id, topic, publish.qos, retain);
         publication.publisher = publisher;
+        publication.writer = writer.filter(|_| retain);
         publication.expires_at =
             publish.properties.message_expiry_interval_s.map(|seconds| now.after_s(seconds));
         publication.forwarded = &forwarded;
@@ -148,23 +149,21 @@ impl Shard {
     }
 
     /// Why a publication is not accepted, if it is not.
-    pub(super) fn judge(&self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
-        let settings = &self.clients.settings;
-        if settings.judge_topic(topic).is_err() {
+    pub(super) fn judge(&mut self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
+        if self.clients.settings.judge_topic(topic).is_err() {
             return Some(ReasonCode::TopicNameInvalid);
         }
-        let may_publish = |retain| {
-            self.clients.is_allowed(session, |authorizer, who| authorizer.may_publish(who, topic, retain))
-        };
-        if Settings::is_reserved(topic) || !may_publish(publish.retain) {
+        if Settings::is_reserved(topic)
+            || !self.clients.may_publish(session, topic, publish.qos, publish.retain)
+        {
             return Some(ReasonCode::NotAuthorized);
         }
         let is_utf8 = publish.properties.payload_format_is_utf8 == Some(true);
         if is_utf8 && std::str::from_utf8(publish.payload).is_err() {
             return Some(ReasonCode::PayloadFormatInvalid);
         }
-        let is_over_memory =
-            publish.qos > QoS::AtMostOnce && self.clients.memory_bytes() > settings.memory_bytes_max;
+        let is_over_memory = publish.qos > QoS::AtMostOnce
+            && self.clients.memory_bytes() > self.clients.settings.memory_bytes_max;
         let is_kept = publish.retain && publish.qos > QoS::AtMostOnce;
         if is_over_memory || (is_kept && !self.has_room_to_retain(topic, publish)) {
             return Some(ReasonCode::QuotaExceeded);
@@ -216,7 +215,15 @@ impl Shard {
         reason_code: ReasonCode,
     ) -> Result<(), Violation> {
         self.clients.counters.drop(DropReason::Refused);
-        let is_v5 = self.connection(key).is_some_and(|connection| connection.version == ProtocolVersion::V5);
+        let connection = self.connection(key);
+        let is_v5 = connection.is_some_and(|connection| connection.version == ProtocolVersion::V5);
+        // spec(v3.1.1): [MQTT-3.3.5-2]
+        if reason_code == ReasonCode::NotAuthorized
+            && connection.is_some_and(|connection| connection.closes_when_denied)
+        {
+            let detail = "the client may not publish to this topic";
+            return Err(Violation { reason_code, statement: "MQTT-3.3.5-2", detail });
+        }
         match (publish.packet_identifier, reason_code) {
             (None, ReasonCode::PayloadFormatInvalid) => Err(Violation {
                 reason_code,
@@ -262,7 +269,7 @@ impl Shard {
             if has_subscribers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         let owed = if qos == QoS::ExactlyOnce {
             if let Some((key, session)) = self.clients.session_of(key) {
-                session.inbound.insert(packet_identifier);
+                session.extras.make().inbound.insert(packet_identifier);
                 self.clients.record(key, |session, _| Record::Received { session, packet_identifier });
             }
             Owed::PubRec(packet_identifier, reason_code)
@@ -339,7 +346,7 @@ impl Shard {
                 peers = self.peers.others().collect();
             }
             for peer in peers {
-                let message = publication.keep();
+                let message = publication.keep(&self.clients.gauge);
                 if let Some(link) = self.peers.link(peer) {
                     let message = match exactly {
                         true => PeerMessage::PublishExactly(message),

@@ -3,59 +3,78 @@
 use super::{Shard, Violation, protocol_error};
 use crate::authenticate::Step;
 use crate::handshake::auth_bytes;
+use crate::identity::Identity;
+use crate::session::Session;
 use crate::slots::Key;
+use crate::timers::Timer;
 use dunlin_codec::{Auth, ReasonCode};
 use std::sync::Arc;
 
 impl Shard {
     // spec(v5): [MQTT-4.12.1-1] [MQTT-4.12.0-5] [MQTT-4.12.0-7]
     pub(super) fn handle_auth(&mut self, key: Key, auth: Auth<'_>) -> Result<(), Violation> {
-        let mechanisms = Arc::clone(&self.mechanisms);
-        let Some(connection) = self.clients.connections.get_mut(key) else {
-            return Ok(());
-        };
-        let Some(extras) = connection.extras.as_mut().filter(|extras| extras.method.is_some()) else {
+        let Some(authentication) = self
+            .clients
+            .connections
+            .get_mut(key)
+            .and_then(|connection| connection.extras.as_mut()?.authentication.as_mut())
+        else {
             return Err(protocol_error("MQTT-4.12.0-7", "AUTH without an Authentication Method in CONNECT"));
         };
-        if auth.method != extras.method.as_deref() {
+        if auth.method != Some(&*authentication.method) {
             return Err(protocol_error(
                 "MQTT-4.12.1-1",
                 "AUTH names another Authentication Method than CONNECT",
             ));
         }
-        let mechanism = match (auth.reason_code, extras.mechanism.take()) {
-            (ReasonCode::ReAuthenticate, None) => auth.method.and_then(|method| mechanisms.begin(method)),
-            (ReasonCode::ContinueAuthentication, Some(mechanism)) => Some(mechanism),
+        let exchange = match (auth.reason_code, authentication.exchange.take()) {
+            (ReasonCode::ReAuthenticate, None) => authentication.mechanisms.begin(&authentication.method),
+            (ReasonCode::ContinueAuthentication, Some(exchange)) => Some(exchange),
             _ => return Err(protocol_error("4.12.1", "AUTH does not fit the state of the authentication")),
         };
-        let Some(mut mechanism) = mechanism else {
+        let Some(mut exchange) = exchange else {
             let detail = "the Authentication Method is no longer supported";
-            return Err(Violation {
-                reason_code: ReasonCode::BadAuthenticationMethod,
-                statement: "MQTT-4.12.1-2",
-                detail,
-            });
+            return Err(refused(ReasonCode::BadAuthenticationMethod, detail));
         };
-        match mechanism.step(auth.data) {
+        let (reason_code, data) = match exchange.step(auth.data) {
             Step::Continue(data) => {
-                let bytes =
-                    auth_bytes(ReasonCode::ContinueAuthentication, extras.method.as_deref(), Some(&data));
-                extras.mechanism = Some(mechanism);
-                self.clients.write(key, |outbox| outbox.push(&bytes));
-                Ok(())
+                authentication.exchange = Some(exchange);
+                (ReasonCode::ContinueAuthentication, Some(data))
             }
             Step::Success { data, identity } => {
-                let bytes = auth_bytes(ReasonCode::Success, extras.method.as_deref(), data.as_deref());
-                if let Some((_, session)) = self.clients.session_of(key) {
-                    session.identity = Arc::new(identity);
-                }
-                self.clients.write(key, |outbox| outbox.push(&bytes));
-                Ok(())
+                self.renew_identity(key, identity)?;
+                (ReasonCode::Success, data)
             }
-            // spec(v5): [MQTT-4.12.1-2]
-            Step::Refuse(reason_code) => {
-                Err(Violation { reason_code, statement: "MQTT-4.12.1-2", detail: "re-authentication failed" })
-            }
-        }
+            Step::Refuse(reason_code) => return Err(refused(reason_code, "re-authentication failed")),
+        };
+        let bytes = auth_bytes(reason_code, auth.method, data.as_deref());
+        self.clients.write(key, |outbox| outbox.push(&bytes));
+        Ok(())
     }
+
+    /// The client has shown again who it is: what it may do, and for how long, is as it was found this time.
+    fn renew_identity(&mut self, key: Key, identity: Identity) -> Result<(), Violation> {
+        let valid_until = identity.valid_until;
+        let Some((session, value)) = self.clients.session_of(key) else {
+            return Ok(());
+        };
+        // The Session, its queue and its subscriptions belong to who connected.
+        if value.identity.user_name != identity.user_name {
+            return Err(refused(ReasonCode::NotAuthorized, "re-authentication gave another user"));
+        }
+        value.identity = identity.into_shared();
+        value.answers = None;
+        let identity = Arc::clone(&value.identity);
+        self.clients.note_policy(&identity);
+        self.clients.record(session, Session::record);
+        if let Some(valid_until) = valid_until {
+            self.clients.timers.arm(valid_until, Timer::Identity(key));
+        }
+        Ok(())
+    }
+}
+
+// spec(v5): [MQTT-4.12.1-2]
+fn refused(reason_code: ReasonCode, detail: &'static str) -> Violation {
+    Violation { reason_code, statement: "MQTT-4.12.1-2", detail }
 }

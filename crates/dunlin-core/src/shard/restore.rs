@@ -16,7 +16,9 @@ use crate::identity::{ClientIdentifier, Identity, ShardId};
 use crate::image::{BodyImage, ContentImage, DeliveryImage, RestoredGroup, SessionImage, ShardImage};
 use crate::journal::{GroupNumber, Record, Segment, SessionNumber};
 use crate::router::{Subscription, Target};
-use crate::session::{Delivery, Finished, Place, Restored, RetainedDelivery, Session, StoredDelivery};
+use crate::session::{
+    Delivery, Extras, Finished, Place, Restored, RetainedDelivery, Session, StoredDelivery,
+};
 use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
@@ -117,13 +119,21 @@ impl Shard {
         known: &mut Known,
         ended_at: Timestamp,
     ) -> (Key, BTreeMap<Box<str>, Subscription>) {
-        let SessionImage { user_name, expiry, away_since, subscriptions, deliveries, inbound, will, .. } =
-            image;
+        let SessionImage {
+            user_name,
+            policy,
+            expiry,
+            away_since,
+            subscriptions,
+            deliveries,
+            inbound,
+            will,
+            ..
+        } = image;
         let mut session = Session::new(client);
-        session.identity = Identity { user_name }.into_shared();
+        session.identity = Identity { user_name, policy, valid_until: None }.into_shared();
+        self.clients.note_policy(&session.identity);
         session.expiry = expiry.unwrap_or(SessionExpiryInterval::Never);
-        (session.number, session.recorded_in) = (Some(number), first_segment);
-        (session.inbound, session.will) = (inbound, will);
         for (order, delivery) in deliveries {
             if let Some(restored) = restored(order, delivery, known) {
                 session.outbound.restore(restored);
@@ -131,13 +141,22 @@ impl Shard {
         }
         self.clients.gauge.note_stored(0, session.outbound.queue().stored_bytes());
         let since = away_since.unwrap_or(ended_at);
-        session.away_since = Some(since);
-        session.expires_at = match session.expiry {
+        let expires_at = match session.expiry {
             SessionExpiryInterval::After(seconds) => Some(since.after_s(seconds)),
             SessionExpiryInterval::Never => None,
         };
-        session.will_due_at = session.will.as_ref().map(|will| since.after_s(will.delay_s));
-        let due_at = session.expires_at.into_iter().chain(session.will_due_at).min();
+        let will_due_at = will.as_ref().map(|will| since.after_s(will.delay_s));
+        let due_at = expires_at.into_iter().chain(will_due_at).min();
+        *session.extras.make() = Extras {
+            number: Some(number),
+            recorded_in: first_segment,
+            away_since: Some(since),
+            expires_at,
+            will,
+            will_due_at,
+            inbound,
+            ..Extras::default()
+        };
         let key = self.clients.sessions.insert(session);
         self.clients.name_session(key);
         if away_since.is_none() {
@@ -167,7 +186,7 @@ impl Shard {
                     None => self.retained.cursor(&filter),
                 };
                 let is_recorded = true;
-                value.retained.push_back(RetainedDelivery {
+                value.extras.make().retained.push_back(RetainedDelivery {
                     filter,
                     cursor,
                     subscription,

@@ -8,9 +8,9 @@
 //! A new subscription gets its Retained Messages in slices, as fast as the client takes them: a `#` over a
 //! hundred thousand topics stalls neither the shard nor the client's queue.
 
-use super::Shard;
 use super::deliver::Wanted;
 use super::forward::Reach;
+use super::{DropReason, Shard};
 use crate::identity::partition;
 use crate::journal::{Record, Segment};
 use crate::message::{ApplicationMessage, MessageId, Publication};
@@ -76,7 +76,7 @@ impl Shard {
             return;
         }
         if self.records_retained(topic) {
-            let message = publication.keep();
+            let message = publication.keep(&self.clients.gauge);
             self.clients.journal.stage(|| Record::Retained { message });
         }
         let is_expired = publication.expires_at.is_some_and(|at| at <= now);
@@ -89,7 +89,7 @@ impl Shard {
             self.cleared_bytes -= topic.len();
         }
         let recorded_in = self.clients.journal.segment();
-        self.keep_retained(topic, Kept { message: publication.keep(), recorded_in });
+        self.keep_retained(topic, Kept { message: publication.keep(&self.clients.gauge), recorded_in });
     }
 
     /// Puts a message into the tree, in the place of what is there.
@@ -176,12 +176,12 @@ impl Shard {
         };
         // Subscribing again begins again: a Session is owed each filter once, and of a filter that was named
         // twice in one SUBSCRIBE the last counts.
-        value.retained.retain(|delivery| *delivery.filter != *filter);
+        value.forget_retained(filter);
         if is_empty {
             return;
         }
         let is_recorded = is_stored && value.is_durable();
-        value.retained.push_back(RetainedDelivery {
+        value.extras.make().retained.push_back(RetainedDelivery {
             filter: filter.into(),
             cursor,
             subscription,
@@ -197,11 +197,11 @@ impl Shard {
 
     /// SUBACK has left: its subscriptions get their Retained Messages.
     pub(super) fn begin_retained(&mut self, now: Timestamp, session: Key, suback: PacketIdentifier) {
-        let Some(value) = self.clients.sessions.get_mut(session).filter(|value| !value.retained.is_empty())
-        else {
+        let extras = self.clients.sessions.get_mut(session).and_then(|value| value.extras.existing());
+        let Some(extras) = extras.filter(|extras| !extras.retained.is_empty()) else {
             return;
         };
-        for delivery in &mut value.retained {
+        for delivery in &mut extras.retained {
             delivery.suback.take_if(|waits_for| *waits_for == suback);
         }
         self.pump_retained(now, session);
@@ -219,7 +219,8 @@ impl Shard {
         // Those that wait for their SUBACK are behind those that do not.
         while self.clients.can_take(session)
             && let Some(value) = self.clients.sessions.get_mut(session)
-            && let Some(delivery) = value.retained.front_mut().filter(|delivery| delivery.suback.is_none())
+            && let Some(extras) = value.extras.existing()
+            && let Some(delivery) = extras.retained.front_mut().filter(|delivery| delivery.suback.is_none())
         {
             let subscription = delivery.subscription;
             let publisher = value.identifier_hash;
@@ -231,7 +232,7 @@ impl Shard {
                     break;
                 }
                 Progress::Done => {
-                    if let Some(sent) = value.retained.pop_front().filter(|sent| sent.is_recorded) {
+                    if let Some(sent) = extras.retained.pop_front().filter(|sent| sent.is_recorded) {
                         let filter = sent.filter;
                         self.clients.record(session, |session, _| Record::RetainedSent { session, filter });
                     }
@@ -239,6 +240,11 @@ impl Shard {
                 }
             };
             if message.is_expired(now) || (subscription.no_local && message.publisher == publisher) {
+                continue;
+            }
+            // Who wrote it may have lost the right since.
+            if !self.clients.may_stay_retained(&message) {
+                self.clients.counters.drop(DropReason::NotAuthorized);
                 continue;
             }
             let identifier = [subscription.identifier];
@@ -255,10 +261,11 @@ impl Shard {
 
     /// Tells the store how far the walk has come, together with the messages that it has found.
     fn record_walk(&mut self, session: Key) {
-        let Some(value) = self.clients.sessions.get_mut(session) else {
+        let Some(extras) = self.clients.sessions.get_mut(session).and_then(|value| value.extras.existing())
+        else {
             return;
         };
-        if let Some(delivery) = value.retained.front_mut().filter(|delivery| delivery.is_recorded)
+        if let Some(delivery) = extras.retained.front_mut().filter(|delivery| delivery.is_recorded)
             && let Some(passed) = delivery.cursor.passed()
             && delivery.passed.as_deref() != Some(&passed)
         {

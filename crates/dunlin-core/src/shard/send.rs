@@ -88,6 +88,11 @@ impl Clients {
         let delivery =
             self.sessions.get(session).and_then(|value| value.outbound.delivery(packet_identifier));
         delivery.cloned().is_none_or(|delivery| {
+            if !self.may_receive(session, delivery.message.topic()) {
+                self.counters.drop(DropReason::NotAuthorized);
+                self.abandon(session, packet_identifier);
+                return false;
+            }
             self.transmit_kept(now, session, connection, packet_identifier, &delivery, false)
         })
     }
@@ -119,7 +124,7 @@ impl Clients {
         was_sent
     }
 
-    /// The client does not take frames of that size: the message counts as delivered.
+    /// The client does not take frames of that size, or may no longer have the message: it counts as delivered.
     fn abandon(&mut self, session: Key, packet_identifier: PacketIdentifier) {
         let value = self.sessions.get_mut(session);
         if let Some(finished) = value.and_then(|value| value.outbound.abandon(packet_identifier)) {
@@ -139,8 +144,19 @@ impl Clients {
     }
 
     /// Sends what is owed from before, then what waits, as far as quota and outbox allow.
-    // spec(v5): [MQTT-3.3.2-5]
     pub fn pump(&mut self, now: Timestamp, session: Key) {
+        let Some(value) = self.sessions.get(session) else {
+            return;
+        };
+        // After most acknowledgements there is nothing.
+        if value.outbound.owes_resend() || !value.outbound.queue().is_empty() {
+            self.send_waiting(now, session);
+        }
+        self.count_memory(session);
+    }
+
+    // spec(v5): [MQTT-3.3.2-5]
+    fn send_waiting(&mut self, now: Timestamp, session: Key) {
         let Some(connection) = self.live_connection(session) else {
             return;
         };
@@ -156,10 +172,14 @@ impl Clients {
                 continue;
             }
             let message = delivery.message.clone();
+            // The right may have gone while it waited.
+            if !self.may_receive(session, message.topic()) {
+                self.note_dropped(session, delivery.into(), DropReason::NotAuthorized);
+                continue;
+            }
             self.frames.reset();
             self.send_new(now, session, connection, delivery, &mut Publication::of(&message));
         }
-        self.count_memory(session);
         self.load_front(session);
     }
 
@@ -172,7 +192,12 @@ impl Clients {
             // spec(v5): [MQTT-4.3.3-7]
             Resend::Publish(packet_identifier, delivery) => {
                 let delivery = delivery.clone();
-                self.transmit_kept(now, session, connection, packet_identifier, &delivery, true);
+                if self.may_receive(session, delivery.message.topic()) {
+                    self.transmit_kept(now, session, connection, packet_identifier, &delivery, true);
+                } else {
+                    self.counters.drop(DropReason::NotAuthorized);
+                    self.abandon(session, packet_identifier);
+                }
             }
             Resend::PubRel(packet_identifier) => {
                 self.send_acknowledgement(
@@ -211,7 +236,7 @@ impl Clients {
         let maximum = connection.maximum_packet_size_bytes as usize;
         let aliases = connection.extras.as_mut().and_then(|extras| extras.server_aliases.as_mut());
         let is_plain = version != ProtocolVersion::V5 || (identifiers.is_empty() && aliases.is_none());
-        let shared = is_shared(publication).then(|| publication.keep().shared_payload());
+        let shared = is_shared(publication).then(|| publication.keep(&self.gauge).shared_payload());
         if is_plain && !dup {
             let frame = self.frames.get(publication, version, qos, retain, now);
             let length = frame.bytes.len() + shared.as_ref().map_or(0, |payload| payload.len());

@@ -75,7 +75,11 @@ impl Shard {
         }
         if needs_quota {
             let Place { sequence, recorded_in } = place;
-            self.let_wait(now, key, Waiting { sequence, message: publication.keep(), recorded_in });
+            self.let_wait(
+                now,
+                key,
+                Waiting { sequence, message: publication.keep(&self.clients.gauge), recorded_in },
+            );
         } else {
             self.clients.counters.drop(DropReason::NoMember);
         }
@@ -92,7 +96,7 @@ impl Shard {
             group.recorded_in = Some(segment);
             self.clients.journal.stage(|| Record::Group { group: number, name });
         }
-        let (sequence, message) = (place.sequence, publication.keep());
+        let (sequence, message) = (place.sequence, publication.keep(&self.clients.gauge));
         self.clients.journal.stage(|| Record::GroupQueued { group: number, sequence, message });
         Place { recorded_in: Some(segment), ..place }
     }
@@ -142,7 +146,11 @@ impl Shard {
                 }
                 if recorded_in.is_some() {
                     if is_counted {
-                        group.lend(Waiting { sequence, message: publication.keep(), recorded_in });
+                        group.lend(Waiting {
+                            sequence,
+                            message: publication.keep(&self.clients.gauge),
+                            recorded_in,
+                        });
                     } else {
                         self.record_taken(number, sequence, recorded_in);
                     }
@@ -155,7 +163,7 @@ impl Shard {
             } else if let Some(name) = self.groups.get(key).map(|group| group.name.clone())
                 && let Some(link) = self.peers.link(id.shard)
             {
-                let (session, message) = (id.session, publication.keep());
+                let (session, message) = (id.session, publication.keep(&self.clients.gauge));
                 let deliver = PeerMessage::GroupDeliver { name, session, ticket, subscription, message };
                 let sequence = link.stage(deliver);
                 barrier.peers.push(Mark { peer: id.shard, sequence, until: Until::Stored });
@@ -236,8 +244,12 @@ impl Shard {
             return;
         };
         value.is_busy = false;
-        let memberships: SmallVec<[(Arc<str>, ShardId); 2]> =
-            value.memberships.iter().map(|membership| (membership.name.clone(), membership.owner)).collect();
+        let memberships: SmallVec<[(Arc<str>, ShardId); 2]> = value
+            .extras
+            .memberships
+            .iter()
+            .map(|membership| (membership.name.clone(), membership.owner))
+            .collect();
         for (name, owner) in memberships {
             self.tell(now, owner, PeerMessage::GroupReady { name, session });
         }

@@ -36,7 +36,9 @@ impl Shard {
         let (session, version) = (connection.session, connection.version);
         let mut reason_codes = SmallVec::new();
         let token = self.next_token();
-        for (filter, options) in subscribe.filters.iter() {
+        for (filter, mut options) in subscribe.filters.iter() {
+            let allowed_qos = self.clients.allowed_qos(session, filter);
+            options.maximum_qos = options.maximum_qos.min(allowed_qos.unwrap_or(options.maximum_qos));
             let subscription = Subscription {
                 maximum_qos: options.maximum_qos.bits(),
                 no_local: options.no_local,
@@ -44,7 +46,7 @@ impl Shard {
                 identifier: subscribe.subscription_identifier.unwrap_or(0),
             };
             let is_known = self.has_subscription(session, filter, subscription);
-            let reason_code = match self.judge_filter(session, filter, is_known) {
+            let reason_code = match self.judge_filter(session, filter, allowed_qos.is_some(), is_known) {
                 Err(reason_code) => {
                     self.note_refusal(key, reason_code, filter.as_str());
                     reason_code
@@ -103,18 +105,19 @@ impl Shard {
         let existing = match filter.share_name {
             Some(_) => self.clients.sessions.get(session).and_then(|value| {
                 let position = value.membership(filter.as_str()).ok()?;
-                value.memberships.get(position).map(|membership| membership.subscription)
+                value.extras.memberships.get(position).map(|membership| membership.subscription)
             }),
             None => self.router.get(filter.topic_filter.as_str(), Target::Session(session.index)),
         };
         existing == Some(subscription)
     }
 
-    /// Why a filter is refused. What `is_the_same` as before needs no room in the store.
+    /// Why a filter is refused; `is_allowed` is what the authorizer said. What `is_the_same` as before needs no room in the store.
     fn judge_filter(
         &self,
         session: Key,
         filter: SubscriptionFilter<'_>,
+        is_allowed: bool,
         is_the_same: bool,
     ) -> Result<(), ReasonCode> {
         let settings = &self.clients.settings;
@@ -122,10 +125,7 @@ impl Shard {
         if settings.judge_topic(text).is_err() {
             return Err(ReasonCode::TopicFilterInvalid);
         }
-        if !self
-            .clients
-            .is_allowed(session, |authorizer, who| authorizer.may_subscribe(who, filter.topic_filter))
-        {
+        if !is_allowed {
             return Err(ReasonCode::NotAuthorized);
         }
         let value = self.clients.sessions.get(session).ok_or(ReasonCode::UnspecifiedError)?;
@@ -141,7 +141,7 @@ impl Shard {
         if value.is_durable() && !may_be_stored {
             return Err(ReasonCode::QuotaExceeded);
         }
-        let bytes = value.subscription_bytes + filter.as_str().len();
+        let bytes = value.subscription_bytes() + filter.as_str().len();
         let has_room = value.subscriptions_count() < settings.subscriptions_max
             && bytes <= settings.subscription_bytes_max;
         if !is_known && !has_room {
@@ -179,15 +179,13 @@ impl Shard {
             (is_online, is_durable) = (value.connection.is_some(), value.is_durable());
             match value.membership(&name) {
                 Ok(position) => {
-                    if let Some(membership) = value.memberships.get_mut(position) {
+                    if let Some(membership) = value.extras.make().memberships.get_mut(position) {
                         membership.subscription = subscription;
                     }
                 }
                 Err(position) => {
-                    value.subscription_bytes += name.len();
-                    value
-                        .memberships
-                        .insert(position, Membership { name: name.clone(), owner, subscription });
+                    let membership = Membership { name: name.clone(), owner, subscription };
+                    value.extras.make().memberships.insert(position, membership);
                 }
             }
         }
@@ -244,8 +242,7 @@ impl Shard {
         let Ok(position) = value.membership(name) else {
             return false;
         };
-        let membership = value.memberships.remove(position);
-        value.subscription_bytes -= membership.name.len();
+        let membership = value.extras.make().memberships.remove(position);
         self.clients.record_begun(session, membership.owner);
         self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
         true
@@ -257,10 +254,10 @@ impl Shard {
             return;
         };
         let filters = std::mem::take(&mut value.filters);
-        let memberships = std::mem::take(&mut value.memberships);
-        value.subscription_bytes = 0;
-        for filter in filters {
-            self.remove_route(&filter, Target::Session(session.index));
+        let memberships =
+            value.extras.existing().map(|extras| std::mem::take(&mut extras.memberships)).unwrap_or_default();
+        for filter in filters.iter() {
+            self.remove_route(filter, Target::Session(session.index));
         }
         for membership in memberships {
             self.tell(now, membership.owner, PeerMessage::GroupLeave { name: membership.name, session });
@@ -297,7 +294,7 @@ impl Clients {
     fn record_begun(&mut self, session: Key, owner: ShardId) {
         let segment = self.journal.segment();
         let Some((number, value)) =
-            self.sessions.get_mut(session).and_then(|value| Some((value.number?, value)))
+            self.sessions.get_mut(session).and_then(|value| Some((value.extras.number?, value)))
         else {
             return;
         };

@@ -1,11 +1,12 @@
-//! What happens by itself: Keep Alive, Will Delay, Session Expiry, the grace of slow consumers, and work that
-//! goes on in slices.
+//! What happens by itself: Keep Alive, the end of what a client authenticated with, Will Delay, Session Expiry,
+//! the grace of slow consumers, and work that goes on in slices.
 
 use super::Shard;
 use crate::connection::Cause;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
+use dunlin_codec::ReasonCode;
 
 impl Shard {
     /// When [`Self::handle_timeout`] is due; `Timestamp::ZERO` means now.
@@ -33,6 +34,7 @@ impl Shard {
         while let Some(timer) = self.clients.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(key) => self.check_keep_alive(now, key),
+                Timer::Identity(key) => self.check_identity(now, key),
                 Timer::SlowConsumer(key) => self.end_grace(now, key),
                 Timer::Absence(session) => self.check_absence(now, session),
                 Timer::RetainedExpiry => self.expire_retained(now),
@@ -47,9 +49,11 @@ impl Shard {
         let retained_at = self.retained_timer_at;
         let clients = &mut self.clients;
         clients.timers.sweep(|at, timer| match timer {
-            Timer::KeepAlive(key) | Timer::SlowConsumer(key) => clients.connections.get(key).is_some(),
+            Timer::KeepAlive(key) | Timer::Identity(key) | Timer::SlowConsumer(key) => {
+                clients.connections.get(key).is_some()
+            }
             Timer::Absence(key) => {
-                clients.sessions.get(key).is_some_and(|session| session.absence_timer_at == Some(at))
+                clients.sessions.get(key).is_some_and(|session| session.extras.absence_timer_at == Some(at))
             }
             Timer::RetainedExpiry => retained_at == Some(at),
         });
@@ -61,10 +65,11 @@ impl Shard {
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return;
         };
-        if value.absence_timer_at.is_some_and(|at| at <= now) {
-            value.absence_timer_at = None;
-        }
-        let (will_due_at, expires_at) = (value.will_due_at, value.expires_at);
+        let Some(extras) = value.extras.existing() else {
+            return;
+        };
+        extras.absence_timer_at.take_if(|at| *at <= now);
+        let (will_due_at, expires_at) = (extras.will_due_at, extras.expires_at);
         if will_due_at.is_some_and(|at| at <= now) {
             self.publish_will(now, session);
         }
@@ -99,6 +104,22 @@ impl Shard {
         }
     }
 
+    /// Ends the connection of a client whose token, or whatever it showed, is not valid any more.
+    fn check_identity(&mut self, now: Timestamp, key: Key) {
+        let Some((_, session)) = self.clients.session_of(key) else {
+            return;
+        };
+        match session.identity.valid_until {
+            Some(valid_until) if valid_until <= now => {
+                let detail = "what the client authenticated with has expired";
+                let reason_code = ReasonCode::NotAuthorized;
+                self.end_connection(now, key, Cause::Server { reason_code, detail });
+            }
+            Some(valid_until) => self.clients.timers.arm(valid_until, Timer::Identity(key)),
+            None => {}
+        }
+    }
+
     /// The grace of a slow consumer may be over: if it has been behind all the time, it is left behind.
     fn end_grace(&mut self, now: Timestamp, key: Key) {
         let grace = self.clients.settings.slow_consumer_grace;
@@ -127,12 +148,14 @@ impl Shard {
     /// Sends what the Session is owed, as far as its client takes it now.
     pub(super) fn pump(&mut self, now: Timestamp, session: Key) {
         self.clients.pump(now, session);
-        if self.clients.sessions.get(session).is_some_and(|value| !value.retained.is_empty()) {
+        let Some(value) = self.clients.sessions.get(session) else {
+            return;
+        };
+        let is_busy = value.is_busy;
+        if !value.extras.retained.is_empty() {
             self.pump_retained(now, session);
         }
-        if self.clients.sessions.get(session).is_some_and(|value| value.is_busy)
-            && self.clients.can_take(session)
-        {
+        if is_busy && self.clients.can_take(session) {
             self.tell_ready(now, session);
         }
     }

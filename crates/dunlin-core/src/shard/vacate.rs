@@ -115,7 +115,7 @@ impl Shard {
                 return false;
             }
             if let Some(key) = self.clients.sessions.key_at(vacating.session)
-                && let Some(number) = self.clients.sessions.get(key).and_then(|value| value.number)
+                && let Some(number) = self.clients.sessions.get(key).and_then(|value| value.extras.number)
             {
                 if !std::mem::replace(&mut vacating.is_described, true) {
                     self.describe_session(key, number, vacating.before);
@@ -144,16 +144,18 @@ impl Shard {
     /// Says everything about a Session but its messages again.
     fn describe_session(&mut self, key: Key, number: SessionNumber, before: Segment) {
         let segment = self.clients.journal.segment();
-        let Some(value) = self.clients.sessions.get_mut(key).filter(|value| value.recorded_in < before)
+        let Some(value) =
+            self.clients.sessions.get_mut(key).filter(|value| value.extras.recorded_in < before)
         else {
             return;
         };
-        value.recorded_in = segment;
-        let filters = value.filters.clone();
-        let memberships = value.memberships.clone();
-        let owed = value.retained.iter().filter(|delivery| delivery.is_recorded);
+        let extras = value.extras.make();
+        extras.recorded_in = segment;
+        let memberships = extras.memberships.clone();
+        let owed = extras.retained.iter().filter(|delivery| delivery.is_recorded);
         let owed: Vec<_> = owed.map(|delivery| (delivery.filter.clone(), delivery.passed.clone())).collect();
-        let received: Vec<_> = value.inbound.iter().collect();
+        let received: Vec<_> = extras.inbound.iter().collect();
+        let filters: Vec<Box<str>> = value.filters.iter().map(Box::from).collect();
         self.clients.record(key, Session::record);
         for filter in filters {
             if let Some(subscription) = self.router.get(&filter, Target::Session(key.index)) {

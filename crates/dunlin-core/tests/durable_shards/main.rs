@@ -17,3 +17,4 @@ mod vacating;
 mod groups;
 mod retained;
 mod no_room;
+mod rules;

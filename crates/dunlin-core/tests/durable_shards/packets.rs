@@ -5,7 +5,7 @@ use dunlin_codec::{
     ReasonCode, Split, Subscribe, SubscribeFilters, SubscriptionFilter, SubscriptionOptions, decode,
     encode_subscribe_filters, split,
 };
-use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::authenticate::no_mechanisms;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next};
 use dunlin_core::identity::{Identity, partition};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
@@ -54,7 +54,7 @@ pub fn request(settings: &Settings, connect: Connect<'_>) -> ConnectRequest {
     connect.encode(connect.version, &mut bytes);
     let mut handshake = Handshake::new(settings.maximum_packet_size_bytes);
     let Ok(Split::Packet { frame, .. }) = split(&bytes, u32::MAX) else { panic!("a whole packet") };
-    assert!(matches!(handshake.handle_frame(frame, settings, &NoMechanisms, 1), Next::Verify));
+    assert!(matches!(handshake.handle_frame(frame, settings, &no_mechanisms(), 1), Next::Verify));
     let Next::Accepted(request) = handshake.accept(Identity::default()) else { panic!("it is let in") };
     *request
 }
@@ -156,9 +156,9 @@ pub fn numbers(count: u16) -> Vec<Received> {
 
 /// A message as somebody else has it who reads it from the store.
 pub fn copy(message: &ApplicationMessage, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
-    let mut publication = Publication::new(message.id, message.topic(), message.qos, message.retain, gauge);
+    let mut publication = Publication::new(message.id, message.topic(), message.qos, message.retain);
     publication.payload = message.payload();
-    let copy = publication.keep();
+    let copy = publication.keep(gauge);
     copy.set_location(message.location());
     copy
 }

@@ -1,6 +1,7 @@
 //! One shard, and the store as the test plays it.
 
 use super::packets::*;
+use super::rules::{Right, Rules};
 use dunlin_codec::{Connect, QoS, ReasonCode};
 use dunlin_core::Shard;
 use dunlin_core::connection::Cause;
@@ -14,9 +15,15 @@ use dunlin_core::slots::Key;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+fn shard(settings: &Settings, rules: &Arc<Rules>) -> Shard {
+    let authorizer = Some(Arc::clone(rules) as _);
+    Shard::new(ShardConfig { authorizer, ..ShardConfig::single(settings.clone()) })
+}
+
 /// One shard, and the store as the test plays it.
 pub struct World {
     pub shard: Shard,
+    pub rules: Arc<Rules>,
     pub settings: Settings,
     /// Taken from the shard and not written.
     pub backlog: Vec<Record>,
@@ -41,8 +48,10 @@ pub struct World {
 impl World {
     pub fn new(settings: Settings) -> Self {
         let settings = Settings { durable: true, ..settings };
+        let rules = Arc::new(Rules::default());
         Self {
-            shard: Shard::new(ShardConfig::single(settings.clone())),
+            shard: shard(&settings, &rules),
+            rules,
             settings,
             backlog: Vec::new(),
             log: Vec::new(),
@@ -60,6 +69,11 @@ impl World {
     /// No memory for bodies: what waits keeps none that the store has.
     pub fn without_body_memory() -> Self {
         Self::new(Settings { body_memory_bytes: 0, ..Settings::default() })
+    }
+
+    /// Somebody changes the rules: these clients may no longer do this with any topic.
+    pub fn forbid(&mut self, forbidden: &[(&'static str, Right)]) {
+        self.rules.replace(forbidden);
     }
 
     pub fn take(&mut self) {
@@ -148,7 +162,7 @@ impl World {
         self.backlog.clear();
         self.loads.clear();
         self.written = Position::default();
-        self.shard = Shard::new(ShardConfig::single(self.settings.clone()));
+        self.shard = shard(&self.settings, &self.rules);
         self.shard.restore(START, image, START);
         self.shard.handle_durable(START, self.written, self.segment);
         self.commit_all();

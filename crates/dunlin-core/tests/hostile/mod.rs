@@ -12,7 +12,7 @@ use dunlin_codec::{
     SubscriptionOptions, UserProperties, decode, encode_subscribe_filters, split,
 };
 use dunlin_core::Shard;
-use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::authenticate::no_mechanisms;
 use dunlin_core::handshake::{Handshake, Next};
 use dunlin_core::identity::Identity;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
@@ -86,7 +86,7 @@ impl Broker {
                 return None;
             }
         };
-        let next = match handshake.handle_frame(frame, &self.settings, &NoMechanisms, 1) {
+        let next = match handshake.handle_frame(frame, &self.settings, &no_mechanisms(), 1) {
             Next::Verify => handshake.accept(Identity::default()),
             other => other,
         };

@@ -232,10 +232,10 @@ pub fn is_gone(message: &ApplicationMessage) -> bool {
 }
 
 fn copy(message: &ApplicationMessage, id: MessageId, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
-    let mut publication = Publication::new(id, message.topic(), message.qos, message.retain, gauge);
+    let mut publication = Publication::new(id, message.topic(), message.qos, message.retain);
     (publication.publisher, publication.expires_at) = (message.publisher, message.expires_at);
     (publication.forwarded, publication.payload) = (message.forwarded(), message.payload());
-    publication.keep()
+    publication.keep(gauge)
 }
 
 /// What recovery keeps of a message for which there is no memory.

@@ -6,7 +6,7 @@ use super::promises::Promise;
 use super::recovery::has_passed;
 use crate::history::Session;
 use dunlin_codec::{Packet, PacketType, ProtocolVersion, ReasonCode, Split, decode, split};
-use dunlin_core::authenticate::NoMechanisms;
+use dunlin_core::authenticate::no_mechanisms;
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next};
 use dunlin_core::identity::Identity;
@@ -166,7 +166,7 @@ impl World {
     fn shake_hands(&mut self, wire: usize, input: &[u8]) -> usize {
         let Split::Packet { frame, length } = split(input, u32::MAX).unwrap() else { return 0 };
         let handshake = &mut self.wires[wire].handshake;
-        let next = match handshake.handle_frame(frame, &self.settings, &NoMechanisms, 7) {
+        let next = match handshake.handle_frame(frame, &self.settings, &no_mechanisms(), 7) {
             Next::Verify => handshake.accept(Identity::default()),
             other => other,
         };
