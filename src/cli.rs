@@ -1,4 +1,4 @@
-//! The command line: `dunlin serve`, `dunlin check`, `dunlin passwd`, `dunlin acl`, `dunlin store` and
+//! The command line: `dunlin serve`, `dunlin check`, `dunlin passwd`, `dunlin acl`, `dunlin ban`, `dunlin store` and
 //! `dunlin bench`; `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
@@ -7,6 +7,7 @@
 //! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
 
 mod acl;
+mod ban;
 mod passwd;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use dunlin_bench::cli::BenchArgs;
+
+pub use ban::BanCommand;
 
 use crate::auth;
 use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
@@ -53,6 +56,9 @@ pub enum Command {
     /// Look into a store, copy it, or take out what is whole of a damaged one
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Show and change who is shut out of the running broker
+    #[command(subcommand)]
+    Ban(BanCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection
     Bench(BenchArgs),
 }

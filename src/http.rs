@@ -1,4 +1,5 @@
-//! The operations port: `/healthz` (the process answers) and `/readyz` (clients are served).
+//! The operations port: `/healthz` (the process answers), `/readyz` (clients are served) and, for those who have the
+//! token of `token.rs`, the bans of `bans.rs`.
 //!
 //! It must not become a way to harm the broker, and it must answer when probes ask, or a supervisor would end
 //! a healthy broker. So every connection serves one request, lives for at most `CONNECTION_LIFETIME`, and
@@ -7,6 +8,9 @@
 //! Readiness is one flag ([`Health`]): the broker raises it when all listeners are open and lowers it when it
 //! begins to stop, so that a load balancer looks elsewhere before connections end. A store that cannot be
 //! written makes a broker not ready, too.
+
+pub mod token;
+pub mod bans;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +29,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
+
+pub use bans::Api;
+pub use token::ApiToken;
 
 use crate::config::{Config, ConfigError, HostPort};
 use crate::store::StoreHealth;
@@ -92,18 +99,20 @@ async fn listen(address: &HostPort) -> io::Result<TcpListener> {
 pub async fn serve(
     listener: TcpListener,
     health: Arc<Health>,
+    api: Api,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    axum::serve(BoundedListener { listener, slots }, router(health)).with_graceful_shutdown(stop).await
+    axum::serve(BoundedListener { listener, slots }, router(health, api)).with_graceful_shutdown(stop).await
 }
 
-fn router(health: Arc<Health>) -> Router {
+fn router(health: Arc<Health>, api: Api) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .layer(axum::middleware::map_response(close_connection))
         .with_state(health)
+        .merge(bans::router(api))
+        .layer(axum::middleware::map_response(close_connection))
 }
 
 /// The process answers. What ails the store is said here, and is no reason to end it: that would end what
@@ -205,6 +214,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::worker::Gate;
 
     struct Port {
         address: SocketAddr,
@@ -219,7 +229,8 @@ mod tests {
         let health = Arc::new(Health::default());
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let served = tokio::spawn(serve(listener, health.clone(), stopped));
+        let api = Api { gate: Arc::new(Gate::new(&Config::default(), 1)), token: None };
+        let served = tokio::spawn(serve(listener, health.clone(), api, stopped));
         Port { address, health, stop, served }
     }
 
@@ -243,6 +254,12 @@ mod tests {
         port.health.set_ready(false);
         assert!(get(port.address, "/readyz").await.starts_with("HTTP/1.1 503 "));
         assert!(get(port.address, "/").await.starts_with("HTTP/1.1 404 "));
+    }
+
+    #[tokio::test]
+    async fn without_a_token_there_is_nothing_that_opens_the_api() {
+        let port = open().await;
+        assert!(get(port.address, bans::PATH).await.starts_with("HTTP/1.1 403 "));
     }
 
     #[tokio::test]

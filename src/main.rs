@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Passwd(command) => command.run(),
         Command::Acl(command) => command.run(),
         Command::Store(command) => command.run(),
+        Command::Ban(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
     }
 }

@@ -259,7 +259,7 @@ const ONLY_PASSWORD: Credentials<'_> = Credentials::new("c1", None, Some(b"corre
 
 #[test]
 fn where_credentials_are_required_wrong_ones_are_told_apart_from_missing_ones() {
-    let chain = AuthenticatorChain::for_listener(Some(Arc::new(password_file(&[SALTED_SHA512]))), false);
+    let chain = AuthenticatorChain::for_listener(vec![Arc::new(password_file(&[SALTED_SHA512]))], false);
     assert_eq!(chain.authenticate(&ANNA), Ok(Identity::user("anna")));
     assert_eq!(chain.authenticate(&NOBODY), Err(RefuseReason::NotAuthorized));
     for request in [ANNA_WRONG, ANNA_NO_PASSWORD, STRANGER, ONLY_PASSWORD] {
@@ -269,7 +269,7 @@ fn where_credentials_are_required_wrong_ones_are_told_apart_from_missing_ones() 
 
 #[test]
 fn bad_credentials_are_not_downgraded_to_an_anonymous_connection() {
-    let chain = AuthenticatorChain::for_listener(Some(Arc::new(password_file(&[SALTED_SHA512]))), true);
+    let chain = AuthenticatorChain::for_listener(vec![Arc::new(password_file(&[SALTED_SHA512]))], true);
     assert_eq!(chain.authenticate(&NOBODY), Ok(Identity::anonymous()));
     assert_eq!(chain.authenticate(&ANNA), Ok(Identity::user("anna")));
     for request in [ANNA_WRONG, ANNA_NO_PASSWORD, STRANGER, ONLY_PASSWORD] {
@@ -279,26 +279,25 @@ fn bad_credentials_are_not_downgraded_to_an_anonymous_connection() {
 
 #[test]
 fn without_a_password_file_a_claimed_user_name_is_not_believed() {
-    let open = AuthenticatorChain::for_listener(None, true);
+    let open = AuthenticatorChain::for_listener(Vec::new(), true);
     assert_eq!(open.authenticate(&NOBODY), Ok(Identity::anonymous()));
     let identity = open.authenticate(&ANNA).expect("everyone is welcome");
     assert_eq!(identity.user_name(), None);
     assert_eq!(identity.who("c1"), Who { client_identifier: "c1", user_name: None });
 
-    let closed = AuthenticatorChain::for_listener(None, false);
+    let closed = AuthenticatorChain::for_listener(Vec::new(), false);
     assert_eq!(closed.authenticate(&NOBODY), Err(RefuseReason::NotAuthorized));
     assert_eq!(closed.authenticate(&ANNA), Err(RefuseReason::BadUserNameOrPassword));
 }
 
 #[test]
 fn only_requests_that_need_hashing_are_expensive() {
-    let file = Some(Arc::new(password_file(&[SALTED_SHA512])));
-    let chain = AuthenticatorChain::for_listener(file, true);
+    let chain = AuthenticatorChain::for_listener(vec![Arc::new(password_file(&[SALTED_SHA512]))], true);
     assert_eq!(chain.cost(&NOBODY), Cost::Instant);
     assert_eq!(chain.cost(&ANNA_NO_PASSWORD), Cost::Instant);
     assert_eq!(chain.cost(&ANNA), Cost::Computing);
     assert_eq!(chain.cost(&STRANGER), Cost::Computing);
-    assert_eq!(AuthenticatorChain::for_listener(None, true).cost(&ANNA), Cost::Instant);
+    assert_eq!(AuthenticatorChain::for_listener(Vec::new(), true).cost(&ANNA), Cost::Instant);
 }
 
 /// An embedder's authenticator: one answer, and a count of how often it was asked.

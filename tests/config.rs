@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dunlin::config::{
-    ByteSize, Config, Flags, HostPort, ListenerOptions, ListenerUrl, LogFormat, Seconds, Sources, reference,
-    sections,
+    ByteSize, Config, Flags, HostPort, ListenerOptions, ListenerUrl, LogFormat, Seconds, SectionDoc,
+    SignatureAlgorithm, Sources, reference, sections,
 };
 use dunlin_core::settings::{OverflowPolicy, SessionExpiryInterval};
 
@@ -83,7 +83,7 @@ fn flags_win_over_the_environment_which_wins_over_the_file_which_wins_over_defau
     assert_eq!(config.session.receive_maximum, 11);
     assert_eq!(config.http.address, Some(HostPort::new("127.0.0.1", 1)));
     assert!(config.is_set("http.address"));
-    assert_eq!(config.limits, Config::default().limits);
+    assert_eq!(config.ban, Config::default().ban);
 }
 
 #[test]
@@ -169,6 +169,19 @@ fn every_kind_of_value_is_read_from_the_environment() {
     assert_eq!(config.auth.allow_anonymous, Some(true));
     assert_eq!(config.auth.acl_file, None);
     assert_eq!(config.store.path, None);
+}
+
+#[test]
+fn a_list_is_an_array_in_a_file_and_a_text_with_commas_in_the_environment() {
+    let shown = |config: &Config| config.ban.allow.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let from_file = load("[ban]\nallow = ['192.0.2.0/24', '2001:db8::7']");
+    let from_environment =
+        environment(&[("DUNLIN__BAN__ALLOW", "192.0.2.0/24, 2001:db8::7")]).load().unwrap();
+    assert_eq!(shown(&from_file), ["192.0.2.0/24", "2001:db8::7"]);
+    assert_eq!(from_file.ban, from_environment.ban);
+    assert!(environment(&[("DUNLIN__BAN__ALLOW", "")]).load().unwrap().ban.allow.is_empty());
+    let wrong = environment(&[("DUNLIN__BAN__ALLOW", "192.0.2.0/24,home")]).load().unwrap_err().to_string();
+    assert!(wrong.starts_with("DUNLIN__BAN__ALLOW: ban.allow = \"home\": must be a network"), "{wrong}");
 }
 
 #[test]
@@ -278,6 +291,33 @@ fn a_wrong_value_is_reported_with_its_place_and_what_would_be_right() {
             "dunlin.toml:2: http.address = \"18083\": must be an address and a port such as \"127.0.0.1:18083\" (default \
              \"127.0.0.1:18083\")",
         ),
+        (
+            "[ban]\nallow = ['10.0.0.0/8',\n  '10.1.0.0/8']",
+            "dunlin.toml:3: ban.allow = \"10.1.0.0/8\": has bits beyond its prefix: write \"10.0.0.0/8\" for the network or \
+             \"10.1.0.0\" for the address",
+        ),
+        (
+            "[ban]\nallow = 1",
+            "dunlin.toml:2: ban.allow = 1: must be a list, each a network such as \"10.0.0.0/8\" or an address",
+        ),
+        (
+            "[ban]\nwindow = '10'",
+            "dunlin.toml:2: ban.window = \"10\": must be a duration such as \"500ms\", \"30s\", \"5m\", \"1h\" or \"7d\", 1s to 1d \
+             (default \"10m\")",
+        ),
+        (
+            "[limits]\nconnect_rate_per_address = 0",
+            "dunlin.toml:2: limits.connect_rate_per_address = 0: must be 1 to 1_000_000",
+        ),
+        (
+            "[[listener]]\nurl = 'mqtt://[::1]'\ndeny = [\n  'localhost',\n]",
+            "dunlin.toml:4: listener.deny = \"localhost\": must be a network such as \"10.0.0.0/8\" or \"fd00::/8\", or an \
+             address",
+        ),
+        (
+            "[[listener]]\nurl = 'unix:///s'\nproxy_protocol = ['10.0.0.0/8']",
+            "dunlin.toml:3: listener.proxy_protocol: needs a listener on the network: clients of a Unix socket have no address",
+        ),
         ("[tls]\ncert = 1", "dunlin.toml:2: tls.cert = 1: must be a path"),
         ("session = 5", "dunlin.toml:1: session = 5: must be a section, [session]"),
         (
@@ -309,7 +349,7 @@ fn an_unknown_key_is_reported_with_the_nearest_known_one() {
         ),
         (
             "port = 1883",
-            "dunlin.toml:1: port: unknown option; known here: server, listener, tls, auth, session, limits, store, log, http",
+            "dunlin.toml:1: port: unknown option; known here: server, listener, tls, auth, session, limits, ban, store, log, http",
         ),
         ("\"a.b\" = 1", "dunlin.toml:1: a.b: unknown option"),
     ];
@@ -461,7 +501,7 @@ fn everything_that_is_wrong_is_reported_at_once() {
          dunlin.toml:3: session.foo: unknown option; known here: max_queued_messages, max_queued_bytes, overflow, \
          max_inflight, receive_maximum, max_expiry, max_subscriptions, max_subscription_bytes, max_keep_alive, topic_alias_maximum, \
          server_topic_aliases, response_information\n\
-         dunlin.toml:4: [nothing]: unknown section; known here: server, listener, tls, auth, session, limits, store, \
+         dunlin.toml:4: [nothing]: unknown section; known here: server, listener, tls, auth, session, limits, ban, store, \
          log, http"
     );
 }
@@ -584,6 +624,86 @@ fn a_listener_that_nobody_can_use_is_told_with_what_to_do() {
 }
 
 #[test]
+fn who_brings_users_is_nobody_to_be_told_that_there_are_none() {
+    for table in ["[auth.jwt]\nkey_file = 'k'", "[auth.http]\nurl = 'http://localhost/'"] {
+        let config = load(&format!("[[listener]]\nurl = 'mqtt://0.0.0.0:1883'\n{table}"));
+        assert_eq!(config.advice(&Sources::default()), Vec::<String>::new(), "{table}");
+    }
+}
+
+#[test]
+fn a_nested_table_can_be_set_by_the_environment() {
+    let config = environment(&[
+        ("DUNLIN__AUTH__JWT__KEY_FILE", "keys.pem"),
+        ("DUNLIN__AUTH__JWT__ALGORITHMS", "RS256, ES256"),
+        ("DUNLIN__AUTH__HTTP__URL", "https://auth.example.com/mqtt"),
+    ])
+    .load()
+    .unwrap();
+    let jwt = config.auth.jwt.unwrap();
+    assert_eq!(jwt.key_file, Some("keys.pem".into()));
+    assert_eq!(jwt.algorithms, [SignatureAlgorithm::Rs256, SignatureAlgorithm::Es256]);
+    assert_eq!(config.auth.http.unwrap().url.to_string(), "https://auth.example.com/mqtt");
+}
+
+#[test]
+fn a_listener_may_have_tokens_of_its_own() {
+    let config = load(
+        "[[listener]]\nurl = 'mqtt://[::1]:1'\n[listener.auth.jwt]\nkey_file = 'own'\n\
+         [[listener]]\nurl = 'mqtt://[::1]:2'\n[auth.jwt]\nkey_file = 'shared'",
+    );
+    let keys: Vec<_> =
+        config.listeners().iter().map(|listener| listener.auth.jwt.clone()?.key_file).collect();
+    assert_eq!(keys, [Some("own".into()), Some("shared".into())]);
+}
+
+#[test]
+fn tokens_and_services_without_what_they_need_are_reported() {
+    let cases = [
+        (
+            "[auth.jwt]\nissuer = 'me'",
+            "dunlin.toml:1: auth.jwt: needs a key to verify tokens with: set key_file, jwks_url or secret_file",
+        ),
+        (
+            "[auth.jwt]\nkey_file = 'k'\nalgorithms = ['RS256', 'none']",
+            "dunlin.toml:3: auth.jwt.algorithms = \"none\": must be \"HS256\", \"HS384\", \"HS512\", \"RS256\", \
+             \"RS384\", \"RS512\", \"PS256\", \"PS384\", \"PS512\", \"ES256\", \"ES384\" or \"EdDSA\"",
+        ),
+        (
+            "[auth.jwt]\njwks_url = 'file:///keys'",
+            "dunlin.toml:2: auth.jwt.jwks_url = \"file:///keys\": must start with http:// or https://",
+        ),
+        (
+            "[auth.jwt]\nkey_file = 'k'\nuser_claim = ''",
+            "dunlin.toml:3: auth.jwt.user_claim: must name the claim that is the user name (default \"sub\")",
+        ),
+        (
+            "[auth.jwt]\nkey_file = 'k'\nca_file = 'ca.pem'",
+            "dunlin.toml:3: auth.jwt.ca_file: vouches for nobody: jwks_url is no https:// address",
+        ),
+        (
+            "[auth.http]\ntimeout = '1s'",
+            "dunlin.toml:1: auth.http.url: must be set; for example url = \"https://auth.example.com/mqtt\"",
+        ),
+        (
+            "[auth.http]\nurl = 'http://localhost/'\nca_file = 'ca.pem'",
+            "dunlin.toml:3: auth.http.ca_file: vouches for nobody: url is no https:// address",
+        ),
+        (
+            "[auth.http]\nurl = 'http://me:secret@localhost/'",
+            "dunlin.toml:2: auth.http.url: must have no user and no password before its host, because it is shown in logs",
+        ),
+        (
+            "[[listener]]\nurl = 'mqtt://[::1]'\n[listener.auth.http]\nurl = 'http://localhost/'\nwhen_down = 'allow'",
+            "dunlin.toml:5: listener.auth.http.when_down = \"allow\": must be \"deny\" or \"ignore\" (default \"deny\")",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(complaint(text), expected);
+    }
+}
+
+#[test]
 fn the_defaults_of_the_reference_are_the_defaults_of_the_program() {
     let mut text = String::new();
     for section in sections() {
@@ -603,7 +723,8 @@ fn the_defaults_of_the_reference_are_the_defaults_of_the_program() {
 
 #[test]
 fn every_option_is_explained() {
-    for section in sections() {
+    let nested = |section: &SectionDoc| section.tables.clone();
+    for section in sections().into_iter().flat_map(|section| [nested(&section), vec![section]].concat()) {
         assert!(section.doc.ends_with('.'), "[{}]", section.name);
         for option in &section.options {
             let name = format!("{}.{}", section.name, option.name);
@@ -638,11 +759,22 @@ fn every_line_of_the_sample_can_be_uncommented() {
         })
         .collect();
     let config = load(&uncommented.join("\n"));
-    let options: usize = sections().iter().map(|section| section.options.len()).sum();
+    let options: usize = sections()
+        .iter()
+        .map(|section| match section.name {
+            "listener" => section.options.len(),
+            _ => {
+                section.options.len() + section.tables.iter().map(|table| table.options.len()).sum::<usize>()
+            }
+        })
+        .sum();
     let written = uncommented.iter().filter(|line| !line.starts_with('#') && line.contains(" = ")).count();
     assert_eq!(written, options);
     assert_eq!(config.listeners().len(), 1);
-    assert_eq!(config.limits, Config::default().limits);
+    assert_eq!(config.ban, Config::default().ban);
+    let auth = config.auth;
+    assert_eq!(auth.jwt.map(|jwt| jwt.audience), Some(vec!["mqtt".to_owned()]));
+    assert_eq!(auth.http.map(|http| http.url.to_string()), Some("https://auth.example.com/mqtt".to_owned()));
 }
 
 #[test]

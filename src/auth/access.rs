@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use super::acl::Acl;
 use super::authenticator::Authenticator;
+use super::callout::{Callout, CalloutOptionError};
 use super::certificate::{CertificateName, ClientCertificates};
 use super::chain::AuthenticatorChain;
 use super::client_identifiers::ClientIdentifierPattern;
 use super::method::AuthenticationMethod;
 use super::password_file::PasswordFile;
 use super::scram::{self, DecoyKey, ScramSha256};
+use super::token::{TokenLogin, TokenMethod, TokenOptionError, TokenVerifier, WaitingTokenLogin};
 use crate::config::{AuthOptions, Config, ConfigError, ConfigErrors, DeniedPublish, Listener};
 
 /// Who may connect to a listener. A reload makes a new one.
@@ -32,11 +34,20 @@ pub struct Access {
     pub rules_of: Option<String>,
 }
 
+impl Access {
+    /// The listener is about to use it.
+    pub fn begin(&self) {
+        self.chain.authenticators().iter().for_each(|authenticator| authenticator.begin());
+    }
+}
+
 /// An `auth` table with its files read.
 pub struct AuthTable {
     certificate_user: Option<CertificateName>,
+    tokens: Option<Arc<TokenVerifier>>,
     passwords: Option<Arc<PasswordFile>>,
-    methods: Vec<Arc<dyn AuthenticationMethod>>,
+    scram: Option<Arc<ScramSha256>>,
+    service: Option<Arc<Callout>>,
     client_identifiers: Option<ClientIdentifierPattern>,
     denied_publish: DeniedPublish,
     /// The rules about topics; none allows everything.
@@ -50,6 +61,14 @@ impl AuthTable {
         let mut note = |option: &str, problem: String| {
             errors.push(config.error(&format!("{section}.{option}"), None, problem));
         };
+        let tokens = options.jwt.as_ref().and_then(|jwt| {
+            let noted = |error: TokenOptionError| note(&format!("jwt.{}", error.option), error.problem);
+            TokenVerifier::load(jwt).map_err(noted).ok()
+        });
+        let service = options.http.as_ref().and_then(|http| {
+            let noted = |error: CalloutOptionError| note(&format!("http.{}", error.option), error.problem);
+            Callout::load(http).map_err(noted).ok()
+        });
         let passwords = options.password_file.as_ref().and_then(|path| {
             PasswordFile::load(path).map_err(|error| note("password_file", error.to_string())).ok()
         });
@@ -66,13 +85,17 @@ impl AuthTable {
         });
         let scram =
             passwords.as_ref().zip(decoy_key.ok()).and_then(|(file, key)| ScramSha256::of(file, &key));
-        let methods =
-            scram.into_iter().map(|method| Arc::new(method) as Arc<dyn AuthenticationMethod>).collect();
-        let client_identifiers = options.client_identifier.clone();
-        let denied_publish = options.denied_publish;
         if errors.is_empty() {
-            let certificate_user = options.certificate_user;
-            Ok(Self { certificate_user, passwords, methods, client_identifiers, denied_publish, acl })
+            Ok(Self {
+                certificate_user: options.certificate_user,
+                tokens: tokens.map(Arc::new),
+                passwords,
+                scram: scram.map(Arc::new),
+                service: service.map(Arc::new),
+                client_identifiers: options.client_identifier.clone(),
+                denied_publish: options.denied_publish,
+                acl,
+            })
         } else {
             Err(errors)
         }
@@ -80,20 +103,42 @@ impl AuthTable {
 
     /// Who may connect to a listener that this table is for.
     pub fn access(&self, allow_anonymous: bool, rules_of: Option<String>) -> Access {
-        let chain = AuthenticatorChain::for_listener(self.passwords.clone(), allow_anonymous);
-        // A certificate that names a user leaves nothing to ask the others.
-        let certificates = self
-            .certificate_user
-            .map(|name| Arc::new(ClientCertificates::new(name)) as Arc<dyn Authenticator>);
         Access {
-            chain: AuthenticatorChain::new(
-                certificates.into_iter().chain(chain.authenticators().iter().cloned()),
-            ),
-            methods: self.methods.clone(),
+            chain: AuthenticatorChain::for_listener(self.judges(), allow_anonymous),
+            methods: self.methods(),
             client_identifiers: self.client_identifiers.clone(),
             denied_publish: self.denied_publish,
             rules_of,
         }
+    }
+
+    /// Who is asked about credentials: first who can tell from what a Client shows alone, then who looks into a
+    /// file, last who has to ask elsewhere. The order is part of docs/security.md.
+    fn judges(&self) -> Vec<Arc<dyn Authenticator>> {
+        let mut judges: Vec<Arc<dyn Authenticator>> = Vec::new();
+        // A certificate that names a user leaves nothing to ask the others.
+        if let Some(name) = self.certificate_user {
+            judges.push(Arc::new(ClientCertificates::new(name)));
+        }
+        if let Some(tokens) = &self.tokens {
+            judges.push(Arc::new(TokenLogin(Arc::clone(tokens))));
+            if tokens.has_address() {
+                judges.push(Arc::new(WaitingTokenLogin(Arc::clone(tokens))));
+            }
+        }
+        judges.extend(self.passwords.clone().map(|passwords| passwords as Arc<dyn Authenticator>));
+        judges.extend(self.service.clone().map(|service| service as Arc<dyn Authenticator>));
+        judges
+    }
+
+    /// The methods of enhanced authentication.
+    fn methods(&self) -> Vec<Arc<dyn AuthenticationMethod>> {
+        let mut methods: Vec<Arc<dyn AuthenticationMethod>> = Vec::new();
+        methods.extend(self.scram.clone().map(|scram| scram as Arc<dyn AuthenticationMethod>));
+        if let Some(tokens) = &self.tokens {
+            methods.push(Arc::new(TokenMethod(Arc::clone(tokens))));
+        }
+        methods
     }
 }
 

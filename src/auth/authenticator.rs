@@ -32,6 +32,10 @@ pub trait Authenticator: Send + Sync {
     fn cost(&self, _request: &Credentials<'_>) -> Cost {
         Cost::Waiting
     }
+
+    /// A listener is about to ask it: what it needs from elsewhere, it may begin to fetch. Until then, and so in
+    /// `dunlin check`, it does nothing but read its files. Must not block.
+    fn begin(&self) {}
 }
 
 /// What an answer takes.
@@ -54,6 +58,7 @@ pub struct Credentials<'a> {
     password: Option<&'a [u8]>,
     certificate: Option<&'a ClientCertificate>,
     address: Option<IpAddr>,
+    listener: Option<&'a str>,
 }
 
 impl<'a> Credentials<'a> {
@@ -64,7 +69,7 @@ impl<'a> Credentials<'a> {
         user_name: Option<&'a str>,
         password: Option<&'a [u8]>,
     ) -> Self {
-        Self { client_identifier, user_name, password, certificate: None, address: None }
+        Self { client_identifier, user_name, password, certificate: None, address: None, listener: None }
     }
 
     /// The same with the certificate that the Client proved to own in the TLS handshake.
@@ -77,6 +82,12 @@ impl<'a> Credentials<'a> {
     #[must_use]
     pub const fn with_address(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }
+    }
+
+    /// The same with the URL of the listener that the Client has come through.
+    #[must_use]
+    pub const fn with_listener(self, listener: Option<&'a str>) -> Self {
+        Self { listener, ..self }
     }
 
     /// The Client Identifier, as sent or as assigned by the Server.
@@ -104,6 +115,11 @@ impl<'a> Credentials<'a> {
         self.address
     }
 
+    /// The URL of the listener, as configured.
+    pub const fn listener(&self) -> Option<&'a str> {
+        self.listener
+    }
+
     /// Whether the CONNECT packet has neither a User Name nor a Password.
     pub const fn is_empty(&self) -> bool {
         self.user_name.is_none() && self.password.is_none()
@@ -118,6 +134,7 @@ impl fmt::Debug for Credentials<'_> {
             .field("password", &self.password.map(|_| "(redacted)"))
             .field("certificate", &self.certificate)
             .field("address", &self.address)
+            .field("listener", &self.listener)
             .finish()
     }
 }

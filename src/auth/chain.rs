@@ -12,7 +12,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};
-use super::password_file::PasswordFile;
 
 /// The authenticators of a listener, in the order in which they are asked. Cheap to clone.
 #[derive(Clone)]
@@ -26,19 +25,19 @@ impl AuthenticatorChain {
         Self { authenticators: authenticators.into_iter().collect() }
     }
 
-    /// The chain that `auth.password_file` and a listener's permission for anonymous Clients describe.
+    /// The chain of a listener where `judges` check credentials, in their order, and strangers come last, if they
+    /// may come at all.
     ///
     /// Where nothing checks credentials but strangers are welcome, a Client that sends a User Name all the
-    /// same is welcome too, as a stranger. Where a password file exists, credentials that it refuses are
-    /// never downgraded to an anonymous connection.
-    pub fn for_listener(password_file: Option<Arc<PasswordFile>>, anonymous_allowed: bool) -> Self {
-        let anonymous = anonymous_allowed.then(|| match password_file {
-            Some(_) => Anonymous::without_credentials(),
-            None => Anonymous::whatever_is_presented(),
+    /// same is welcome too, as a stranger. Where somebody does, credentials that nobody accepts are never
+    /// downgraded to an anonymous connection.
+    pub fn for_listener(judges: Vec<Arc<dyn Authenticator>>, anonymous_allowed: bool) -> Self {
+        let anonymous = anonymous_allowed.then(|| match judges.is_empty() {
+            false => Anonymous::without_credentials(),
+            true => Anonymous::whatever_is_presented(),
         });
-        let password_file = password_file.map(|file| file as Arc<dyn Authenticator>);
         let anonymous = anonymous.map(|anonymous| Arc::new(anonymous) as Arc<dyn Authenticator>);
-        Self::new(password_file.into_iter().chain(anonymous))
+        Self::new(judges.into_iter().chain(anonymous))
     }
 
     /// Says who the Client is, or why it is refused. May block for as long as the slowest of them needs: see

@@ -176,15 +176,15 @@ impl Door {
     /// Gives a connection to the next worker.
     fn hand_over(&mut self, socket: io::Result<Socket>, peer: Peer) {
         match (socket, self.gate.enter(&self.context, peer)) {
-            (Ok(socket), Ok((ticket, pending))) => {
+            (Ok(socket), Ok(ticket)) => {
                 self.next = (self.next + 1) % self.mailboxes.len();
                 // A closed mailbox means that the broker is stopping.
-                drop(self.mailboxes[self.next].send(Mail::Arrival(Arrival { socket, ticket, pending })));
+                drop(self.mailboxes[self.next].send(Mail::Arrival(Arrival { socket, ticket })));
             }
             (Err(error), _) => {
                 tracing::debug!(address = %peer, %error, "a connection ended while it was accepted")
             }
-            (_, Err(reason)) => tracing::warn!(address = %peer, reason, "refused"),
+            (_, Err(reason)) => self.gate.refused(peer, reason, None, reason.sentence()),
         }
     }
 

@@ -23,10 +23,10 @@ pub use listen::BoundListener;
 use crate::auth::{self, Access};
 use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::http::{self, Health};
+use crate::http::{self, Api, ApiToken, Health};
 use crate::store::StoreError;
 use crate::tls::{self, Expiry, TlsEndpoint};
-use crate::worker::{Gate, ListenerContext};
+use crate::worker::{Gate, ListenerContext, RefusalReason};
 use access::AclAuthorizer;
 use std::fmt;
 use std::net::SocketAddr;
@@ -128,6 +128,15 @@ impl Broker {
             gate: Arc::clone(&gate),
             mailboxes: workers.mailboxes(),
         };
+        let token = match &data_dir {
+            Some(data_dir) if config.http.address.is_some() => {
+                let created = ApiToken::create(data_dir.path());
+                let unusable = |error| DataDirError::Unusable(data_dir.path().to_owned(), error);
+                Some(Arc::new(created.map_err(unusable).map_err(StartError::DataDir)?))
+            }
+            _ => None,
+        };
+        let api = Api { gate: Arc::clone(&gate), token };
         let mut broker = Self {
             listeners: bound,
             http_address: None,
@@ -142,7 +151,7 @@ impl Broker {
         };
         // From here on an error drops the broker, which stops the workers.
         let health = Health::new(broker.workers.store_health());
-        let (control, http_address) = start_control(config, doors, health)?;
+        let (control, http_address) = start_control(config, doors, health, api)?;
         (broker.control, broker.http_address) = (Some(control), http_address);
         Ok(broker)
     }
@@ -167,8 +176,13 @@ impl Broker {
         self.gate.connections()
     }
 
-    /// Applies what can change while running: certificates, users, rules. The log names the options that have
-    /// changed and take a restart. On an error everything stays as it is.
+    /// Connections refused so far for a reason.
+    pub fn refusals(&self, reason: RefusalReason) -> u64 {
+        self.gate.refusals(reason)
+    }
+
+    /// Applies what can change while running: certificates, users, rules, who is let in. The log names the options
+    /// that have changed and take a restart. On an error everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
         let listeners = config.listeners();
         let (accesses, rulebook) = auth::load(config, &listeners)?;
@@ -188,16 +202,17 @@ impl Broker {
             };
             let at_its_place = fresh.get(index).is_some_and(is_it).then_some(index);
             let place = at_its_place.or_else(|| fresh.iter().position(is_it));
-            let Some(((_, access), endpoint)) = place.and_then(|place| fresh[place].take()) else {
+            let Some(((listener, access), endpoint)) = place.and_then(|place| fresh[place].take()) else {
                 continue;
             };
             // The same URL is the same transport.
             if let (Some(current), Some(fresh)) = (&context.tls, endpoint) {
                 current.replace(fresh);
             }
-            context.access.store(Arc::new(access));
+            context.reload(listener, access);
         }
         self.authorizer.replace(rulebook);
+        self.gate.reload(config);
         Ok(())
     }
 
@@ -253,6 +268,7 @@ fn start_control(
     config: Config,
     doors: listen::Doors,
     health: Health,
+    api: Api,
 ) -> Result<(Control, Option<SocketAddr>), StartError> {
     let (stop, stopped) = oneshot::channel();
     let (report, started) = std_mpsc::channel();
@@ -266,7 +282,7 @@ fn start_control(
                     )))));
                 }
             };
-        runtime.block_on(control(config, doors, Arc::new(health), report, stopped));
+        runtime.block_on(control(config, doors, Arc::new(health), api, report, stopped));
     };
     let thread = std::thread::Builder::new()
         .name("dunlin-control".into())
@@ -284,6 +300,7 @@ async fn control(
     config: Config,
     doors: listen::Doors,
     health: Arc<Health>,
+    api: Api,
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -299,7 +316,7 @@ async fn control(
     let http_address = http.as_ref().and_then(|listener| listener.local_addr().ok());
     let (close_http, http_closed) = oneshot::channel::<()>();
     let http = http.map(|listener| {
-        tokio::spawn(http::serve(listener, Arc::clone(&health), async { drop(http_closed.await) }))
+        tokio::spawn(http::serve(listener, Arc::clone(&health), api, async { drop(http_closed.await) }))
     });
     health.set_ready(true);
     drop(report.send(Ok(http_address)));

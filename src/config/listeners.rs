@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::{AuthOptions, ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Sources, TlsOptions};
+use super::{
+    AuthOptions, ByteSize, Config, HostPort, ListenerOptions, ListenerUrl, Network, Sources, TlsOptions,
+};
 
 /// One listener with everything that applies to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,12 @@ pub struct Listener {
     pub allow_anonymous: bool,
     /// Its own bound on connections, beside `limits.max_connections`.
     pub max_connections: Option<u32>,
+    /// The networks whose clients may connect; empty for all.
+    pub allow: Vec<Network>,
+    /// Networks whose clients may not.
+    pub deny: Vec<Network>,
+    /// The proxies that say for whom they connect; empty for none.
+    pub proxy_protocol: Vec<Network>,
     /// The largest packet a client may send here.
     pub max_packet_size: ByteSize,
     /// Who may connect, and what they may do.
@@ -30,9 +38,12 @@ pub struct Listener {
 }
 
 impl AuthOptions {
-    /// Whether anything says who users are.
-    fn has_users(&self) -> bool {
-        self.password_file.is_some() || self.certificate_user.is_some()
+    /// Whether anybody is there to accept credentials.
+    fn admits_users(&self) -> bool {
+        self.certificate_user.is_some()
+            || self.jwt.is_some()
+            || self.password_file.is_some()
+            || self.http.is_some()
     }
 }
 
@@ -63,6 +74,9 @@ impl Config {
         Listener {
             allow_anonymous: admits_anonymous.unwrap_or(url.is_loopback()),
             max_connections: options.max_connections,
+            allow: options.allow.clone(),
+            deny: options.deny.clone(),
+            proxy_protocol: options.proxy_protocol.clone(),
             max_packet_size: options.max_packet_size.unwrap_or(self.limits.max_packet_size),
             tls: url.is_tls().then(|| tls.clone()),
             tls_section,
@@ -81,7 +95,7 @@ impl Config {
             lines.push(self.how_to_open(sources));
         }
         let closed =
-            listeners.iter().find(|listener| !listener.allow_anonymous && !listener.auth.has_users());
+            listeners.iter().find(|listener| !listener.allow_anonymous && !listener.auth.admits_users());
         if let Some(listener) = closed {
             lines.push(format!(
                 "{} refuses everyone, because there are no users: set auth.password_file to admit users, or \
@@ -103,7 +117,7 @@ impl Config {
             sources.file.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default();
         let program = sources.program.as_deref().unwrap_or("dunlin");
         let command = format!("{program} serve{file} --listen {url}");
-        if self.auth.password_file.is_some() || self.auth.allow_anonymous == Some(true) {
+        if self.auth.admits_users() || self.auth.allow_anonymous == Some(true) {
             format!("only this machine can connect; to open it: {command}")
         } else {
             format!(

@@ -20,7 +20,9 @@ mod value;
 
 mod host_port;
 mod listener_url;
+mod network;
 mod units;
+mod web_url;
 
 mod error;
 mod layers;
@@ -41,12 +43,14 @@ pub use host_port::HostPort;
 pub use layers::{ENVIRONMENT_PREFIX, Flags, Places};
 pub use listener_url::{ListenerUrl, WEBSOCKET_PATH};
 pub use listeners::Listener;
+pub use network::Network;
 pub use options::{
-    AuthOptions, HttpOptions, LimitOptions, ListenerOptions, LogOptions, ServerOptions, SessionOptions,
-    StoreOptions, TlsCertificateOptions, TlsOptions,
+    AuthOptions, BanOptions, HttpAuthOptions, HttpOptions, JwtOptions, LimitOptions, ListenerOptions,
+    LogOptions, ServerOptions, SessionOptions, StoreOptions, TlsCertificateOptions, TlsOptions,
 };
-pub use units::{ByteSize, Seconds};
-pub use value::{DeniedPublish, LogFilter, LogFormat, SyncMode, TlsVersion};
+pub use units::{ByteSize, Seconds, parse_duration};
+pub use value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
+pub use web_url::WebUrl;
 
 use declare::Section;
 use layers::Layer;
@@ -67,6 +71,8 @@ pub struct Config {
     pub session: SessionOptions,
     /// `[limits]`
     pub limits: LimitOptions,
+    /// `[ban]`
+    pub ban: BanOptions,
     /// `[store]`
     pub store: StoreOptions,
     /// `[log]`
@@ -130,6 +136,7 @@ impl Config {
             auth: reader.section(),
             session: reader.section(),
             limits: reader.section(),
+            ban: reader.section(),
             store: reader.section(),
             log: reader.section(),
             http: reader.section(),
@@ -154,6 +161,7 @@ pub fn sections() -> Vec<SectionDoc> {
         AuthOptions::doc(),
         SessionOptions::doc(),
         LimitOptions::doc(),
+        BanOptions::doc(),
         StoreOptions::doc(),
         LogOptions::doc(),
         HttpOptions::doc(),

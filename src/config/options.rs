@@ -15,8 +15,10 @@ use dunlin_core::settings::{OverflowPolicy, SessionExpiryInterval};
 use super::declare::options;
 use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
+use super::network::Network;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
-use super::value::{DeniedPublish, LogFilter, LogFormat, SyncMode, TlsVersion};
+use super::value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
+use super::web_url::WebUrl;
 use crate::auth::{CertificateName, ClientIdentifierPattern};
 
 options! {
@@ -41,6 +43,14 @@ options! {
         /// Connections of this listener at once; further ones are closed. Unset, only
         /// `limits.max_connections` counts.
         max_connections: Option<u32> = None, range 1..=10_000_000, unit "connections", example "1000";
+        /// The networks whose clients may connect here; others are closed at once. Empty means all. `deny` wins.
+        allow: Vec<Network> = Vec::new(), example "[\"10.0.0.0/8\", \"fd00::/8\"]", reloads true;
+        /// Networks whose clients may not connect here.
+        deny: Vec<Network> = Vec::new(), example "[\"10.6.0.0/16\"]", reloads true;
+        /// The proxies before this listener. Every connection must then come from one of these networks and begin with
+        /// the PROXY protocol, version 1 or 2; the address that it gives is the client's from there on. Empty means
+        /// that there is no proxy.
+        proxy_protocol: Vec<Network> = Vec::new(), example "[\"10.0.0.5\"]", reloads true;
         /// The largest packet a client of this listener may send. Unset, `limits.max_packet_size` applies.
         max_packet_size: Option<ByteSize> = None, range 128..=255 * MB, example "\"64KB\"";
         [tables] {
@@ -113,6 +123,73 @@ options! {
         /// it). Such a client needs no password, and the User Name and Password it sends count for nothing; one whose
         /// certificate has no such name is refused. Unset, a certificate names no user.
         certificate_user: Option<CertificateName> = None, example "\"common-name\"", reloads true;
+        [tables] {
+            /// Tokens (JWT) as passwords, and for the Authentication Method `JWT` of MQTT 5.0, with which a client can
+            /// renew them. A token needs a key: set `key_file`, `jwks_url` or `secret_file`. A password that does not
+            /// look like a token is left to the others.
+            jwt: JwtOptions;
+            /// A service that is asked, over HTTP, about clients that nothing else here knows, and may say what they
+            /// are allowed to do. docs/security.md has the questions and answers.
+            http: HttpAuthOptions;
+        }
+    }
+
+    /// Tokens as passwords.
+    ["auth.jwt"] JwtOptions {
+        /// Public keys: PEM (RSA, P-256, P-384 or Ed25519; several may follow each other) or a key set in JSON
+        /// (JWKS). For the algorithms RS, PS, ES and EdDSA.
+        key_file: Option<PathBuf> = None, example "\"token-key.pem\"", reloads true;
+        /// The address of a key set (JWKS), `https://` or `http://`. Keys once fetched are used as long as it does not
+        /// answer; a token with an unknown `kid` has them fetched again, once a minute at most.
+        jwks_url: Option<WebUrl> = None, example "\"https://login.example.com/.well-known/jwks.json\"", reloads true;
+        /// How often the keys of `jwks_url` are fetched.
+        jwks_refresh: Duration = Duration::from_secs(600), range 10 * SECOND..=7 * DAY, reloads true;
+        /// Certificates of the authorities that vouch for an `https://` address in `jwks_url`, as PEM. Unset, those that
+        /// the system trusts.
+        ca_file: Option<PathBuf> = None, example "\"certs/ca.pem\"", reloads true;
+        /// A secret of 32 bytes at least, shared with whoever signs the tokens, for the algorithms HS. White space at
+        /// its end does not count.
+        secret_file: Option<PathBuf> = None, example "\"token-secret\"", reloads true;
+        /// The algorithms that a token may be signed with. Unset, all that fit the keys.
+        algorithms: Vec<SignatureAlgorithm> = Vec::new(), example "[\"RS256\", \"ES256\"]", reloads true;
+        /// Who must have issued the token (`iss`). Unset, it does not matter.
+        issuer: Option<String> = None, example "\"https://login.example.com/\"", reloads true;
+        /// Whom the token must be meant for (`aud`): one of these. Unset, a token that names an audience is refused.
+        audience: Vec<String> = Vec::new(), example "[\"mqtt\"]", reloads true;
+        /// How far the clocks of whoever issues tokens and of this machine may be apart, when `exp` and `nbf` are judged.
+        leeway: Duration = Duration::from_secs(10), range 0..=10 * MINUTE, reloads true;
+        /// Whether a token without an end (`exp`) is refused. The connection of a client ends `leeway` after its token.
+        require_expiry: bool = true, reloads true;
+        /// The claim that is the user name.
+        user_claim: String = "sub".to_owned(), reloads true;
+        /// Whether a token is refused (Not authorized) when CONNECT has another user name than the token. Otherwise
+        /// the user name in CONNECT may be anything, and does not count.
+        match_user_name: bool = false, reloads true;
+        /// The claim with the rights of the client, a role as in an ACL file in TOML; they stand in the place of
+        /// `acl_file`, and a token without them is refused. Unset, `acl_file` decides.
+        permissions_claim: Option<String> = None, example "\"mqtt\"", reloads true;
+    }
+
+    /// A service that is asked about clients.
+    ["auth.http"] HttpAuthOptions {
+        /// Its address. Without TLS, everybody on the way can read the passwords.
+        url: WebUrl = WebUrl::example(), reloads true;
+        /// A file with a token that is sent along (`Authorization: Bearer`), so that the service knows who asks.
+        bearer_token_file: Option<PathBuf> = None, example "\"service-token\"", reloads true;
+        /// Certificates of the authorities that vouch for an `https://` address, as PEM. Unset, those that the system
+        /// trusts.
+        ca_file: Option<PathBuf> = None, example "\"certs/ca.pem\"", reloads true;
+        /// How long an answer may take, waiting for other questions included.
+        timeout: Duration = Duration::from_secs(2), range 50..=30 * SECOND, reloads true;
+        /// Questions at once.
+        max_concurrent: u16 = 16, range 1..=32, unit "questions", reloads true;
+        /// How long an answer holds for the same client with the same credentials. 0 asks every time.
+        cache_ttl: Duration = Duration::from_secs(10), range 0..=DAY, reloads true;
+        /// Answers remembered; beyond it, the oldest are forgotten.
+        cache_size: u32 = 10_000, range 1..=1_000_000, unit "answers", reloads true;
+        /// When the service does not answer, or with something that is no answer: `deny` refuses the client (Server
+        /// unavailable), `ignore` goes on as if it had not been asked.
+        when_down: WhenDown = WhenDown::Deny, reloads true;
     }
 
     /// What one Session may hold, and what the Server grants its client.
@@ -168,6 +245,28 @@ options! {
         connect_timeout: Duration = Duration::from_secs(10), range 100..=10 * MINUTE;
         /// The largest CONNECT packet; nobody is authenticated yet when it is read.
         max_connect_packet_size: ByteSize = ByteSize(16 * KB), range 128..=2 * MB;
+        /// Connections at once from one address; further ones are closed. Of IPv6, this and every other count by
+        /// address is by network of 64 bits, of which one customer has at least one. Unset, there is no such limit.
+        max_connections_per_address: Option<u32> = None, range 1..=10_000_000, unit "connections", example "100", reloads true;
+        /// Connections at once of one user; a further one is refused (Quota exceeded). Clients without a user name are
+        /// not counted. Unset, there is no such limit.
+        max_connections_per_user: Option<u32> = None, range 1..=10_000_000, unit "connections", example "10", reloads true;
+        /// Connections at once from one address that have not finished their CONNECT; further ones are closed.
+        /// Unset, only `max_pending_handshakes` counts.
+        max_pending_handshakes_per_address: Option<u32> = None, range 1..=1_000_000, unit "connections", example "20", reloads true;
+        /// New connections a second in all, after as many at once; further ones are closed. Unset, there is no such
+        /// limit.
+        connect_rate: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "1000", reloads true;
+        /// New connections a second from one address, after as many at once; further ones are closed. Unset, there
+        /// is no such limit.
+        connect_rate_per_address: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "10", reloads true;
+        /// Messages a second that one client may publish, after as many at once; a faster one is read more slowly. A
+        /// reload concerns clients that connect after it. Unset, there is no such limit.
+        publish_rate: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "100", reloads true;
+        /// Bytes a second that one client may publish, packets as a whole, after as many at once; a faster one is read
+        /// more slowly. Less than the size of its messages makes each wait for its turn, perhaps for longer than
+        /// Keep Alive. A reload concerns clients that connect after it. Unset, there is no such limit.
+        publish_bytes_rate: Option<ByteSize> = None, range KB..=TB, example "\"256KB\"", reloads true;
         /// The longest Topic Name and Topic Filter.
         max_topic_length: u16 = 65535, range 1..=65535, unit "bytes";
         /// Levels of a Topic Name and of a Topic Filter.
@@ -185,6 +284,26 @@ options! {
         /// How long a client that reads slowly may slow down those who publish to it, before it is left
         /// behind and its own limits decide.
         slow_consumer_grace: Duration = Duration::from_millis(100), range 0..=10 * SECOND;
+    }
+
+    /// Shutting out for a while who keeps failing. Bans are kept in memory; `dunlin ban` shows and changes them.
+    ["ban"] BanOptions {
+        /// Whether the broker bans by itself. `dunlin ban add` works in any case.
+        enabled: bool = true, reloads true;
+        /// Failed logins, and connections that break the protocol before CONNECT, after which an address is banned,
+        /// when they fall into one `window`.
+        failures: u32 = 50, range 1..=1_000_000, unit "failures", reloads true;
+        /// Connections of one client identifier from one address after which this identifier is banned at this
+        /// address, when they fall into one `window`. Unset, clients may come and go as they like.
+        flapping: Option<u32> = Some(600), range 2..=1_000_000, unit "connections", reloads true;
+        /// The time in which they are counted.
+        window: Duration = Duration::from_secs(10 * 60), range SECOND..=DAY, reloads true;
+        /// How long a ban lasts.
+        duration: Duration = Duration::from_secs(15 * 60), range SECOND..=365 * DAY, reloads true;
+        /// Networks that are never banned, neither by the broker nor by hand. The default is all private networks: at
+        /// home, one device with a wrong password must not shut out the others behind the same router or container
+        /// bridge.
+        allow: Vec<Network> = private_networks(), reloads true;
     }
 
     /// Where data lives, and when it is safe.
@@ -222,10 +341,25 @@ options! {
         format: LogFormat = LogFormat::Text;
     }
 
-    /// The operations port: `/healthz` and `/readyz`.
+    /// The operations port: `/healthz`, `/readyz` and, for who has the token, `/api/v1/bans`.
     ["http"] HttpOptions {
         /// Its address (`--http`). "" means none. If the default is taken, the broker warns and runs without;
         /// an address that you set must be free.
         address: Option<HostPort> = Some(HostPort::new("127.0.0.1", 18083));
     }
+}
+
+/// Loopback, RFC 1918, link-local and unique local addresses: nobody on the Internet has one.
+fn private_networks() -> Vec<Network> {
+    const PRIVATE: [&str; 8] = [
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1",
+        "fc00::/7",
+        "fe80::/10",
+    ];
+    PRIVATE.iter().filter_map(|network| Network::parse(network).ok()).collect()
 }

@@ -66,12 +66,21 @@ impl<'a> Reader<'a> {
             Some(_) => format!("must be {}", bounds.unwrap_or_default()),
             None => T::problem(&value, bounds.as_deref()),
         };
-        let hint = if T::REQUIRED || default_toml.is_empty() {
+        // A list would make the line long and its default helps nobody who wrote an item wrong.
+        let hint = if T::REQUIRED || default_toml.is_empty() || default_toml.starts_with('[') {
             String::new()
         } else {
             format!(" (default {default_toml})")
         };
-        self.error(key, Some(show(&value)), format!("{problem}{hint}"));
+        // One wrong item of a list is reported by its own line and text.
+        let (path, shown) = match T::wrong_item(&value) {
+            Some((index, item)) => (format!("{key}.{index}"), item),
+            None => (key.to_owned(), value),
+        };
+        let shown = T::may_be_shown(&shown).then(|| show(&shown));
+        let place = self.places.of(&self.path_of(&path));
+        let (option, problem) = (self.name_of(key), format!("{problem}{hint}"));
+        self.errors.push(ConfigError { place, option, value: shown, problem });
         default
     }
 

@@ -20,6 +20,7 @@ const SAMPLE_HEAD: &str = "\
 # of the short files beside it. `dunlin check --config FILE` says whether a configuration is valid.
 #
 # Durations: \"500ms\", \"30s\", \"5m\", \"1h\", \"7d\". Sizes: \"64KB\", \"2MB\", \"4GB\" (1KB is 1024 bytes).
+# A list is an array here, and a text with commas in the environment.
 # Environment variables win over this file (DUNLIN__SESSION__MAX_INFLIGHT=20), flags over both.
 # Options marked \"reload\" change in a running broker on SIGHUP; the others take a restart.
 ";
@@ -36,8 +37,8 @@ Dunlin needs no configuration: it then listens on `mqtt://127.0.0.1:1883`, for t
 2. a TOML file: `dunlin serve --config FILE`. [config/dunlin.toml](../config/dunlin.toml) shows every option,
    [home.toml](../config/home.toml), [tls.toml](../config/tls.toml) and [hardened.toml](../config/hardened.toml) are short
    files to start from;
-3. the environment: `DUNLIN__SECTION__KEY`, such as `DUNLIN__SESSION__MAX_INFLIGHT=20`. `DUNLIN__LISTENER` takes URLs
-   separated by commas. An empty value unsets an option that may be unset;
+3. the environment: `DUNLIN__SECTION__KEY`, such as `DUNLIN__SESSION__MAX_INFLIGHT=20`. Items of a list are
+   separated by commas, also the URLs of `DUNLIN__LISTENER`. An empty value unsets an option that may be unset;
 4. flags: `--listen URL` (repeat for several), `--data-dir DIR`, `--http ADDR`.
 
 `dunlin check` takes the same flags and says whether the configuration and the files it names are valid, without starting
@@ -69,17 +70,16 @@ pub fn sample_toml() -> String {
             name => format!("[{name}]"),
         };
         let _ = writeln!(text, "{heading}");
-        for option in &section.options {
-            text.push('\n');
-            comment(&mut text, &plain(&option.doc));
-            comment(&mut text, &sentence(&facts(option).join("; ")));
-            let value = option.default.as_ref().or(option.example.as_ref()).map_or("\"\"", String::as_str);
-            let _ = writeln!(text, "#{} = {value}", option.name);
-        }
+        options(&mut text, &section);
         for table in &section.tables {
             text.push('\n');
             comment(&mut text, &plain(&table.doc));
-            let _ = writeln!(text, "#{} = {{ {} }}", table.name, examples(table));
+            if has_own_heading(&section) {
+                let _ = writeln!(text, "#[{}.{}]", section.name, table.name);
+                options(&mut text, table);
+            } else {
+                let _ = writeln!(text, "#{} = {{ {} }}", table.name, examples(table));
+            }
         }
         for list in &section.lists {
             text.push('\n');
@@ -90,25 +90,49 @@ pub fn sample_toml() -> String {
     text
 }
 
+/// The options of a table, to uncomment.
+fn options(text: &mut String, table: &SectionDoc) {
+    for option in &table.options {
+        text.push('\n');
+        comment(text, &plain(&option.doc));
+        comment(text, &sentence(&facts(option).join("; ")));
+        let value = option.default.as_ref().or(option.example.as_ref()).map_or("\"\"", String::as_str);
+        let _ = writeln!(text, "#{} = {value}", option.name);
+    }
+}
+
+/// Whether the tables nested in a section are explained there. Those of a listener are explained as general ones.
+fn has_own_heading(section: &SectionDoc) -> bool {
+    section.name != "listener"
+}
+
 /// The text of `docs/configuration.md`.
 pub fn markdown() -> String {
     let mut text = MARKDOWN_HEAD.to_owned();
     for section in sections() {
         let heading =
             if section.name == "listener" { "[[listener]]" } else { &format!("[{}]", section.name) };
-        let _ = write!(text, "\n## `{heading}`\n\n{}\n\n", section.doc);
-        text.push_str("| Option | Default | Accepts | |\n|---|---|---|---|\n");
-        for option in &section.options {
-            text.push_str(&row(option));
-        }
-        for table in &section.tables {
+        chapter(&mut text, heading, &section);
+        for table in section.tables.iter().filter(|_| !has_own_heading(&section)) {
             text.push_str(&table_row(table, "table"));
         }
         for list in &section.lists {
             text.push_str(&table_row(list, "list of tables"));
         }
+        for table in section.tables.iter().filter(|_| has_own_heading(&section)) {
+            chapter(&mut text, &format!("[{}.{}]", section.name, table.name), table);
+        }
     }
     text
+}
+
+/// A heading with the options beneath it.
+fn chapter(text: &mut String, heading: &str, table: &SectionDoc) {
+    let _ = write!(text, "\n## `{heading}`\n\n{}\n\n", table.doc);
+    text.push_str("| Option | Default | Accepts | |\n|---|---|---|---|\n");
+    for option in &table.options {
+        text.push_str(&row(option));
+    }
 }
 
 fn row(option: &OptionDoc) -> String {
@@ -123,8 +147,8 @@ fn row(option: &OptionDoc) -> String {
 
 fn table_row(table: &SectionDoc, kind: &str) -> String {
     let options = table.options.iter().map(|option| option.name);
-    let keys: Vec<_> =
-        options.chain(table.lists.iter().map(|list| list.name)).map(|name| format!("`{name}`")).collect();
+    let nested = table.tables.iter().chain(&table.lists).map(|nested| nested.name);
+    let keys: Vec<_> = options.chain(nested).map(|name| format!("`{name}`")).collect();
     format!("| `{}` ↻ | unset | {kind}: {} | {} |\n", table.name, keys.join(", "), table.doc)
 }
 

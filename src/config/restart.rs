@@ -22,7 +22,7 @@ impl Config {
 
     fn fixed_values(&self) -> Values {
         // By name, so that a new section cannot be forgotten.
-        let Self { server, listener: _, tls, auth, session, limits, store, log, http, places: _ } = self;
+        let Self { server, listener: _, tls, auth, session, limits, ban, store, log, http, places: _ } = self;
         let mut values = Values::new();
         server.collect_fixed("server", &mut values);
         for (index, listener) in self.listener_options().iter().enumerate() {
@@ -32,6 +32,7 @@ impl Config {
         auth.collect_fixed("auth", &mut values);
         session.collect_fixed("session", &mut values);
         limits.collect_fixed("limits", &mut values);
+        ban.collect_fixed("ban", &mut values);
         store.collect_fixed("store", &mut values);
         log.collect_fixed("log", &mut values);
         http.collect_fixed("http", &mut values);

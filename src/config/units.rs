@@ -41,6 +41,11 @@ pub struct Seconds(
     pub u32,
 );
 
+/// Reads a duration as options and flags are written: `"90s"`, `"10m"`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    with_unit(text, &DURATION_UNITS).map(Duration::from_millis)
+}
+
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&show_units(self.0, &SIZE_UNITS, "0"))
@@ -80,7 +85,7 @@ impl OptionValue for Duration {
         "a duration such as \"500ms\", \"30s\", \"5m\", \"1h\" or \"7d\"".to_owned()
     }
     fn parse(value: &Value) -> Option<Self> {
-        with_unit(text(value)?, &DURATION_UNITS).map(Duration::from_millis)
+        parse_duration(text(value)?)
     }
     fn to_toml(&self) -> Option<String> {
         Some(quoted(&show_duration(*self)))

@@ -3,11 +3,12 @@
 //! Files are not opened here: whoever uses a file reports what is wrong with it ([`Config::error`]), at start
 //! and in `dunlin check` alike.
 
-use super::{Config, ConfigError, ListenerOptions, TlsOptions};
+use super::{AuthOptions, Config, ConfigError, ListenerOptions, ListenerUrl, TlsOptions};
 
 /// Everything that contradicts itself in a configuration whose options are all valid.
 pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
     let mut errors = tls_contradictions(config, "tls", "tls", &config.tls);
+    errors.extend(auth_contradictions(config, "auth", "auth", &config.auth));
     for (index, listener) in config.listener.iter().enumerate() {
         errors.extend(listener_contradictions(config, index, listener));
     }
@@ -49,6 +50,19 @@ fn listener_contradictions(config: &Config, index: usize, listener: &ListenerOpt
     if has_own_port && config.listener[..index].iter().any(|earlier| earlier.url == listener.url) {
         errors.push(about_url("is the URL of an earlier listener too; each needs its own"));
     }
+    for (key, networks) in
+        [("allow", &listener.allow), ("deny", &listener.deny), ("proxy_protocol", &listener.proxy_protocol)]
+    {
+        if !networks.is_empty() && matches!(listener.url, ListenerUrl::Unix(_)) {
+            errors.push(ConfigError {
+                place: config.places.of(&format!("{section}.{key}")),
+                option: format!("listener.{key}"),
+                value: None,
+                problem: "needs a listener on the network: clients of a Unix socket have no address"
+                    .to_owned(),
+            });
+        }
+    }
     let tls = listener.tls.as_ref().unwrap_or(&config.tls);
     if listener.url.is_tls() && (tls.cert.is_none() || tls.key.is_none()) {
         errors.push(about_url(
@@ -66,6 +80,42 @@ fn listener_contradictions(config: &Config, index: usize, listener: &ListenerOpt
     let names_users = listener.auth.as_ref().is_some_and(|auth| auth.certificate_user.is_some());
     if names_users && !(listener.url.is_tls() && asks_for_certificates(tls)) {
         errors.push(no_certificates(config, "listener.auth", &format!("{section}.auth")));
+    }
+    if let Some(auth) = &listener.auth {
+        errors.extend(auth_contradictions(config, "listener.auth", &format!("{section}.auth"), auth));
+    }
+    errors
+}
+
+/// `name` is the section in messages, `path` in the places.
+fn auth_contradictions(config: &Config, name: &str, path: &str, auth: &AuthOptions) -> Vec<ConfigError> {
+    let about = |key: &str, problem: &str| ConfigError {
+        place: config.places.of(&format!("{path}.{key}")),
+        option: format!("{name}.{key}"),
+        value: None,
+        problem: problem.to_owned(),
+    };
+    let mut errors = Vec::new();
+    if let Some(jwt) = &auth.jwt {
+        if jwt.key_file.is_none() && jwt.jwks_url.is_none() && jwt.secret_file.is_none() {
+            errors.push(about(
+                "jwt",
+                "needs a key to verify tokens with: set key_file, jwks_url or secret_file",
+            ));
+        }
+        if jwt.user_claim.is_empty() {
+            errors
+                .push(about("jwt.user_claim", "must name the claim that is the user name (default \"sub\")"));
+        }
+        if jwt.ca_file.is_some() && jwt.jwks_url.as_ref().is_none_or(|url| !url.is_https()) {
+            errors.push(about("jwt.ca_file", "vouches for nobody: jwks_url is no https:// address"));
+        }
+    }
+    if let Some(http) = &auth.http
+        && http.ca_file.is_some()
+        && !http.url.is_https()
+    {
+        errors.push(about("http.ca_file", "vouches for nobody: url is no https:// address"));
     }
     errors
 }

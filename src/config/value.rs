@@ -6,7 +6,7 @@
 //! [`OptionValue::expected`], the range and the default, so that every error has the same shape.
 //!
 //! An empty text unsets an option that may be unset. Sizes and durations are in `units.rs`, addresses in
-//! `host_port.rs` and `listener_url.rs`.
+//! `host_port.rs` and `listener_url.rs`, networks in `network.rs`.
 
 use std::path::PathBuf;
 
@@ -37,6 +37,16 @@ pub(super) trait OptionValue: Sized {
             Some(bounds) => format!("must be {}, {bounds}", Self::expected()),
             None => format!("must be {}", Self::expected()),
         }
+    }
+
+    /// Whether an error may repeat a value that `parse` refuses.
+    fn may_be_shown(_value: &Value) -> bool {
+        true
+    }
+
+    /// Which item of a list is the wrong one, and what it says.
+    fn wrong_item(_value: &Value) -> Option<(usize, Value)> {
+        None
     }
 
     /// The value as TOML; `None` when it is unset.
@@ -89,6 +99,33 @@ pub enum TlsVersion {
     Tls12,
     /// TLS 1.3 (RFC 8446).
     Tls13,
+}
+
+/// How a token is signed (RFC 7518, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the RFC's names say all")]
+pub enum SignatureAlgorithm {
+    Hs256,
+    Hs384,
+    Hs512,
+    Rs256,
+    Rs384,
+    Rs512,
+    Ps256,
+    Ps384,
+    Ps512,
+    Es256,
+    Es384,
+    EdDsa,
+}
+
+/// What to do with a client when whoever should know it does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenDown {
+    /// Refuse it.
+    Deny,
+    /// Go on as if nobody had been asked.
+    Ignore,
 }
 
 /// Directives that say which log events are written; valid by construction.
@@ -166,6 +203,11 @@ words! {
     TlsVersion { Tls12 = "1.2", Tls13 = "1.3" }
     CertificateName {
         CommonName = "common-name", Uri = "uri", Dns = "dns", Email = "email", Subject = "subject"
+    }
+    WhenDown { Deny = "deny", Ignore = "ignore" }
+    SignatureAlgorithm {
+        Hs256 = "HS256", Hs384 = "HS384", Hs512 = "HS512", Rs256 = "RS256", Rs384 = "RS384", Rs512 = "RS512",
+        Ps256 = "PS256", Ps384 = "PS384", Ps512 = "PS512", Es256 = "ES256", Es384 = "ES384", EdDsa = "EdDSA"
     }
 }
 
@@ -262,6 +304,9 @@ impl<T: OptionValue> OptionValue for Option<T> {
     fn problem(value: &Value, bounds: Option<&str>) -> String {
         T::problem(value, bounds)
     }
+    fn may_be_shown(value: &Value) -> bool {
+        T::may_be_shown(value)
+    }
     fn to_toml(&self) -> Option<String> {
         self.as_ref().and_then(T::to_toml)
     }
@@ -270,6 +315,41 @@ impl<T: OptionValue> OptionValue for Option<T> {
     }
     fn show_measure(measure: u64) -> String {
         T::show_measure(measure)
+    }
+}
+
+/// A list: an array in a file, a text with commas in the environment, where an empty text is an empty list.
+impl<T: OptionValue> OptionValue for Vec<T> {
+    fn kind() -> String {
+        format!("list of {}", T::kind())
+    }
+    fn expected() -> String {
+        format!("a list, each {}", T::expected())
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        items(value)?.iter().map(T::parse).collect()
+    }
+    fn problem(value: &Value, bounds: Option<&str>) -> String {
+        match Self::wrong_item(value) {
+            Some((_, item)) => T::problem(&item, bounds),
+            None => format!("must be {}", Self::expected()),
+        }
+    }
+    fn wrong_item(value: &Value) -> Option<(usize, Value)> {
+        items(value)?.into_iter().enumerate().find(|(_, item)| T::parse(item).is_none())
+    }
+    fn to_toml(&self) -> Option<String> {
+        let items: Vec<_> = self.iter().filter_map(T::to_toml).collect();
+        (!items.is_empty()).then(|| format!("[{}]", items.join(", ")))
+    }
+}
+
+fn items(value: &Value) -> Option<Vec<Value>> {
+    match &value.kind {
+        ValueKind::Array(items) => Some(items.clone()),
+        ValueKind::String(text) if text.trim().is_empty() => Some(Vec::new()),
+        ValueKind::String(text) => Some(text.split(',').map(|item| Value::from(item.trim())).collect()),
+        _ => None,
     }
 }
 

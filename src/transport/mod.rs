@@ -6,9 +6,11 @@
 //! travel with it.
 
 mod socket;
+mod proxy_header;
 mod frame_gate;
 mod websocket;
 
+pub use proxy_header::{parse_v1 as parse_proxy_v1, parse_v2 as parse_proxy_v2, read_proxy_header};
 pub use socket::{Peer, Socket};
 pub use websocket::WebSocket;
 

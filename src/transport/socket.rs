@@ -36,22 +36,24 @@ pub enum Peer {
 
 impl Peer {
     /// The address without its port; none over a Unix socket.
-    pub fn ip(&self) -> Option<IpAddr> {
+    pub fn ip(self) -> Option<IpAddr> {
         match self {
             Self::V4(address) => Some((*address.ip()).into()),
-            Self::V6 { address, .. } => Some((*address).into()),
+            Self::V6 { address, .. } => Some(address.into()),
             Self::Local => None,
         }
     }
 }
 
+/// The address of a socket; an IPv4 address that came mapped into IPv6 is an IPv4 address.
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
         match address {
             SocketAddr::V4(address) => Self::V4(address),
-            SocketAddr::V6(address) => {
-                Self::V6 { address: *address.ip(), scope: address.scope_id(), port: address.port() }
-            }
+            SocketAddr::V6(address) => match address.ip().to_ipv4_mapped() {
+                Some(mapped) => Self::V4(SocketAddrV4::new(mapped, address.port())),
+                None => Self::V6 { address: *address.ip(), scope: address.scope_id(), port: address.port() },
+            },
         }
     }
 }

@@ -5,12 +5,15 @@
 //! may take, and how many bytes it may send. Passwords are verified off the worker, a few at a time, because
 //! that is slow on purpose.
 
+use super::doorway::Doorway;
 use super::login::Login;
+use super::refusal::RefusalReason;
+use super::ticket::Ticket;
 use super::{Client, Worker, login};
 use crate::auth::Access;
-use crate::config::{Config, DeniedPublish, Listener, ListenerUrl};
+use crate::config::{DeniedPublish, Listener, ListenerUrl};
 use crate::tls::TlsEndpoint;
-use crate::transport::{Peer, Socket, Transport, WebSocket};
+use crate::transport::{Peer, Socket, Transport, WebSocket, read_proxy_header};
 use arc_swap::ArcSwap;
 use dunlin_codec::{ReasonCode, Split, split};
 use dunlin_core::authenticate::{Mechanism, Mechanisms};
@@ -21,14 +24,13 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use zeroize::Zeroize;
 
 /// What TLS and WebSocket may add to the bytes of a CONNECT packet.
-const ENVELOPE_BYTES_MAX: usize = 16 * 1024;
+pub(super) const ENVELOPE_BYTES_MAX: usize = 16 * 1024;
 
 /// How long a refused client may take to accept its CONNACK.
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
@@ -42,8 +44,9 @@ pub struct ListenerContext {
     /// TLS, where it is spoken.
     pub tls: Option<Arc<TlsEndpoint>>,
     packet_size_max: u32,
-    connections_max: usize,
-    connections: AtomicUsize,
+    pub(super) doorway: ArcSwap<Doorway>,
+    pub(super) connections_max: usize,
+    pub(super) connections: AtomicUsize,
 }
 
 impl Mechanisms for ListenerContext {
@@ -61,100 +64,23 @@ impl fmt::Debug for ListenerContext {
 impl ListenerContext {
     /// The context of a configured listener.
     pub fn new(listener: &Listener, tls: Option<TlsEndpoint>, access: Access) -> Self {
+        access.begin();
         Self {
             url: listener.url.clone(),
             access: ArcSwap::from_pointee(access),
             tls: tls.map(Arc::new),
             packet_size_max: u32::try_from(listener.max_packet_size.0).unwrap_or(u32::MAX),
+            doorway: ArcSwap::from_pointee(Doorway::new(listener)),
             connections_max: listener.max_connections.map_or(usize::MAX, |count| count as usize),
             connections: AtomicUsize::new(0),
         }
     }
-}
 
-/// The bounds on connections, for all listeners.
-pub struct Gate {
-    connections: AtomicUsize,
-    connections_max: usize,
-    handshakes: AtomicUsize,
-    handshakes_max: usize,
-    connect_timeout: Duration,
-    connect_packet_size_max: usize,
-    pub(super) verifications: Arc<Semaphore>,
-    pub(super) inquiries: Arc<Semaphore>,
-}
-
-impl Gate {
-    /// The gate of a configuration.
-    pub fn new(config: &Config, connections_max: usize) -> Self {
-        let limits = &config.limits;
-        Self {
-            connections: AtomicUsize::new(0),
-            connections_max,
-            handshakes: AtomicUsize::new(0),
-            handshakes_max: limits.max_pending_handshakes as usize,
-            connect_timeout: limits.connect_timeout,
-            connect_packet_size_max: usize::try_from(limits.max_connect_packet_size.0).unwrap_or(usize::MAX),
-            verifications: Arc::new(Semaphore::new(login::VERIFICATIONS_MAX)),
-            inquiries: Arc::new(Semaphore::new(login::INQUIRIES_MAX)),
-        }
-    }
-
-    /// Bytes that a connection may send before it is admitted.
-    pub fn read_limit_bytes(&self) -> usize {
-        self.connect_packet_size_max + ENVELOPE_BYTES_MAX
-    }
-
-    /// Connections at present.
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
-    }
-
-    /// Counts a new connection, if there is room for it; the error says which bound is reached.
-    pub fn enter(
-        self: &Arc<Self>,
-        listener: &Arc<ListenerContext>,
-        peer: Peer,
-    ) -> Result<(Ticket, Pending), &'static str> {
-        let ticket = Ticket { peer, gate: Arc::clone(self), listener: Arc::clone(listener) };
-        let connections = self.connections.fetch_add(1, Ordering::Relaxed);
-        let of_listener = listener.connections.fetch_add(1, Ordering::Relaxed);
-        let pending = Pending { gate: Arc::clone(self) };
-        let handshakes = self.handshakes.fetch_add(1, Ordering::Relaxed);
-        if connections >= self.connections_max {
-            Err("limits.max_connections is reached")
-        } else if of_listener >= listener.connections_max {
-            Err("the listener's max_connections is reached")
-        } else if handshakes >= self.handshakes_max {
-            Err("limits.max_pending_handshakes is reached")
-        } else {
-            Ok((ticket, pending))
-        }
-    }
-}
-
-/// Counts a connection while it lives.
-pub struct Ticket {
-    pub(crate) peer: Peer,
-    pub(super) gate: Arc<Gate>,
-    pub(super) listener: Arc<ListenerContext>,
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.gate.connections.fetch_sub(1, Ordering::Relaxed);
-        self.listener.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts a connection while it is not admitted.
-pub struct Pending {
-    gate: Arc<Gate>,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.gate.handshakes.fetch_sub(1, Ordering::Relaxed);
+    /// Applies what a reload can change.
+    pub fn reload(&self, listener: &Listener, access: Access) {
+        access.begin();
+        self.access.store(Arc::new(access));
+        self.doorway.store(Arc::new(Doorway::new(listener)));
     }
 }
 
@@ -164,16 +90,18 @@ pub struct Arrival {
     pub socket: Socket,
     /// Counts it.
     pub ticket: Ticket,
-    /// Counts it as long as it is not admitted.
-    pub pending: Pending,
 }
 
 /// Why there is no client.
 enum Failure {
     /// The transport ended or failed.
     Transport(io::Error),
-    /// The client was refused.
-    Refused(Refusal),
+    /// The proxy does not say for whom it connects.
+    NoHeader(io::Error),
+    /// The client is refused, and told so with these bytes.
+    Refused { reason: RefusalReason, refusal: Refusal, transport: Box<Transport>, answer: Vec<u8> },
+    /// The connection is closed without a word.
+    Closed(RefusalReason),
 }
 
 impl From<io::Error> for Failure {
@@ -182,37 +110,97 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<RefusalReason> for Failure {
+    fn from(reason: RefusalReason) -> Self {
+        Self::Closed(reason)
+    }
+}
+
 impl Arrival {
     /// Admits the client on a worker.
     pub(crate) fn admit(self, worker: Rc<Worker>) {
         tokio::task::spawn_local(async move {
-            let Self { socket, ticket, pending } = self;
-            let peer = ticket.peer;
-            match timeout(ticket.gate.connect_timeout, admit(&worker, socket, &ticket)).await {
+            let Self { socket, mut ticket } = self;
+            let connect_timeout = ticket.gate.connect_timeout;
+            match timeout(connect_timeout, admit(&worker, socket, &mut ticket)).await {
                 Ok(Ok((request, transport, rest))) => {
+                    ticket.admitted();
                     worker.settle(Box::new(Client { request, transport, pending: rest, arrival: ticket }));
                 }
-                Ok(Err(Failure::Transport(error))) => {
-                    tracing::info!(address = %peer, %error, "no client came of a connection")
+                Ok(Err(failure)) => {
+                    // First, because a client may take its time to listen to the answer.
+                    failure.report(&ticket);
+                    if let Failure::Refused { transport, answer, .. } = failure {
+                        say_no(*transport, &answer).await;
+                    }
                 }
-                Ok(Err(Failure::Refused(Refusal { reason_code, detail }))) => {
-                    tracing::warn!(address = %peer, %reason_code, reason = detail, "refused");
-                }
-                Err(_) => {
-                    tracing::info!(address = %peer, "refused: no CONNECT within limits.connect_timeout")
-                }
+                Err(_) => Failure::Closed(RefusalReason::Timeout).report(&ticket),
             }
-            drop(pending);
         });
+    }
+}
+
+impl Failure {
+    fn report(&self, ticket: &Ticket) {
+        let (gate, peer) = (&ticket.gate, ticket.peer);
+        match self {
+            Self::Closed(reason) => gate.refused(peer, *reason, None, reason.sentence()),
+            Self::Refused { reason, refusal: Refusal { reason_code, detail }, .. } => {
+                gate.refused(peer, *reason, Some(*reason_code), detail);
+            }
+            // It is not held against the address, which is that of the proxy.
+            Self::NoHeader(error) => gate.refused(peer, RefusalReason::Proxy, None, &error.to_string()),
+            Self::Transport(error) => match breach(error) {
+                Some(reason) => gate.refused(peer, reason, None, &error.to_string()),
+                None => tracing::info!(address = %peer, %error, "no client came of a connection"),
+            },
+        }
+    }
+}
+
+/// What an error of the transport is to be called if the client is to blame for it. Connections simply end, too, and
+/// a client that does not trust our certificate says so in TLS.
+fn breach(error: &io::Error) -> Option<RefusalReason> {
+    use rustls::Error as Tls;
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Tls>());
+    match tls {
+        Some(Tls::AlertReceived(_)) => None,
+        Some(Tls::NoCertificatesPresented | Tls::InvalidCertificate(_)) => Some(RefusalReason::Login),
+        Some(_) => Some(RefusalReason::Protocol),
+        None => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::QuotaExceeded)
+            .then_some(RefusalReason::Protocol),
+    }
+}
+
+/// What a refusal of the handshake is to be called.
+fn reason_of(reason_code: ReasonCode) -> RefusalReason {
+    match reason_code {
+        ReasonCode::BadUserNameOrPassword => RefusalReason::Login,
+        ReasonCode::NotAuthorized => RefusalReason::NotAuthorized,
+        ReasonCode::ServerUnavailable | ReasonCode::ServerBusy => RefusalReason::Unavailable,
+        ReasonCode::MalformedPacket | ReasonCode::ProtocolError | ReasonCode::PacketTooLarge => {
+            RefusalReason::Protocol
+        }
+        _ => RefusalReason::Unacceptable,
     }
 }
 
 async fn admit(
     worker: &Worker,
     mut socket: Socket,
-    ticket: &Ticket,
+    ticket: &mut Ticket,
 ) -> Result<(Box<ConnectRequest>, Transport, Vec<u8>), Failure> {
     socket.attach()?;
+    if ticket.is_of_proxy {
+        let header = read_proxy_header(&mut socket).await.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => Failure::NoHeader(error),
+            _ => Failure::Transport(error),
+        })?;
+        if let Some(address) = header {
+            ticket.peer = Peer::from(address);
+        }
+        ticket.place()?;
+    }
     let mut transport = open(socket, ticket).await?;
     let settings = worker.shard.borrow().settings();
     let mechanisms: Arc<dyn Mechanisms> = Arc::clone(&ticket.listener) as _;
@@ -248,20 +236,23 @@ async fn admit(
         match next {
             Next::Read(bytes) => send(&mut transport, &bytes).await?,
             Next::Accepted(mut request) => match objection(worker, &request, ticket) {
-                None => {
+                Ok(()) => {
                     let denied_publish = ticket.listener.access.load().denied_publish;
                     request.closes_when_denied = denied_publish == DeniedPublish::Disconnect;
                     transport.lift_read_limit();
                     return Ok((request, transport, buffer));
                 }
-                Some(refusal) => {
+                Err((reason, refusal)) => {
                     let size_max = request.maximum_packet_size_bytes;
                     let detail = request.request_problem_information.then_some(refusal.detail);
-                    let bytes = refusal_bytes(request.version, refusal.reason_code, detail, size_max);
-                    return Err(refuse(transport, &bytes, refusal).await);
+                    let answer = refusal_bytes(request.version, refusal.reason_code, detail, size_max);
+                    return Err(Failure::Refused { reason, refusal, transport: Box::new(transport), answer });
                 }
             },
-            Next::Refused(bytes, refusal) => return Err(refuse(transport, &bytes, refusal).await),
+            Next::Refused(answer, refusal) => {
+                let reason = reason_of(refusal.reason_code);
+                return Err(Failure::Refused { reason, refusal, transport: Box::new(transport), answer });
+            }
             // It has been answered.
             Next::Verify => {}
         }
@@ -269,8 +260,12 @@ async fn admit(
 }
 
 /// What speaks against a client whose credentials are good.
-fn objection(worker: &Worker, request: &ConnectRequest, ticket: &Ticket) -> Option<Refusal> {
-    let access = ticket.listener.access.load();
+fn objection(
+    worker: &Worker,
+    request: &ConnectRequest,
+    ticket: &mut Ticket,
+) -> Result<(), (RefusalReason, Refusal)> {
+    let access = ticket.listener.access.load_full();
     let user_name = request.identity.user_name.as_deref();
     let is_its_own = access.client_identifiers.as_ref().is_none_or(|pattern| {
         request.is_assigned || pattern.allows(user_name, request.client_identifier.as_str())
@@ -278,11 +273,19 @@ fn objection(worker: &Worker, request: &ConnectRequest, ticket: &Ticket) -> Opti
     if !is_its_own {
         let (reason_code, detail) =
             (ReasonCode::ClientIdentifierNotValid, "this client identifier is not one of the user's");
-        return Some(Refusal { reason_code, detail });
+        return Err((RefusalReason::NotAuthorized, Refusal { reason_code, detail }));
     }
-    let detail = "the Will may not be published";
-    let may_leave_will = worker.shard.borrow().may_leave_will(request);
-    (!may_leave_will).then_some(Refusal { reason_code: ReasonCode::NotAuthorized, detail })
+    if !worker.shard.borrow().may_leave_will(request) {
+        let (reason_code, detail) = (ReasonCode::NotAuthorized, "the Will may not be published");
+        return Err((RefusalReason::NotAuthorized, Refusal { reason_code, detail }));
+    }
+    ticket.claim(user_name, &request.client_identifier, !request.is_assigned).map_err(|reason| {
+        let reason_code = match reason {
+            RefusalReason::Banned => ReasonCode::Banned,
+            _ => ReasonCode::QuotaExceeded,
+        };
+        (reason, Refusal { reason_code, detail: reason.sentence() })
+    })
 }
 
 /// Speaks what the listener speaks below MQTT.
@@ -333,7 +336,7 @@ async fn send(transport: &mut Transport, bytes: &[u8]) -> io::Result<()> {
 /// Sends the CONNACK that refuses, and closes.
 // spec(v5): [MQTT-3.2.2-7]
 // spec(v3.1.1): [MQTT-3.2.2-5]
-async fn refuse(mut transport: Transport, bytes: &[u8], refusal: Refusal) -> Failure {
+async fn say_no(mut transport: Transport, bytes: &[u8]) {
     let goodbye = async {
         send(&mut transport, bytes).await?;
         poll_fn(|context| transport.poll_shutdown(context)).await?;
@@ -344,7 +347,6 @@ async fn refuse(mut transport: Transport, bytes: &[u8], refusal: Refusal) -> Fai
     };
     // Whether the client listened makes no difference.
     drop(timeout(REFUSAL_DEADLINE, goodbye).await);
-    Failure::Refused(refusal)
 }
 
 /// 128 bits for an assigned client identifier.

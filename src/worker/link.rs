@@ -4,7 +4,8 @@
 //! needed ([`Busy`]), and what only the log wants lies apart ([`Description`]): pieces of that size fill the gaps that
 //! the two allocations tokio makes for each connection leave, which are aligned to 128 bytes.
 
-use super::admission::Ticket;
+use super::throttle::Throttle;
+use super::ticket::Ticket;
 use crate::transport::Transport;
 use dunlin_codec::{ProtocolVersion, ReasonCode};
 use dunlin_core::connection::Cause;
@@ -23,6 +24,8 @@ pub(crate) struct Link {
     /// The task that reads; none once the task that closes the connection is there.
     pub reader: Cell<Option<AbortHandle>>,
     pub description: Box<Description>,
+    /// Slows the client down where `limits.publish_rate` or `publish_bytes_rate` says so.
+    pub(super) throttle: Option<Box<Throttle>>,
     /// What the shard wants next.
     pub next: Cell<NextInput>,
     busy: Cell<Option<Box<Busy>>>,
@@ -47,8 +50,10 @@ impl Busy {
 
 impl Link {
     pub fn new(key: Key, transport: Transport, description: Description, pending: Vec<u8>) -> Self {
+        let throttle = Throttle::of(&description.ticket.gate.rules().limits).map(Box::new);
         let link = Self {
             key,
+            throttle,
             transport: RefCell::new(transport),
             reader: Cell::default(),
             description: Box::new(description),

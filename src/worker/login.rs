@@ -5,7 +5,7 @@
 //! takes neither the cores nor the memory of those who are there; whoever has to wait for its turn has
 //! `limits.connect_timeout` for it.
 
-use super::admission::Ticket;
+use super::ticket::Ticket;
 use crate::auth::{
     Access, AuthenticatorChain, ClientCertificate, Cost, Credentials, Decision, Exchange, ExchangeStep,
     Identity, Policy, RefuseReason,
@@ -47,6 +47,7 @@ pub(super) struct Login {
     password: Option<Password>,
     certificate: Option<ClientCertificate>,
     address: Option<IpAddr>,
+    listener: String,
 }
 
 impl Login {
@@ -58,6 +59,7 @@ impl Login {
             password: request.password.clone(),
             certificate: transport.client_certificate(),
             address: ticket.peer.ip(),
+            listener: ticket.listener.url.to_string(),
         }
     }
 
@@ -66,6 +68,7 @@ impl Login {
         Credentials::new(self.client_identifier.as_str(), self.user_name.as_deref(), password)
             .with_certificate(self.certificate.as_ref())
             .with_address(self.address)
+            .with_listener(Some(&self.listener))
     }
 
     /// Who the client is, or why it is refused.
@@ -157,10 +160,52 @@ impl Mechanism for Bridge {
                 Step::Success { data, identity: core_identity(&self.access, &identity) }
             }
             ExchangeStep::Refuse(reason) => Step::Refuse(match refusal(reason).reason_code {
-                // 0x86 is no code of DISCONNECT (5.0, section 3.14.2.1), and re-authentication may end in one.
+                // Neither is a code of DISCONNECT (5.0, section 3.14.2.1), and re-authentication may end in one.
                 ReasonCode::BadUserNameOrPassword => ReasonCode::NotAuthorized,
+                ReasonCode::ServerUnavailable => ReasonCode::ServerBusy,
                 reason_code => reason_code,
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dunlin_codec::{Disconnect, Packet, ProtocolVersion, Split, decode, split};
+
+    /// Refuses for one reason.
+    struct Refusing(RefuseReason);
+
+    impl Exchange for Refusing {
+        fn step(&mut self, _data: Option<&[u8]>) -> ExchangeStep {
+            ExchangeStep::Refuse(self.0)
+        }
+    }
+
+    #[test]
+    fn whatever_an_exchange_refuses_for_a_disconnect_can_say() {
+        let access = Arc::new(Access {
+            chain: AuthenticatorChain::new([]),
+            methods: Vec::new(),
+            denied_publish: crate::config::DeniedPublish::Drop,
+            client_identifiers: None,
+            rules_of: None,
+        });
+        for reason in [
+            RefuseReason::BadUserNameOrPassword,
+            RefuseReason::NotAuthorized,
+            RefuseReason::ServerUnavailable,
+        ] {
+            let mut bridge = Bridge { exchange: Box::new(Refusing(reason)), access: Arc::clone(&access) };
+            let Step::Refuse(reason_code) = bridge.step(None) else { panic!("{reason:?} is refused") };
+            let mut bytes = Vec::new();
+            Packet::Disconnect(Disconnect::new(reason_code)).encode(ProtocolVersion::V5, &mut bytes);
+            let Ok(Split::Packet { frame, .. }) = split(&bytes, u32::MAX) else { panic!("a whole packet") };
+            assert!(
+                decode(frame, ProtocolVersion::V5).is_ok(),
+                "{reason:?}: {reason_code} is no code of DISCONNECT"
+            );
         }
     }
 }

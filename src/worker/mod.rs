@@ -11,15 +11,28 @@
 //! A connection is accepted on the control thread, admitted on any worker, and moved to the worker of its
 //! Session.
 
+mod gate;
+mod ticket;
+mod watch;
+mod doorway;
+mod refusal;
+mod bans;
+mod pace;
+mod recent;
 mod admission;
 mod login;
 mod clock;
 mod driver;
 mod link;
 mod reader;
+mod throttle;
 
-pub use admission::{Arrival, Gate, ListenerContext};
+pub use admission::{Arrival, ListenerContext};
+pub use bans::{Ban, BanCause, Banned};
 pub use clock::Clock;
+pub use gate::{Gate, Spared};
+pub use refusal::RefusalReason;
+pub use ticket::Ticket;
 
 use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::transport::Transport;
@@ -68,7 +81,7 @@ pub struct Client {
     pub(crate) transport: Transport,
     /// Bytes that came after CONNECT.
     pub(crate) pending: Vec<u8>,
-    pub(crate) arrival: admission::Ticket,
+    pub(crate) arrival: Ticket,
 }
 
 /// The way to each worker.
@@ -260,6 +273,9 @@ pub fn run(start: Start) {
     let tasks = LocalSet::new();
     let life = async { driver::Driver::new(worker, mailbox).await };
     runtime.block_on(tasks.run_until(life));
+    drop(tasks);
+    // A question to another machine may be under way; nobody is left to hear the answer.
+    runtime.shutdown_background();
 }
 
 #[cfg(test)]

@@ -39,14 +39,27 @@ impl Reader {
     /// Hands bytes to the shard. A panic ends this connection and nothing else.
     fn feed(worker: &Worker, link: &Link, bytes: &[u8]) -> (usize, NextInput) {
         let now = worker.now();
+        let all = bytes;
+        let bytes = link.throttle.as_ref().map_or(all, |throttle| throttle.admitted(now, all));
         let fed =
             catch_unwind(AssertUnwindSafe(|| worker.shard.borrow_mut().handle_input(now, link.key, bytes)));
         match fed {
-            Ok(progress) => (progress.consumed, progress.next),
+            Ok(progress) => {
+                let Some(throttle) = &link.throttle else {
+                    return (progress.consumed, progress.next);
+                };
+                throttle.take(now, &all[..progress.consumed]);
+                let has_held_back = bytes.len() < all.len();
+                let next = match progress.next {
+                    NextInput::Read { .. } if has_held_back => NextInput::Yield,
+                    next => next,
+                };
+                (progress.consumed, next)
+            }
             Err(_) => {
                 link.description.panicked();
                 worker.shard.borrow_mut().handle_lost(now, link.key);
-                (bytes.len(), NextInput::Close)
+                (all.len(), NextInput::Close)
             }
         }
     }
@@ -127,6 +140,11 @@ impl Future for Reader {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        if let Some(throttle) = &this.link.throttle
+            && throttle.poll_ready(&this.worker, context).is_pending()
+        {
+            return Poll::Pending;
+        }
         let turn = match this.link.next.get() {
             NextInput::Read { packet_length } => this.read(context, packet_length),
             NextInput::Yield => {

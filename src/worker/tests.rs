@@ -77,10 +77,10 @@ impl Rig {
         client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
         let (accepted, _) = self.listener.accept().expect("it is accepted");
         accepted.set_nonblocking(true).expect("it does not block");
-        let (ticket, pending) =
+        let ticket =
             self.shared.gate.enter(&self.context, Peer::Local).unwrap_or_else(|full| panic!("{full}"));
         let socket = Socket::tcp(accepted, usize::MAX).expect("a socket");
-        assert!(self.shared.mailboxes[0].send(Mail::Arrival(Arrival { socket, ticket, pending })).is_ok());
+        assert!(self.shared.mailboxes[0].send(Mail::Arrival(Arrival { socket, ticket })).is_ok());
         client
             .write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 1, identifier])
             .expect("CONNECT");

@@ -8,9 +8,11 @@ mod support;
 
 mod access;
 mod acl;
+mod bans;
 mod bench;
 mod certificates;
 mod configuration;
+mod identities;
 mod life;
 mod log;
 mod passwd;

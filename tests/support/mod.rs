@@ -5,5 +5,6 @@ pub mod certificates;
 pub mod client;
 pub mod dunlin;
 pub mod process;
+pub mod service;
 pub mod tls;
 pub mod websocket;

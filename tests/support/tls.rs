@@ -49,9 +49,14 @@ fn roots_from(
 
 /// A connection whose handshake takes place with the first bytes.
 pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
+    over(tcp(address), config)
+}
+
+/// The same over a socket that may have been used before.
+pub fn over(stream: TcpStream, config: &Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
     let name = "localhost".try_into().expect("a server name");
     let connection = ClientConnection::new(Arc::clone(config), name).expect("the configuration is complete");
-    StreamOwned::new(connection, tcp(address))
+    StreamOwned::new(connection, stream)
 }
 
 /// Whether a client with this configuration gets an answer to CONNECT, whatever it is; otherwise TLS has refused it.

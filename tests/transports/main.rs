@@ -9,6 +9,7 @@
 mod support;
 
 mod admission;
+mod gate;
 mod hostile;
 mod identities;
 mod sockets;

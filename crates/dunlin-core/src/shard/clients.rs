@@ -14,7 +14,8 @@ use crate::message::{ApplicationMessage, MemoryGauge};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::slots::{Key, Slots};
-use crate::timers::Timers;
+use crate::time::Timestamp;
+use crate::timers::{Timer, Timers};
 use dunlin_codec::{
     Acknowledgement, Disconnect, PacketIdentifier, PacketType, ProtocolVersion, QoS, ReasonCode,
     SubscriptionFilter, UserProperties,
@@ -247,6 +248,17 @@ impl Clients {
         let who = Who { client_identifier, identity: &writer.identity };
         let asked = Asked::Publish { qos: message.qos, retain: true };
         authorizer.rules_version() == 0 || ask(&**authorizer, who, asked, message.topic())
+    }
+
+    /// Has the identity of a client looked at when it ends, unless that happens before anyway.
+    pub fn arm_identity(&mut self, key: Key, valid_until: Timestamp) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.identity_timer_at.is_none_or(|at| valid_until < at) {
+            connection.identity_timer_at = Some(valid_until);
+            self.timers.arm(valid_until, Timer::Identity(key));
+        }
     }
 
     /// Tells the authorizer what it will be asked about.

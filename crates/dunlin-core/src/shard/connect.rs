@@ -150,6 +150,7 @@ impl Shard {
             maximum_packet_size_bytes: request.maximum_packet_size_bytes,
             accepted_packet_size_bytes: request.accepted_packet_size_bytes,
             silent_since: now,
+            identity_timer_at: None,
             outbox: None,
             extras,
         });
@@ -157,7 +158,7 @@ impl Shard {
             self.clients.timers.arm(deadline, Timer::KeepAlive(key));
         }
         if let Some(valid_until) = request.identity.valid_until {
-            self.clients.timers.arm(valid_until, Timer::Identity(key));
+            self.clients.arm_identity(key, valid_until);
         }
         key
     }

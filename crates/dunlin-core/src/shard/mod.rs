@@ -406,12 +406,16 @@ impl Shard {
     /// Forgets a connection whose last byte is written, or cannot be.
     pub fn remove(&mut self, connection: Key) {
         self.take_parked(connection);
-        if let Some(value) = self.clients.connections.remove(connection)
-            && value.keep_alive_s > 0
-        {
+        let Some(value) = self.clients.connections.remove(connection) else {
+            return;
+        };
+        if value.keep_alive_s > 0 {
             self.clients.timers.forget();
-            self.sweep_timers();
         }
+        if value.identity_timer_at.is_some() {
+            self.clients.timers.forget();
+        }
+        self.sweep_timers();
     }
 
     /// The client identifier behind a connection.

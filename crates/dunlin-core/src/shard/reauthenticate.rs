@@ -6,7 +6,6 @@ use crate::handshake::auth_bytes;
 use crate::identity::Identity;
 use crate::session::Session;
 use crate::slots::Key;
-use crate::timers::Timer;
 use dunlin_codec::{Auth, ReasonCode};
 use std::sync::Arc;
 
@@ -68,7 +67,7 @@ impl Shard {
         self.clients.note_policy(&identity);
         self.clients.record(session, Session::record);
         if let Some(valid_until) = valid_until {
-            self.clients.timers.arm(valid_until, Timer::Identity(key));
+            self.clients.arm_identity(key, valid_until);
         }
         Ok(())
     }

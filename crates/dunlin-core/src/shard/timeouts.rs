@@ -106,6 +106,11 @@ impl Shard {
 
     /// Ends the connection of a client whose token, or whatever it showed, is not valid any more.
     fn check_identity(&mut self, now: Timestamp, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key)
+            && connection.identity_timer_at.is_some_and(|at| at <= now)
+        {
+            connection.identity_timer_at = None;
+        }
         let Some((_, session)) = self.clients.session_of(key) else {
             return;
         };
@@ -115,7 +120,7 @@ impl Shard {
                 let reason_code = ReasonCode::NotAuthorized;
                 self.end_connection(now, key, Cause::Server { reason_code, detail });
             }
-            Some(valid_until) => self.clients.timers.arm(valid_until, Timer::Identity(key)),
+            Some(valid_until) => self.clients.arm_identity(key, valid_until),
             None => {}
         }
     }
