@@ -18,6 +18,7 @@ mod log;
 mod passwd;
 mod reload;
 mod scram;
+mod slow;
 mod store;
 
 use std::net::SocketAddr;

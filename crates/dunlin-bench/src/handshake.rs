@@ -30,7 +30,7 @@ const FILTERS_OF_A_PACKET: usize = 500;
 
 /// Long enough that no run outlives one and a half of it, and not 0: a broker that keeps a timer per
 /// connection shall keep it.
-const KEEP_ALIVE_S: u16 = 3_600;
+pub(crate) const KEEP_ALIVE_S: u16 = 3_600;
 
 /// Where the broker is, how it is reached and which protocol to speak.
 #[derive(Debug, Clone)]
@@ -122,6 +122,11 @@ impl Target {
 
     /// Sends CONNECT; [`Connected::finish`] waits for the answer.
     pub(crate) fn begin(&self, client_identifier: &str, session: Session) -> Result<Connected, Error> {
+        self.begin_with(client_identifier, &self.connect_packet(client_identifier, session))
+    }
+
+    /// The same with a CONNECT that says more than [`Session`] can.
+    pub(crate) fn begin_with(&self, client_identifier: &str, connect: &[u8]) -> Result<Connected, Error> {
         let failed = || Error::io(format!("connect {client_identifier} to {}", self.address));
         let stream = TcpStream::connect_timeout(&self.address, ANSWER_TIMEOUT).map_err(failed())?;
         stream.set_nodelay(true).map_err(failed())?;
@@ -133,7 +138,7 @@ impl Target {
             unread: Vec::new(),
             version: self.version,
         };
-        connected.send(&self.connect_packet(client_identifier, session))?;
+        connected.send(connect)?;
         Ok(connected)
     }
 

@@ -104,4 +104,15 @@ mod tests {
         assert_eq!(latency.p9999_us, latency.max_us);
         assert!((latency.max_us - 6e7).abs() < 1e5, "an hour counts as a minute: {latency:?}");
     }
+
+    #[test]
+    fn nothing_is_left_of_waits_that_were_cleared() {
+        let mut waits = Latencies::new();
+        waits.record(Duration::from_secs(1));
+        waits.clear();
+        assert_eq!(waits.sum_up(), None);
+        waits.record(Duration::from_micros(5));
+        let latency = waits.sum_up().unwrap();
+        assert!(latency.max_us < 6.0 && latency.count == 1, "{latency:?}");
+    }
 }

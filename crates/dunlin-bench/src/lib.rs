@@ -4,7 +4,8 @@
 //! A [`scenario::Scenario`] is data: how many publishers and subscribers, which QoS, how large a window, over which
 //! [`transport`]. [`traffic`] runs the ones that move messages and [`idle`] the ones that hold connections; both talk
 //! to any broker by its address and read its process from `/proc`. [`storm`] connects thousands of clients at once,
-//! [`subscriptions`] holds a million Subscriptions, and [`day`] does a little of everything. [`queue`] and
+//! [`subscriptions`] holds a million Subscriptions, and [`day`] does a little of everything. [`soak`] goes on with such
+//! a day for hours, and sees whether the broker grows; [`start`] sees how soon one is there. [`queue`] and
 //! [`retained`] fill brokers with what waits, in memory or in a store; [`beside`] and [`recovery`] run what concerns a
 //! store alone, and [`commits`] is the raw loop that it is measured against. [`relay`] is the floor under all
 //! brokers. [`compare`] starts brokers itself, each on a core of its own, and [`report`] prints what came out.
@@ -45,6 +46,8 @@ mod subscriber;
 pub mod idle;
 pub mod relay;
 pub mod day;
+pub mod soak;
+pub mod start;
 pub mod storm;
 pub mod subscriptions;
 

@@ -112,6 +112,16 @@ impl Process {
         parse_kib(&self.read("status")?, "VmHWM").ok_or_else(|| self.unreadable("status"))
     }
 
+    /// The descriptors it has open now: files, sockets and what else it waits for.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn open_descriptors(&self) -> Result<u64, Error> {
+        let directory = format!("/proc/{}/fd", self.pid);
+        let entries = fs::read_dir(&directory).map_err(Error::io(format!("read {directory}")))?;
+        Ok(entries.count() as u64)
+    }
+
     /// What it has written so far.
     ///
     /// # Errors
@@ -261,5 +271,12 @@ mod tests {
         let memory = process.memory().unwrap();
         assert!(memory.resident_bytes >= memory.private_dirty_bytes && memory.private_dirty_bytes > 0);
         assert!(process.peak_resident_bytes().unwrap() > 0 && process.written().is_ok());
+    }
+
+    #[test]
+    fn every_open_file_is_a_descriptor() {
+        let process = Process::this();
+        let files: Vec<_> = (0..50).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+        assert!(process.open_descriptors().unwrap() >= files.len() as u64 + 3);
     }
 }

@@ -92,8 +92,12 @@ fn messages_go_over_every_transport_and_none_is_lost() {
 
 #[test]
 fn idle_connections_and_storms_go_over_tls_and_websocket() {
-    let overrides =
-        |transport| Overrides { transport: Some(transport), connections: Some(60), ..Overrides::default() };
+    let overrides = |transport| Overrides {
+        transport: Some(transport),
+        connections: Some(60),
+        duration_ms: Some(10),
+        ..Overrides::default()
+    };
     for transport in [Transport::Tls, Transport::WebSocket, Transport::SecureWebSocket] {
         let Figures::Idle(idle) = run("tls-idle", ProtocolVersion::V3_1_1, &overrides(transport)) else {
             panic!()

@@ -140,7 +140,7 @@ fn a_payload_larger_than_a_read_arrives_whole() {
 #[test]
 fn idle_connections_are_counted_without_those_of_the_warm_up() {
     let relay = RunningRelay::over(Transport::Tcp);
-    let overrides = Overrides { connections: Some(30), ..Overrides::default() };
+    let overrides = Overrides { connections: Some(30), duration_ms: Some(10), ..Overrides::default() };
     let scenario = scenario::by_name("idle").unwrap().with(&overrides).unwrap();
     let target = Target::new(relay.address, ProtocolVersion::V3_1_1);
     let figures = run_one(&target, &scenario, Some(Process::this())).unwrap();

@@ -137,6 +137,30 @@ impl Spec {
         String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned)
     }
 
+    /// Whether the generator starts it.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        !matches!(self.kind, Kind::Address { .. })
+    }
+
+    /// The size of its program in bytes; `None` when only its address is known, or no file has its name.
+    #[must_use]
+    pub fn program_bytes(&self) -> Option<u64> {
+        let program = match &self.kind {
+            Kind::Dunlin(program)
+            | Kind::Mosquitto(program)
+            | Kind::Rumqttd(program)
+            | Kind::Relay(program) => program,
+            Kind::Address { .. } => return None,
+        };
+        let directories = std::env::var_os("PATH").unwrap_or_default();
+        let places: Vec<_> = match program.components().count() {
+            1 => std::env::split_paths(&directories).map(|directory| directory.join(program)).collect(),
+            _ => vec![program.clone()],
+        };
+        places.iter().find_map(|path| path.metadata().ok()).map(|metadata| metadata.len())
+    }
+
     /// Whether a scenario can be run with the broker.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ const READY_MAX: Duration = Duration::from_secs(10);
 /// How long it may take when it has to recover.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// How often a broker that starts is looked at.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// How often the log of one is read whose start is measured.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// What Dunlin logs when it listens.
@@ -42,6 +42,8 @@ pub struct Running {
     pub target: Target,
     /// Its process, when it is known.
     pub process: Option<Process>,
+    /// From the start of its process until it had answered a CONNECT; of one that ran already, until it answered.
+    pub ready_after: Duration,
     started: Option<Started>,
 }
 
@@ -72,6 +74,7 @@ impl Running {
         version: ProtocolVersion,
         transport: Transport,
     ) -> Result<Self, Error> {
+        let begun = Instant::now();
         let (url, mut started) = match &spec.kind {
             Kind::Address { url, .. } => (url.clone(), None),
             Kind::Dunlin(_) | Kind::Mosquitto(_) | Kind::Rumqttd(_) | Kind::Relay(_) => {
@@ -82,11 +85,12 @@ impl Running {
         // Who compares brokers has started them; a certificate made a moment ago proves nothing.
         let target = Target::at(&url, transport, version, Some(&Trust::Anybody), None)?;
         wait_until_ready(&spec.name, &target, started.as_mut(), READY_MAX)?;
+        let ready_after = begun.elapsed();
         let pid = match (&spec.kind, &started) {
             (Kind::Address { pid, .. }, _) => *pid,
             (_, started) => started.as_ref().map(|started| started.child.id()),
         };
-        Ok(Self { target, process: pid.map(Process::new), started })
+        Ok(Self { target, process: pid.map(Process::new), ready_after, started })
     }
 
     /// What to add to the report of a failed run: the broker's end and its last words, if it has ended.

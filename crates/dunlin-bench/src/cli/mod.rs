@@ -1,5 +1,6 @@
 //! The command line: `run` one scenario against a broker that is there (`run.rs`), `compare` brokers (`compare.rs`),
-//! `list` the scenarios, and the two that brokers are measured against: `relay` and `commits`.
+//! `list` the scenarios, and the two that brokers are measured against: `relay` and `commits`. The arguments of `soak`
+//! and `start` are beside what they run.
 //!
 //! [`BenchArgs`] is a clap argument group, so that another program can take it as a subcommand of its own.
 //! Results go to standard output; progress and, in a comparison, the figures of each run go to standard error.
@@ -16,6 +17,8 @@ use crate::disk::Disk;
 use crate::relay::Relay;
 use crate::report;
 use crate::scenario::{BUILT_IN, Scenario};
+use crate::soak::SoakArgs;
+use crate::start::StartArgs;
 use crate::transport::BrokerUrl;
 
 mod changes;
@@ -44,6 +47,10 @@ enum BenchCommand {
     Compare(CompareArgs),
     /// Relay messages without being a broker: what is left of the cost when nothing is decided
     Relay(RelayArgs),
+    /// Load a broker that is running for hours with all that clients do, and see whether it grows
+    Soak(SoakArgs),
+    /// Start brokers again and again: how soon each answers, and what it takes before anybody has come
+    Start(StartArgs),
     /// Append and commit groups of records: what the disk gives a log that has nothing else to do
     Commits(CommitsArgs),
     /// List the scenarios
@@ -93,6 +100,8 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
             eprintln!("relaying on {}, process {}", relay.address()?, std::process::id());
             relay.run(&AtomicBool::new(false))
         }
+        BenchCommand::Soak(args) => args.run(),
+        BenchCommand::Start(args) => args.run(),
         BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
             for Scenario { name, summary, .. } in &BUILT_IN {

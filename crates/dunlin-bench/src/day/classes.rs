@@ -57,7 +57,7 @@ pub struct ClassFigures {
 
 /// What has arrived of all classes.
 #[derive(Debug)]
-pub(super) struct Arrivals {
+pub(crate) struct Arrivals {
     by_class: [Arrived; 5],
     schedules: [Schedule; 3],
     from: Option<Instant>,
@@ -131,8 +131,18 @@ impl Arrivals {
     }
 
     /// Messages of all classes that have come.
-    pub(super) fn delivered(&self) -> u64 {
+    pub(crate) fn delivered(&self) -> u64 {
         self.by_class.iter().map(|arrived| arrived.delivered).sum()
+    }
+
+    /// How long messages of all classes have taken since the last time somebody asked.
+    pub(crate) fn take_latencies(&mut self) -> Latencies {
+        let mut all = Latencies::new();
+        for arrived in &mut self.by_class {
+            all.add(&arrived.latencies);
+            arrived.latencies.clear();
+        }
+        all
     }
 
     /// Whether all has come of so many messages of each kind.
@@ -144,7 +154,7 @@ impl Arrivals {
     }
 
     /// What became of so many messages of each kind.
-    pub(super) fn sum_up(&self, sent: [u64; 3]) -> Vec<ClassFigures> {
+    pub(crate) fn sum_up(&self, sent: [u64; 3]) -> Vec<ClassFigures> {
         let classes = Class::ALL.into_iter().zip(&self.by_class);
         let figures = classes.map(|(class, arrived)| {
             let (expected, delivered) = (sent[class.kind() as usize], arrived.delivered);

@@ -24,8 +24,13 @@ const ALARM: mio::Token = mio::Token(usize::MAX);
 /// Messages of one client that may be unacknowledged; a Receive Maximum of the broker lowers it.
 const UNACKNOWLEDGED_MAX: u16 = 1_000;
 
+/// How long draining may take as a whole.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+/// When nothing arrives for so long while draining, the rest is lost.
+const DRAIN_SILENCE: Duration = Duration::from_secs(1);
+
 /// Everybody. Poll tokens are places: devices come first, then the controller, the dashboard and the workers.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     poll: mio::Poll,
     events: mio::Events,
     alarm: Alarm,
@@ -38,8 +43,8 @@ pub(super) struct Clients {
     readable: Vec<usize>,
     /// Places of clients that have something to send.
     unsent: Vec<usize>,
-    pub(super) arrivals: Arrivals,
-    pub(super) last_arrival: Instant,
+    pub(crate) arrivals: Arrivals,
+    last_arrival: Instant,
     buffer: Vec<u8>,
 }
 
@@ -53,8 +58,9 @@ struct Client {
 }
 
 impl Clients {
-    /// Connects everybody; the first messages are due when all are there.
-    pub(super) fn connect(target: &Target, day: &Day) -> Result<Self, Error> {
+    /// Connects everybody, the dashboard with a filter that holds all the day's topics; the first messages are
+    /// due when all are there.
+    pub(crate) fn connect(target: &Target, day: &Day, dashboard: &str) -> Result<Self, Error> {
         let poll = mio::Poll::new().map_err(Error::io("create a poll"))?;
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         let mut all = Vec::new();
@@ -64,7 +70,7 @@ impl Clients {
             all.push(Client::connect(target, name, Role::Device(number), Some(&filter))?);
         }
         all.push(Client::connect(target, "bench-controller".to_owned(), Role::Controller, None)?);
-        all.push(Client::connect(target, "bench-dashboard".to_owned(), Role::Dashboard, Some("#"))?);
+        all.push(Client::connect(target, "bench-dashboard".to_owned(), Role::Dashboard, Some(dashboard))?);
         for number in 0..day.workers {
             let filter = "$share/workers/dunlin-day/+/state";
             let name = format!("bench-worker-{number}");
@@ -92,18 +98,18 @@ impl Clients {
     }
 
     /// Records latency and lateness of what becomes due at `from` or later.
-    pub(super) fn time_from(&mut self, from: Instant) {
+    pub(crate) fn time_from(&mut self, from: Instant) {
         self.streams.iter_mut().for_each(|stream| stream.pace.record_from(from));
         self.arrivals.time_from(from);
     }
 
     /// Nothing is due after `end`.
-    pub(super) fn end_at(&mut self, end: Instant) {
+    pub(crate) fn end_at(&mut self, end: Instant) {
         self.end = Some(end);
     }
 
     /// Messages of each kind that were sent.
-    pub(super) fn sent(&self) -> [u64; 3] {
+    pub(crate) fn sent(&self) -> [u64; 3] {
         [self.streams[0].sent, self.streams[1].sent, self.streams[2].sent]
     }
 
@@ -125,15 +131,27 @@ impl Clients {
     }
 
     /// Sends what is due and receives what comes until `end`.
-    pub(super) fn go_on_until(&mut self, end: Instant) -> Result<(), Error> {
+    pub(crate) fn go_on_until(&mut self, end: Instant) -> Result<(), Error> {
         while Instant::now() < end {
             self.turn()?;
         }
         Ok(())
     }
 
+    /// Sends what was due before the end and could not leave, and receives what is under way.
+    pub(crate) fn drain(&mut self, end: Instant) -> Result<(), Error> {
+        let deadline = Instant::now() + DRAIN_MAX;
+        while self.behind(end) > 0 || !self.arrivals.are_complete(self.sent()) {
+            self.turn()?;
+            if self.last_arrival.elapsed() > DRAIN_SILENCE || Instant::now() > deadline {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends what is due, sleeps until there is something to do, and gives every readable client one read.
-    pub(super) fn turn(&mut self) -> Result<(), Error> {
+    fn turn(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         self.send_due(now)?;
         let next = self.streams.iter().map(|stream| stream.schedule.next_due(now)).min().unwrap_or(now);

@@ -28,12 +28,7 @@ mod clients;
 mod streams;
 
 pub use classes::{Class, ClassFigures};
-use clients::Clients;
-
-/// How long draining may take as a whole.
-const DRAIN_MAX: Duration = Duration::from_secs(60);
-/// When nothing arrives for so long while draining, the rest is lost.
-const DRAIN_SILENCE: Duration = Duration::from_secs(1);
+pub(crate) use clients::Clients;
 
 /// What a small day has shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -67,7 +62,7 @@ impl DayFigures {
 /// # Errors
 /// When the broker refuses, closes a connection or breaks the protocol.
 pub fn run(target: &Target, day: &Day, process: Option<Process>) -> Result<DayFigures, Error> {
-    let mut clients = Clients::connect(target, day)?;
+    let mut clients = Clients::connect(target, day, "#")?;
     clients.go_on_until(Instant::now() + Duration::from_millis(day.warm_up_ms))?;
     let delivered_before = clients.arrivals.delivered();
     let meter = Meter::begin(process)?;
@@ -77,7 +72,7 @@ pub fn run(target: &Target, day: &Day, process: Option<Process>) -> Result<DayFi
     clients.go_on_until(end)?;
     let usage = meter.end()?;
     let delivered = clients.arrivals.delivered() - delivered_before;
-    drain(&mut clients, end)?;
+    clients.drain(end)?;
     let sent = clients.sent();
     Ok(DayFigures {
         delivered,
@@ -88,16 +83,4 @@ pub fn run(target: &Target, day: &Day, process: Option<Process>) -> Result<DayFi
         unsent: clients.behind(end),
         usage,
     })
-}
-
-/// Sends what was due before the end and could not leave, and receives what is under way.
-fn drain(clients: &mut Clients, end: Instant) -> Result<(), Error> {
-    let deadline = Instant::now() + DRAIN_MAX;
-    while clients.behind(end) > 0 || !clients.arrivals.are_complete(clients.sent()) {
-        clients.turn()?;
-        if clients.last_arrival.elapsed() > DRAIN_SILENCE || Instant::now() > deadline {
-            break;
-        }
-    }
-    Ok(())
 }

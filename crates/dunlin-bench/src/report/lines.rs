@@ -129,6 +129,9 @@ mod tests {
                 private_dirty_bytes_per_connection: bytes,
                 before: memory,
                 after: memory,
+                silent_s: 1.0,
+                silent_cpu_s: 0.0,
+                left: memory,
             })
         };
         let line = line("x", &[idle(900.0), idle(1100.0), idle(5000.0)], None);

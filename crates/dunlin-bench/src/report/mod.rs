@@ -69,7 +69,17 @@ pub fn one_line(figures: &Figures) -> String {
             )
         }
         Figures::Idle(figures) => {
-            format!("{} ({:.0} B private dirty)", line.cost, figures.private_dirty_bytes_per_connection)
+            format!(
+                "{} ({:.0} B private dirty), {:.1} ms CPU in {:.0} s of silence, resident {:.1} MB before, {:.1} MB \
+                 with them, {:.1} MB when they have left",
+                line.cost,
+                figures.private_dirty_bytes_per_connection,
+                figures.silent_cpu_s * 1e3,
+                figures.silent_s,
+                figures.before.resident_bytes as f64 / 1e6,
+                figures.after.resident_bytes as f64 / 1e6,
+                figures.left.resident_bytes as f64 / 1e6,
+            )
         }
         Figures::Commits(figures) => commits_in_a_line(figures),
         _ => measures::one_line(figures),

@@ -32,7 +32,7 @@ pub(super) const PAIRS: Traffic = Traffic {
 const ONE: Traffic = Traffic { publishers: 1, subscribers: 1, topics: 1, ..PAIRS };
 
 /// Connections that say nothing.
-const IDLE: Idle = Idle { connections: 5_000, warm_up_connections: 100 };
+const IDLE: Idle = Idle { connections: 5_000, warm_up_connections: 100, silent_ms: 10_000 };
 
 /// Clients that connect over TLS, several at a time.
 const HANDSHAKES: Storm =

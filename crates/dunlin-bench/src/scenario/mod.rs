@@ -66,6 +66,8 @@ pub struct Idle {
     pub connections: u32,
     /// Connections before the first reading, so that what a broker allocates once is not counted.
     pub warm_up_connections: u32,
+    /// For how long nothing is said once all are there.
+    pub silent_ms: u64,
 }
 
 /// What the command line changes in a scenario.
@@ -120,7 +122,10 @@ impl Scenario {
         }
         let changed = match &mut self.load {
             Load::Traffic(traffic) => traffic.apply(overrides)?,
-            Load::Idle(idle) => apply(&mut idle.connections, overrides.connections),
+            Load::Idle(idle) => {
+                let changed = apply(&mut idle.connections, overrides.connections);
+                apply(&mut idle.silent_ms, overrides.duration_ms) || changed
+            }
             Load::Subscriptions(subscriptions) => subscriptions.apply(overrides)?,
             Load::Storm(storm) => storm.apply(overrides)?,
             Load::Day(day) => day.apply(overrides)?,

@@ -236,6 +236,7 @@ impl Shard {
             self.clients.by_identifier.remove(value.client_identifier.as_str(), session);
             self.clients.gauge.note_stored(value.outbound.queue().stored_bytes(), 0);
             self.clients.gauge.note_session(value.counted_bytes, 0);
+            self.clients.counters.drop_many(DropReason::SessionEnded, value.outbound.queue().len() as u64);
             if value.extras.absence_timer_at.is_some() {
                 self.clients.timers.forget();
             }

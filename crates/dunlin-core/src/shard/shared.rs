@@ -429,9 +429,7 @@ impl Shard {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        for _ in 0..group.queue().len() {
-            self.clients.counters.drop(DropReason::NoMember);
-        }
+        self.clients.counters.drop_many(DropReason::NoMember, group.queue().len() as u64);
         self.clients.gauge.note_stored(group.queue().stored_bytes(), 0);
         let filter = Box::<str>::from(group.topic_filter());
         let (number, name) = (group.number, group.name.clone());
