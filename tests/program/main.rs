@@ -11,6 +11,7 @@ mod acl;
 mod bench;
 mod certificates;
 mod configuration;
+mod core_dumps;
 mod life;
 mod log;
 mod passwd;
