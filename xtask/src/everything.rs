@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::{self, cargo, command, root};
 use crate::steps::{Ended, Steps};
-use crate::{check, docs, instructions, machine, spec};
+use crate::{check, docs, instructions, machine, sbom, spec};
 
 /// How long each fuzz target runs.
 const FUZZ_TARGET_S: u32 = 20;
@@ -52,12 +52,14 @@ pub(crate) fn run() -> Result<()> {
         process::run(&mut cargo("deny check --hide-inclusion-graph licenses bans sources"))?;
         Ok(Ended::well())
     });
+    steps.run("components", sbom::write);
     steps.run("advisories", advisories);
     steps.run("fuzzing", fuzzing);
     steps.finish()
 }
 
-/// Known vulnerabilities of our dependencies. The database is a git repository, which not every network
+/// Known vulnerabilities of our dependencies, as RustSec lists them: cargo-audit would read the same database, and
+/// nothing else. The database is a git repository, which not every network
 /// reaches.
 fn advisories() -> Result<Ended> {
     let mut fetch = cargo("deny fetch db");
