@@ -58,9 +58,8 @@ pub(crate) fn run() -> Result<()> {
     steps.finish()
 }
 
-/// Known vulnerabilities of our dependencies, as RustSec lists them: cargo-audit would read the same database, and
-/// nothing else. The database is a git repository, which not every network
-/// reaches.
+/// Known vulnerabilities of our dependencies, as RustSec lists them; cargo-audit would read the same database. It is a
+/// git repository, which not every network reaches.
 fn advisories() -> Result<Ended> {
     let mut fetch = cargo("deny fetch db");
     fetch.env("GIT_TERMINAL_PROMPT", "0");
