@@ -11,6 +11,7 @@ pub mod transport;
 pub mod worker;
 pub mod broker;
 pub mod data_dir;
+pub mod core_dumps;
 pub mod store;
 pub mod http;
 pub mod log;

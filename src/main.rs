@@ -4,6 +4,7 @@ use clap::Parser;
 use dunlin::broker::{Broker, StartError};
 use dunlin::cli::{self, Cli, Command};
 use dunlin::config::Sources;
+use dunlin::core_dumps;
 use dunlin::log::{self, Log};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,7 +13,11 @@ fn main() -> ExitCode {
     match Cli::parse().command() {
         Command::Serve(arguments) => serve(&arguments.sources()),
         Command::Check(arguments) => cli::check(&arguments.sources()),
-        Command::Passwd(command) => command.run(),
+        Command::Passwd(command) => {
+            // It has a password in memory, and nothing to lose by going on.
+            let _ = core_dumps::forbid();
+            command.run()
+        }
         Command::Acl(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Ban(command) => command.run(),
@@ -32,6 +37,11 @@ fn serve(sources: &Sources) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if !config.server.core_dumps
+        && let Err(error) = core_dumps::forbid()
+    {
+        tracing::warn!("core dumps of this process cannot be ruled out: {error}");
+    }
     let mut signals = match Signals::catch() {
         Ok(signals) => signals,
         Err(error) => {

@@ -28,6 +28,9 @@ options! {
         workers: u16 = 0, range 0..=64;
         /// How long an orderly stop may take before the remaining connections are cut.
         shutdown_deadline: Duration = Duration::from_secs(5), range 0..=5 * MINUTE;
+        /// Whether the broker may leave core dumps, and other processes of its user may look into its memory: for
+        /// debugging, and for `perf`. What is there (keys, hashes of passwords, messages) is then theirs.
+        core_dumps: bool = false;
     }
 
     /// A place where clients connect. Repeat `[[listener]]` for several; with none, the broker listens on

@@ -149,6 +149,10 @@ impl Description {
     pub fn closed(&self, cause: &Cause) {
         let (client, address, reason) = (&self.client, &self.ticket.peer, cause.detail());
         match cause {
+            // `auth.denied_publish = "disconnect"`: it spoke well, of what it has no right to.
+            Cause::Violation { reason_code: reason_code @ ReasonCode::NotAuthorized, .. } => {
+                tracing::warn!(?client, %address, reason, %reason_code, "closed: the client may not do that");
+            }
             Cause::Violation { reason_code, statement, .. } => {
                 tracing::warn!(?client, %address, reason, %reason_code, statement, "closed: the client broke the protocol");
             }

@@ -12,6 +12,7 @@ mod bans;
 mod bench;
 mod certificates;
 mod configuration;
+mod core_dumps;
 mod identities;
 mod life;
 mod log;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::process::{Ended, Process};
@@ -71,6 +71,11 @@ impl Dunlin {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    /// Its process identifier.
+    pub fn pid(&self) -> Pid {
+        self.process.pid()
     }
 
     /// The memory it has now, in bytes.

@@ -26,10 +26,19 @@ pub fn trusting(authority: &Path, versions: &[&'static SupportedProtocolVersion]
 
 /// A client that trusts `ca.pem` in a directory, and shows the certificate `FILE.pem` there.
 pub fn showing(directory: &Path, file: &str) -> Arc<ClientConfig> {
+    showing_over(EVERY_VERSION, directory, file)
+}
+
+/// The same over certain versions of TLS.
+pub fn showing_over(
+    versions: &[&'static SupportedProtocolVersion],
+    directory: &Path,
+    file: &str,
+) -> Arc<ClientConfig> {
     let path = |end: &str| directory.join(format!("{file}{end}"));
     let certificate = CertificateDer::from_pem_file(path(".pem")).expect("a certificate");
     let key = PrivateKeyDer::from_pem_file(path("-key.pem")).expect("a private key");
-    let builder = roots_from(&directory.join("ca.pem"), EVERY_VERSION);
+    let builder = roots_from(&directory.join("ca.pem"), versions);
     Arc::new(
         builder.with_client_auth_cert(vec![certificate], key).expect("the key belongs to the certificate"),
     )

@@ -1,22 +1,28 @@
 //! `cargo xtask test`: all that must hold before a change is taken.
 //!
 //! The order is: what the machine needs, then what is cheap, then the tests, then the documents and the
-//! dependencies. All steps run even when one fails. Nothing is skipped silently: the advisory database and
-//! the fuzzers are the only things that may be absent, and the summary says so.
+//! dependencies. All steps run even when one fails. Nothing is skipped silently: the advisory database, the
+//! fuzzers and systemd are the only things that may be absent, and the summary says so.
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
-use crate::process::{self, cargo, root};
+use crate::process::{self, cargo, command, root};
 use crate::steps::{Ended, Steps};
-use crate::{check, docs, instructions, machine, spec};
+use crate::{check, docs, instructions, machine, sbom, spec};
 
 /// How long each fuzz target runs.
 const FUZZ_TARGET_S: u32 = 20;
 
 /// How long the advisory database may take to arrive.
 const ADVISORIES_FETCH_S: u64 = 120;
+
+/// The unit of the service, from the project's root.
+const UNIT: &str = "packaging/systemd/dunlin.service";
+
+/// What the unit leaves open must score below this in `systemd-analyze security`: 0 is nothing, 10 is everything.
+const EXPOSURE_LIMIT: f64 = 2.0;
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
@@ -41,17 +47,19 @@ pub(crate) fn run() -> Result<()> {
         spec::run(true)?;
         Ok(Ended::well())
     });
+    steps.run("systemd unit", systemd_unit);
     steps.run("licences and sources", || {
         process::run(&mut cargo("deny check --hide-inclusion-graph licenses bans sources"))?;
         Ok(Ended::well())
     });
+    steps.run("components", sbom::write);
     steps.run("advisories", advisories);
     steps.run("fuzzing", fuzzing);
     steps.finish()
 }
 
-/// Known vulnerabilities of our dependencies. The database is a git repository, which not every network
-/// reaches.
+/// Known vulnerabilities of our dependencies, as RustSec lists them; cargo-audit would read the same database. It is a
+/// git repository, which not every network reaches.
 fn advisories() -> Result<Ended> {
     let mut fetch = cargo("deny fetch db");
     fetch.env("GIT_TERMINAL_PROMPT", "0");
@@ -60,6 +68,29 @@ fn advisories() -> Result<Ended> {
     }
     process::run(&mut cargo("deny check --hide-inclusion-graph advisories"))?;
     Ok(Ended::well())
+}
+
+/// What the service may do beside its task. The score is made from the file alone, so no systemd has to run here.
+fn systemd_unit() -> Result<Ended> {
+    let analyze = |arguments: &[&str]| command("systemd-analyze", arguments);
+    // `--offline` came with systemd 250.
+    let help = process::output(&mut analyze(&["--help"])).unwrap_or_default();
+    if !help.contains("--offline") {
+        return Ok(Ended::Skipped("there is no systemd-analyze of systemd 250 or later".to_owned()));
+    }
+    let report = process::output(&mut analyze(&["security", "--offline=true", "--no-pager", UNIT]))?;
+    let exposure = exposure(&report).context("systemd-analyze gave no score")?;
+    ensure!(
+        exposure < EXPOSURE_LIMIT,
+        "{UNIT} has an exposure of {exposure}, not below {EXPOSURE_LIMIT}\n{report}"
+    );
+    Ok(Ended::Passed(format!("exposure {exposure}")))
+}
+
+/// The number in `→ Overall exposure level for dunlin.service: 1.2 OK`.
+fn exposure(report: &str) -> Option<f64> {
+    let (_, score) = report.rsplit_once("Overall exposure level for dunlin.service:")?;
+    score.split_whitespace().next()?.parse().ok()
 }
 
 /// Runs each fuzz target for a short time. libFuzzer needs a nightly compiler; where there is none, the same
@@ -92,4 +123,16 @@ fn fuzzing() -> Result<Ended> {
         count += 1;
     }
     Ok(Ended::Passed(format!("{count} targets, {FUZZ_TARGET_S} s each")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_score_of_a_unit_is_read_from_the_last_line() {
+        let report = "✗ PrivateNetwork=  Service has access  0.5\n\n→ Overall exposure level for dunlin.service: 1.2 OK 🙂\n";
+        assert_eq!(exposure(report), Some(1.2));
+        assert_eq!(exposure("Failed to load dunlin.service\n"), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! What the tests need beside a Rust toolchain, and its installation.
 //!
 //! System packages come from apt, Python and npm packages from their registries into `.venv/` and
-//! `tests/end_to_end/node_modules/`, cargo-deny and cargo-fuzz into cargo's own folder. What is there already
+//! `tests/end_to_end/node_modules/`, cargo-deny, cargo-cyclonedx and cargo-fuzz into cargo's own folder. What is there already
 //! is left alone, so a second run costs about a second and needs no network. Where there is no apt the
 //! packages are named instead.
 
@@ -20,6 +20,9 @@ const NODE_MAJOR_MIN: u32 = 16;
 /// The version of cargo-deny that is installed where there is none.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
+/// The version of cargo-cyclonedx that is installed where there is none.
+const CARGO_CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
+
 /// The version of cargo-fuzz that is installed where there is none, but a nightly toolchain to use it with.
 const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
 
@@ -30,6 +33,7 @@ pub(crate) fn prepare(steps: &mut Steps) {
     steps.run("python packages", python_packages);
     steps.run("npm packages", npm_packages);
     steps.run("cargo-deny", || cargo_tool("deny", CARGO_DENY));
+    steps.run("cargo-cyclonedx", cargo_cyclonedx);
     steps.run("cargo-fuzz", cargo_fuzz);
 }
 
@@ -136,6 +140,11 @@ fn npm_packages() -> Result<Ended> {
 fn is_up_to_date(made: &Path, source: &Path) -> Result<bool> {
     let changed = fs::metadata(source).with_context(|| format!("no {}", source.display()))?.modified()?;
     Ok(fs::metadata(made).and_then(|made| made.modified()).is_ok_and(|made| made >= changed))
+}
+
+/// Writes the list of components of a release.
+pub(crate) fn cargo_cyclonedx() -> Result<Ended> {
+    cargo_tool("cyclonedx", CARGO_CYCLONEDX)
 }
 
 /// libFuzzer needs a nightly compiler, which nobody must have: without one the ordinary tests drive the same

@@ -15,6 +15,7 @@ mod everything;
 mod instructions;
 mod machine;
 mod process;
+mod sbom;
 mod spec;
 mod steps;
 
@@ -48,6 +49,8 @@ enum Task {
         #[arg(long)]
         accept: bool,
     },
+    /// Writes target/sbom/dunlin.cdx.json: the components of a release, with versions and licences (CycloneDX)
+    Sbom,
     /// Makes development certificates: a CA, a server and a client
     Certs {
         /// Where the files go, relative to the project
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Spec { check } => spec::run(check),
         Task::Docs { check } => docs::run(check),
         Task::Instructions { accept } => instructions::run(accept),
+        Task::Sbom => sbom::run(),
         Task::Certs { directory } => certs::run(&process::root().join(directory)),
     };
     match done {

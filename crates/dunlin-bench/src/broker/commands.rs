@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use dunlin_codec::ProtocolVersion;
+use rustix::thread::CapabilitySet;
 
 use super::{Kind, Spec, Storage, misnamed, rumqttd};
 use crate::Error;
@@ -67,6 +68,9 @@ fn dunlin(
     if let Some(CertificateFiles { cert, key }) = certificate {
         command.env("DUNLIN__TLS__CERT", cert).env("DUNLIN__TLS__KEY", key);
     }
+    if !may_look_into_any_process() {
+        command.env("DUNLIN__SERVER__CORE_DUMPS", "true");
+    }
     command.arg("serve").arg("--listen").arg(place.listener());
     command.args(["--http", "", "--data-dir"]);
     match &spec.storage {
@@ -74,6 +78,11 @@ fn dunlin(
         Storage::Below(_) => command.arg(directory.join(DATA)),
     };
     command
+}
+
+/// Whether this process can read the memory figures of a process that is closed to its own user, as Dunlin is.
+fn may_look_into_any_process() -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
 }
 
 fn mosquitto(
