@@ -23,12 +23,13 @@ pub struct Ticket {
     pub(super) is_of_proxy: bool,
     pub(super) gate: Arc<Gate>,
     pub(super) listener: Arc<ListenerContext>,
-    /// Under what it counts by address.
-    block: Option<Network>,
+    /// It is counted under its address.
+    is_placed: bool,
     /// No client has come of it yet.
     is_pending: bool,
-    /// Under what it counts by user, and the hash of its client identifier.
-    user: Option<(Box<str>, u64)>,
+    /// Under what it counts by user, and the hash of its client identifier. Apart, because an idle client without a
+    /// name is to cost little.
+    user: Option<Box<(Box<str>, u64)>>,
 }
 
 impl Ticket {
@@ -40,7 +41,7 @@ impl Ticket {
         is_of_proxy: bool,
     ) -> Self {
         let (gate, listener) = (Arc::clone(gate), Arc::clone(listener));
-        Self { peer, is_of_proxy, gate, listener, block: None, is_pending: true, user: None }
+        Self { peer, is_of_proxy, gate, listener, is_placed: false, is_pending: true, user: None }
     }
 
     /// Judges the address of the client, and counts the connection under it.
@@ -52,8 +53,13 @@ impl Ticket {
         let Some(block) = block_of(self.peer) else { return Ok(()) };
         let rules = self.gate.rules.load();
         self.gate.watch().enter(self.gate.clock.now(), address, block, &rules)?;
-        self.block = Some(block);
+        self.is_placed = true;
         Ok(())
+    }
+
+    /// Under what it counts by address, if it does.
+    fn block(&self) -> Option<Network> {
+        block_of(self.peer).filter(|_| self.is_placed)
     }
 
     /// Judges who the client turned out to be, and counts the connection under it. `keeps_identifier` is false for
@@ -68,7 +74,7 @@ impl Ticket {
         let gate = Arc::clone(&self.gate);
         let key = gate.hasher.hash_one(client);
         let mut watch = gate.watch();
-        if keeps_identifier && let (Some(block), Some(address)) = (self.block, self.peer.ip()) {
+        if keeps_identifier && let (Some(block), Some(address)) = (self.block(), self.peer.ip()) {
             let now = gate.clock.now();
             let is_spared = rules.spares(address);
             if !is_spared && watch.bans.is_banned(now, address, Some(client.as_str())) {
@@ -85,7 +91,7 @@ impl Ticket {
             if !watch.claim_user(user_name, key, rules.limits.max_connections_per_user) {
                 return Err(RefusalReason::UserConnections);
             }
-            self.user = Some((user_name.into(), key));
+            self.user = Some(Box::new((user_name.into(), key)));
         }
         Ok(())
     }
@@ -94,7 +100,7 @@ impl Ticket {
     pub(super) fn admitted(&mut self) {
         if std::mem::replace(&mut self.is_pending, false) {
             self.gate.handshakes.fetch_sub(1, Ordering::Relaxed);
-            if let Some(block) = self.block {
+            if let Some(block) = self.block() {
                 self.gate.watch().addresses.entry(block).handshakes -= 1;
             }
         }
@@ -106,14 +112,15 @@ impl Drop for Ticket {
         self.admitted();
         self.gate.connections.fetch_sub(1, Ordering::Relaxed);
         self.listener.connections.fetch_sub(1, Ordering::Relaxed);
-        if self.block.is_none() && self.user.is_none() {
+        let block = self.block();
+        if block.is_none() && self.user.is_none() {
             return;
         }
         let mut watch = self.gate.watch();
-        if let Some(block) = self.block {
+        if let Some(block) = block {
             watch.addresses.entry(block).connections -= 1;
         }
-        if let Some((user_name, client)) = &self.user {
+        if let Some((user_name, client)) = self.user.as_deref() {
             watch.release_user(user_name, *client);
         }
     }
