@@ -6,7 +6,7 @@
 //! Answers must be quick and must not block.
 //!
 //! Each message on its way asks twice: may it be published, may it be received? Most clients use few topics again
-//! and again, so each Session remembers its last [`Answers`]: that keeps an ACL of 1,000 rules within a tenth of
+//! and again, so each Session remembers its last answers: that keeps an ACL of 1,000 rules within a tenth of
 //! the cost of a message.
 
 use crate::identity::Identity;
