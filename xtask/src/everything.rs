@@ -13,7 +13,7 @@ use crate::steps::{Ended, Steps};
 use crate::{check, docs, instructions, machine, sbom, spec};
 
 /// How long each fuzz target runs.
-const FUZZ_TARGET_S: u32 = 20;
+const FUZZ_TARGET_S: u32 = 60;
 
 /// How long the advisory database may take to arrive.
 const ADVISORIES_FETCH_S: u64 = 120;
