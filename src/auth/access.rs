@@ -147,14 +147,24 @@ impl AuthTable {
 pub struct Rulebook {
     /// That of `[auth]`; none allows everything.
     pub general: Option<Acl>,
-    /// Those of the listeners with an `auth` table of their own, by URL.
-    pub by_listener: HashMap<String, Option<Acl>>,
+    /// What holds at each listener, by URL.
+    pub by_listener: HashMap<String, ListenerRules>,
+}
+
+/// What holds for the clients of a listener. Cheap to clone.
+#[derive(Debug, Clone)]
+pub enum ListenerRules {
+    /// The rules of `[auth]`.
+    General,
+    /// Those of its own `auth` table; none allows everything.
+    Own(Option<Arc<Acl>>),
 }
 
 impl Rulebook {
     /// Whether anything is forbidden to anybody.
     pub fn has_rules(&self) -> bool {
-        self.general.is_some() || self.by_listener.values().any(Option::is_some)
+        let limits = |rules: &ListenerRules| matches!(rules, ListenerRules::Own(Some(_)));
+        self.general.is_some() || self.by_listener.values().any(limits)
     }
 }
 
@@ -186,9 +196,8 @@ pub fn load(config: &Config, listeners: &[Listener]) -> Result<(Vec<Access>, Rul
         accesses.extend(
             own.as_ref().or(general.as_ref()).map(|table| table.access(listener.allow_anonymous, rules_of)),
         );
-        if let Some(own) = own {
-            rulebook.by_listener.insert(url, own.acl);
-        }
+        let rules = own.map_or(ListenerRules::General, |own| ListenerRules::Own(own.acl.map(Arc::new)));
+        rulebook.by_listener.insert(url, rules);
     }
     rulebook.general = general.and_then(|table| table.acl);
     Ok((accesses, rulebook))

@@ -40,8 +40,8 @@ impl AuthenticatorChain {
         Self::new(judges.into_iter().chain(anonymous))
     }
 
-    /// Says who the Client is, or why it is refused. May block for as long as the slowest of them needs: see
-    /// [`cost`](Self::cost).
+    /// Says who the Client is, or why it is refused, all on this thread, which may block for as long as the slowest of
+    /// them needs ([`Authenticator::cost`]). The runtime asks them one by one instead (`worker/login.rs`).
     pub fn authenticate(&self, request: &Credentials<'_>) -> Result<Identity, RefuseReason> {
         for authenticator in self.authenticators.iter() {
             match authenticator.authenticate(request) {
@@ -51,12 +51,6 @@ impl AuthenticatorChain {
             }
         }
         Err(Self::refuse_unknown(request))
-    }
-
-    /// What deciding this request takes at the most.
-    pub fn cost(&self, request: &Credentials<'_>) -> Cost {
-        let costs = self.authenticators.iter().map(|authenticator| authenticator.cost(request));
-        costs.max().unwrap_or(Cost::Instant)
     }
 
     /// Those who are asked, in their order.

@@ -48,7 +48,7 @@ mod access;
 #[path = "../../tests/support/service.rs"]
 mod service;
 
-pub use access::{Access, AuthTable, Rulebook, keep_decoys, load};
+pub use access::{Access, AuthTable, ListenerRules, Rulebook, keep_decoys, load};
 pub use acl::{Acl, Cause, Explanation, Question, Who};
 pub use acl_file::{AclFileError, AclFileProblem};
 pub use authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};

@@ -4,22 +4,27 @@
 //! rights came with their credentials, have a [`Policy`], which the core keeps as text; it is understood once and
 //! remembered here.
 
-use crate::auth::{Acl, Policy, Question, Rulebook, Who as AclWho};
+use crate::auth::{Acl, ListenerRules, Policy, Question, Rulebook, Who as AclWho};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dunlin_codec::{QoS, SubscriptionFilter};
 use dunlin_core::authorize::{Authorizer, Who};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// Policies remembered at once; beyond it, all are forgotten and understood again when they are needed.
-const POLICIES_MAX: usize = 100_000;
+/// Bytes of the policies that are remembered; beyond it, all are forgotten and understood again when they are needed.
+/// Understood, one takes a few times its text.
+const POLICY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Asks the ACL that concerns a client; without one, everything is allowed.
 pub(super) struct AclAuthorizer {
     rulebook: ArcSwap<Rulebook>,
     /// Policies by their text, understood.
     policies: DashMap<Box<str>, Arc<Understood>>,
+    policy_bytes: AtomicUsize,
+    /// Somebody has had a policy that limits it whatever the rulebook says: from then on everybody is asked, since
+    /// such a policy may be forgotten here while its Session is there.
+    has_limiting: AtomicBool,
     /// 0 while nobody has rules. For the way of every message: a plain load, where the rulebook takes a debt slot.
     version: AtomicU64,
     /// The last version there was: none comes twice.
@@ -40,8 +45,12 @@ enum Understood {
 
 impl Understood {
     /// Whether it limits its client even where no ACL is configured.
-    fn is_of_its_own(&self) -> bool {
-        matches!(self, Self::Own(_) | Self::Nothing)
+    fn is_limiting(&self, rulebook: &Rulebook) -> bool {
+        match self {
+            Self::Own(_) | Self::Nothing => true,
+            Self::Listener(url) => !rulebook.by_listener.contains_key(url),
+            Self::General => false,
+        }
     }
 }
 
@@ -51,13 +60,25 @@ impl AclAuthorizer {
         Self {
             rulebook: ArcSwap::from_pointee(rulebook),
             policies: DashMap::new(),
+            policy_bytes: AtomicUsize::new(0),
+            has_limiting: AtomicBool::new(false),
             version,
             versions: AtomicU64::new(1),
         }
     }
 
-    pub(super) fn replace(&self, rulebook: Rulebook) {
-        let has_rules = rulebook.has_rules() || self.policies.iter().any(|policy| policy.is_of_its_own());
+    /// Replaces the rules. A listener that is `open` and has left the configuration keeps its own until the restart
+    /// that ends it.
+    pub(super) fn replace<'a>(&self, mut rulebook: Rulebook, open: impl Iterator<Item = &'a str>) {
+        let before = self.rulebook.load();
+        for url in open {
+            if let Some(rules) = before.by_listener.get(url)
+                && !rulebook.by_listener.contains_key(url)
+            {
+                rulebook.by_listener.insert(url.to_owned(), rules.clone());
+            }
+        }
+        let has_rules = rulebook.has_rules() || self.has_limiting.load(Ordering::Acquire);
         self.rulebook.store(Arc::new(rulebook));
         let next = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
         self.version.store(if has_rules { next } else { 0 }, Ordering::Release);
@@ -77,10 +98,12 @@ impl AclAuthorizer {
         let acl = match understood.as_deref() {
             Some(Understood::Own(acl)) => Some(&**acl),
             Some(Understood::Nothing) => return nothing,
-            // A listener that is not there any more admitted the client: what is left are the general rules.
-            Some(Understood::Listener(url)) => {
-                rulebook.by_listener.get(url).unwrap_or(&rulebook.general).as_ref()
-            }
+            Some(Understood::Listener(url)) => match rulebook.by_listener.get(url) {
+                Some(ListenerRules::Own(acl)) => acl.as_deref(),
+                Some(ListenerRules::General) => rulebook.general.as_ref(),
+                // The listener that admitted the client is gone, and its rules with it. The client has to come again.
+                None => return nothing,
+            },
             Some(Understood::General) | None => rulebook.general.as_ref(),
         };
         acl.map_or(everything, |acl| question(acl, &acl_who))
@@ -99,8 +122,9 @@ impl AclAuthorizer {
             Some(Policy { grants: None, listener: None }) => Understood::General,
             None => Understood::Nothing,
         });
-        if self.policies.len() >= POLICIES_MAX {
+        if self.policy_bytes.fetch_add(policy.len(), Ordering::Relaxed) > POLICY_BYTES_MAX {
             self.policies.clear();
+            self.policy_bytes.store(policy.len(), Ordering::Relaxed);
         }
         self.policies.insert(policy.into(), Arc::clone(&understood));
         understood
@@ -113,7 +137,8 @@ impl Authorizer for AclAuthorizer {
     }
 
     fn note_policy(&self, policy: &str) {
-        if self.understand(policy).is_of_its_own() {
+        if self.understand(policy).is_limiting(&self.rulebook.load()) {
+            self.has_limiting.store(true, Ordering::Release);
             // From now on somebody must be asked. What was answered before holds.
             let version = self.versions.load(Ordering::Relaxed);
             let _ = self.version.compare_exchange(0, version, Ordering::AcqRel, Ordering::Acquire);
@@ -135,5 +160,96 @@ impl Authorizer for AclAuthorizer {
 
     fn may_receive(&self, who: Who<'_>, topic: &str) -> bool {
         self.ask(who, true, false, |acl, who| acl.explain(who, Question::receive(topic)).allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Grants;
+    use dunlin_core::identity::Identity;
+    use std::collections::HashMap;
+
+    const LISTENER: &str = "mqtt://0.0.0.0:1883";
+
+    fn acl(text: &str) -> Acl {
+        Acl::parse(text.as_bytes(), "acl").expect("the file is good")
+    }
+
+    fn rulebook(general: Option<&str>, listener: Option<ListenerRules>) -> Rulebook {
+        let by_listener =
+            listener.map(|rules| (LISTENER.to_owned(), rules)).into_iter().collect::<HashMap<_, _>>();
+        Rulebook { general: general.map(acl), by_listener }
+    }
+
+    fn own(text: &str) -> Option<ListenerRules> {
+        Some(ListenerRules::Own(Some(Arc::new(acl(text)))))
+    }
+
+    fn identity(policy: Policy) -> Identity {
+        Identity { policy: policy.to_text(), ..Identity::default() }
+    }
+
+    fn through_listener() -> Identity {
+        identity(Policy { listener: Some(LISTENER.to_owned()), grants: None })
+    }
+
+    fn may_receive(authorizer: &AclAuthorizer, identity: &Identity, topic: &str) -> bool {
+        authorizer.rules_version() == 0
+            || authorizer.may_receive(Who { client_identifier: "c", identity }, topic)
+    }
+
+    #[test]
+    fn rights_that_came_with_credentials_limit_their_client_where_no_acl_does_also_after_a_reload() {
+        let grants = Grants::parse(r#"{"subscribe": ["own"]}"#).expect("a role");
+        let limited = identity(Policy { grants: Some(grants), listener: None });
+        let authorizer = AclAuthorizer::new(Rulebook::default());
+        authorizer.note_policy(limited.policy.as_deref().expect("it has one"));
+        for round in 0..2 {
+            assert!(may_receive(&authorizer, &limited, "own"), "{round}");
+            assert!(!may_receive(&authorizer, &limited, "other"), "{round}");
+            assert!(may_receive(&authorizer, &Identity::default(), "other"), "{round}");
+            // So many others have come that it is forgotten here.
+            authorizer.policies.clear();
+            authorizer.replace(Rulebook::default(), std::iter::empty());
+        }
+    }
+
+    #[test]
+    fn a_client_of_a_listener_that_is_gone_may_do_nothing_until_it_comes_again() {
+        for general in [None, Some("topic news\n")] {
+            let authorizer = AclAuthorizer::new(rulebook(general, None));
+            let client = through_listener();
+            authorizer.note_policy(client.policy.as_deref().expect("it has one"));
+            assert!(!may_receive(&authorizer, &client, "news"), "{general:?}");
+            assert!(may_receive(&authorizer, &Identity::default(), "news"), "{general:?}");
+        }
+    }
+
+    #[test]
+    fn a_listener_that_loses_its_own_rules_has_the_general_ones_and_one_that_left_the_configuration_keeps_them()
+     {
+        let authorizer = AclAuthorizer::new(rulebook(Some("topic news\n"), own("topic guests\n")));
+        let client = through_listener();
+        let may = |topic: &str| may_receive(&authorizer, &client, topic);
+        assert!(may("guests") && !may("news"));
+        authorizer.replace(rulebook(Some("topic news\n"), None), [LISTENER].into_iter());
+        assert!(may("guests") && !may("news"), "it is still open");
+        authorizer
+            .replace(rulebook(Some("topic news\n"), Some(ListenerRules::General)), [LISTENER].into_iter());
+        assert!(may("news") && !may("guests"));
+    }
+
+    #[test]
+    fn what_is_remembered_of_policies_is_bounded_whatever_comes() {
+        let authorizer = AclAuthorizer::new(Rulebook::default());
+        for number in 0..3000 {
+            let grants = format!(r#"{{"publish": ["{number}/{}"]}}"#, "x".repeat(8000));
+            let grants = Grants::parse(&grants).expect("a role");
+            authorizer
+                .note_policy(&Policy { grants: Some(grants), listener: None }.to_text().expect("a text"));
+            let bytes: usize = authorizer.policies.iter().map(|policy| policy.key().len()).sum();
+            assert!(bytes <= POLICY_BYTES_MAX + 16 * 1024, "{bytes} bytes after {number}");
+        }
     }
 }

@@ -211,7 +211,8 @@ impl Broker {
             }
             context.reload(listener, access);
         }
-        self.authorizer.replace(rulebook);
+        let open: Vec<_> = self.contexts.iter().map(|context| context.url.to_string()).collect();
+        self.authorizer.replace(rulebook, open.iter().map(String::as_str));
         self.gate.reload(config);
         Ok(())
     }

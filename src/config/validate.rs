@@ -26,15 +26,10 @@ fn asks_for_certificates(tls: &TlsOptions) -> bool {
 
 /// Users are named by certificates that no client is asked for.
 fn no_certificates(config: &Config, name: &str, path: &str) -> ConfigError {
-    ConfigError {
-        place: config.places.of(&format!("{path}.certificate_user")),
-        option: format!("{name}.certificate_user"),
-        value: None,
-        problem:
-            "needs a listener that asks clients for certificates: mqtts:// or wss://, with client_ca in its \
-                  tls table or in [tls]"
-                .to_owned(),
-    }
+    about(config, name, path)(
+        "certificate_user",
+        "needs a listener that asks clients for certificates: mqtts:// or wss://, with client_ca in its tls table or in [tls]",
+    )
 }
 
 fn listener_contradictions(config: &Config, index: usize, listener: &ListenerOptions) -> Vec<ConfigError> {
@@ -87,14 +82,18 @@ fn listener_contradictions(config: &Config, index: usize, listener: &ListenerOpt
     errors
 }
 
-/// `name` is the section in messages, `path` in the places.
-fn auth_contradictions(config: &Config, name: &str, path: &str, auth: &AuthOptions) -> Vec<ConfigError> {
-    let about = |key: &str, problem: &str| ConfigError {
+/// Makes errors about the keys of a section; `name` is the section in messages, `path` in the places.
+fn about(config: &Config, name: &str, path: &str) -> impl Fn(&str, &str) -> ConfigError {
+    move |key, problem| ConfigError {
         place: config.places.of(&format!("{path}.{key}")),
         option: format!("{name}.{key}"),
         value: None,
         problem: problem.to_owned(),
-    };
+    }
+}
+
+fn auth_contradictions(config: &Config, name: &str, path: &str, auth: &AuthOptions) -> Vec<ConfigError> {
+    let about = about(config, name, path);
     let mut errors = Vec::new();
     if let Some(jwt) = &auth.jwt {
         if jwt.key_file.is_none() && jwt.jwks_url.is_none() && jwt.secret_file.is_none() {
@@ -120,14 +119,8 @@ fn auth_contradictions(config: &Config, name: &str, path: &str, auth: &AuthOptio
     errors
 }
 
-/// `name` is the section in messages, `path` in the places.
 fn tls_contradictions(config: &Config, name: &str, path: &str, tls: &TlsOptions) -> Vec<ConfigError> {
-    let about = |key: &str, problem: &str| ConfigError {
-        place: config.places.of(&format!("{path}.{key}")),
-        option: format!("{name}.{key}"),
-        value: None,
-        problem: problem.to_owned(),
-    };
+    let about = about(config, name, path);
     let mut errors = Vec::new();
     if tls.cert.is_some() && tls.key.is_none() {
         errors.push(about("cert", "needs the private key beside it: set key"));

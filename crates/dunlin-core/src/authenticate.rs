@@ -38,13 +38,12 @@ pub trait Mechanisms: fmt::Debug + Send + Sync {
 }
 
 /// No method at all: every one is refused with 0x8C.
-#[derive(Debug, Default)]
-pub struct NoMechanisms;
-
-/// The same where a listener's are wanted.
 pub fn no_mechanisms() -> Arc<dyn Mechanisms> {
     Arc::new(NoMechanisms)
 }
+
+#[derive(Debug)]
+struct NoMechanisms;
 
 impl Mechanisms for NoMechanisms {
     fn begin(&self, _method: &str) -> Option<Box<dyn Mechanism>> {
