@@ -1,6 +1,6 @@
 //! Roles: an ACL file in TOML, and rights that come with credentials.
 //!
-//! What rules mean is tested in `auth_files.rs`; here are what only roles have (limits, namespaces, several for one
+//! What rules mean is tested in `acl_file.rs`; here are what only roles have (limits, namespaces, several for one
 //! user), that both formats of the file mean the same, and what is said about a file that cannot be used.
 
 use dunlin::auth::{Acl, AclFileError, AclFileProblem, Cause, Grants, GrantsProblem, Question, Who};
