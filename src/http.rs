@@ -98,15 +98,15 @@ async fn listen(address: &HostPort) -> io::Result<TcpListener> {
 /// Serves the operations port until `stop` completes and the requests under way are answered.
 pub async fn serve(
     listener: TcpListener,
-    health: Arc<Health>,
     api: Api,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    axum::serve(BoundedListener { listener, slots }, router(health, api)).with_graceful_shutdown(stop).await
+    axum::serve(BoundedListener { listener, slots }, router(api)).with_graceful_shutdown(stop).await
 }
 
-fn router(health: Arc<Health>, api: Api) -> Router {
+fn router(api: Api) -> Router {
+    let health = Arc::clone(&api.operations.health);
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -214,6 +214,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::operations::Operations;
     use crate::worker::Gate;
 
     struct Port {
@@ -229,8 +230,10 @@ mod tests {
         let health = Arc::new(Health::default());
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let api = Api { gate: Arc::new(Gate::new(&Config::default(), 1)), token: None };
-        let served = tokio::spawn(serve(listener, health.clone(), api, stopped));
+        let gate = Arc::new(Gate::new(&Config::default(), 1));
+        let operations = Operations::new(Arc::from([]), gate, Arc::clone(&health));
+        let api = Api { operations, token: None };
+        let served = tokio::spawn(serve(listener, api, stopped));
         Port { address, health, stop, served }
     }
 

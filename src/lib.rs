@@ -13,9 +13,11 @@ pub mod broker;
 pub mod data_dir;
 pub mod core_dumps;
 pub mod store;
+pub mod operations;
 pub mod http;
 pub mod log;
 pub mod cli;
 
 pub use broker::{Broker, StartError};
 pub use config::Config;
+pub use operations::Operations;

@@ -24,6 +24,7 @@ use crate::auth::{self, Access};
 use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Api, ApiToken, Health};
+use crate::operations::Operations;
 use crate::store::StoreError;
 use crate::tls::{self, Expiry, TlsEndpoint};
 use crate::worker::{Gate, ListenerContext, RefusalReason};
@@ -49,6 +50,7 @@ pub struct Broker {
     workers: Workers,
     shutdown_deadline: Duration,
     gate: Arc<Gate>,
+    operations: Operations,
     /// What it runs with, apart from what reloads have changed.
     started_with: Config,
     data_dir: Option<DataDir>,
@@ -136,7 +138,9 @@ impl Broker {
             }
             _ => None,
         };
-        let api = Api { gate: Arc::clone(&gate), token };
+        let health = Arc::new(Health::new(workers.store_health()));
+        let operations = Operations::new(workers.mailboxes(), Arc::clone(&gate), health);
+        let api = Api { operations: operations.clone(), token };
         let mut broker = Self {
             listeners: bound,
             http_address: None,
@@ -146,14 +150,19 @@ impl Broker {
             workers,
             shutdown_deadline: config.server.shutdown_deadline,
             gate,
+            operations,
             started_with: config.clone(),
             data_dir,
         };
         // From here on an error drops the broker, which stops the workers.
-        let health = Health::new(broker.workers.store_health());
-        let (control, http_address) = start_control(config, doors, health, api)?;
+        let (control, http_address) = start_control(config, doors, api)?;
         (broker.control, broker.http_address) = (Some(control), http_address);
         Ok(broker)
+    }
+
+    /// What an operator sees and does while it runs.
+    pub fn operations(&self) -> &Operations {
+        &self.operations
     }
 
     /// Where it listens, in the order of the configuration.
@@ -268,7 +277,6 @@ fn connections_max(config: &Config, workers: usize) -> usize {
 fn start_control(
     config: Config,
     doors: listen::Doors,
-    health: Health,
     api: Api,
 ) -> Result<(Control, Option<SocketAddr>), StartError> {
     let (stop, stopped) = oneshot::channel();
@@ -283,7 +291,7 @@ fn start_control(
                     )))));
                 }
             };
-        runtime.block_on(control(config, doors, Arc::new(health), api, report, stopped));
+        runtime.block_on(control(config, doors, api, report, stopped));
     };
     let thread = std::thread::Builder::new()
         .name("dunlin-control".into())
@@ -300,12 +308,12 @@ fn start_control(
 async fn control(
     config: Config,
     doors: listen::Doors,
-    health: Arc<Health>,
     api: Api,
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
     stopped: oneshot::Receiver<()>,
 ) {
     let endpoints = doors.endpoints();
+    let health = Arc::clone(&api.operations.health);
     let opened = match http::bind(&config).await {
         Ok(http) => doors.open().map(|doors| (http, doors)).map_err(StartError::System),
         Err(error) => Err(error.into()),
@@ -316,9 +324,8 @@ async fn control(
     };
     let http_address = http.as_ref().and_then(|listener| listener.local_addr().ok());
     let (close_http, http_closed) = oneshot::channel::<()>();
-    let http = http.map(|listener| {
-        tokio::spawn(http::serve(listener, Arc::clone(&health), api, async { drop(http_closed.await) }))
-    });
+    let http =
+        http.map(|listener| tokio::spawn(http::serve(listener, api, async { drop(http_closed.await) })));
     health.set_ready(true);
     drop(report.send(Ok(http_address)));
     let watch = tokio::spawn(tls::watch(endpoints));

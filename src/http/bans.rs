@@ -18,7 +18,8 @@ use serde_json::json;
 
 use super::token::ApiToken;
 use crate::config::Network;
-use crate::worker::{Banned, Gate};
+use crate::operations::Operations;
+use crate::worker::Banned;
 
 /// The path.
 pub const PATH: &str = "/api/v1/bans";
@@ -29,8 +30,8 @@ pub const DURATION_S_MAX: u64 = 10 * 365 * 24 * 3600;
 /// What the API needs.
 #[derive(Clone)]
 pub struct Api {
-    /// Who is shut out.
-    pub gate: Arc<Gate>,
+    /// The way to the broker.
+    pub operations: Operations,
     /// Who may ask. Without a data directory there is no token, and nobody may.
     pub token: Option<Arc<ApiToken>>,
 }
@@ -103,7 +104,7 @@ async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response
 }
 
 async fn list(State(api): State<Api>) -> Json<BanList> {
-    let (now, bans) = api.gate.bans();
+    let (now, bans) = api.operations.gate.bans();
     let entries = bans.into_iter().map(|ban| BanEntry {
         network: ban.banned.network.to_string(),
         client: ban.banned.client.map(Into::into),
@@ -121,7 +122,7 @@ async fn add(State(api): State<Api>, body: Bytes) -> Response {
     if request.duration_s.is_some_and(|duration_s| duration_s == 0 || duration_s > DURATION_S_MAX) {
         return failure(StatusCode::BAD_REQUEST, &format!("duration_s must be 1 to {DURATION_S_MAX}"));
     }
-    match api.gate.ban(banned, request.duration_s.map(Duration::from_secs)) {
+    match api.operations.gate.ban(banned, request.duration_s.map(Duration::from_secs)) {
         Ok(()) => {
             let (network, client) = (&request.network, &request.client);
             tracing::info!(network, ?client, "an operator has banned");
@@ -133,7 +134,7 @@ async fn add(State(api): State<Api>, body: Bytes) -> Response {
 
 async fn remove(State(api): State<Api>, body: Bytes) -> Response {
     match parse(&body) {
-        Ok((request, banned)) if api.gate.lift_ban(&banned) => {
+        Ok((request, banned)) if api.operations.gate.lift_ban(&banned) => {
             let (network, client) = (&request.network, &request.client);
             tracing::info!(network, ?client, "an operator has lifted a ban");
             StatusCode::NO_CONTENT.into_response()

@@ -89,6 +89,7 @@ impl Driver {
                 Mail::Loaded(holder, messages) => {
                     self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), holder, messages);
                 }
+                Mail::Visit(visit) => (visit.0)(&self.worker),
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
                     self.worker.is_stopping.set(true);
@@ -119,11 +120,15 @@ impl Driver {
             let mut shard = self.worker.shard.borrow_mut();
             self.flushing.extend(std::iter::from_fn(|| shard.poll_flush()));
         }
+        if self.flushing.is_empty() {
+            return;
+        }
         for key in self.flushing.drain(..) {
             if let Some(link) = self.worker.link(key) {
                 flush_now(&self.worker, &link);
             }
         }
+        self.worker.shard.borrow_mut().handle_turn_end(self.worker.now());
     }
 
     fn carry_out(&self) -> bool {

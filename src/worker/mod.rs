@@ -69,11 +69,16 @@ pub enum Mail {
     Store(Event),
     /// Messages that the store has read for a Session.
     Loaded(Holder, Loaded),
+    /// Something an operator wants to know or done, between two turns.
+    Visit(Visit),
     /// Disconnect everybody, then end; answer when nobody is left.
     Stop(oneshot::Sender<()>),
     /// End now, whoever is left.
     Cut,
 }
+
+/// What [`Mail::Visit`] brings: it runs on the worker's thread and must be short, because messages wait meanwhile.
+pub struct Visit(pub(crate) Box<dyn FnOnce(&Worker) + Send>);
 
 /// An admitted client on its way to its worker.
 pub struct Client {

@@ -18,6 +18,9 @@ pub enum QoS {
 }
 
 impl QoS {
+    /// All of them, lowest first.
+    pub const ALL: [Self; 3] = [Self::AtMostOnce, Self::AtLeastOnce, Self::ExactlyOnce];
+
     /// The QoS that these two bits stand for; `None` for 3 and above.
     #[inline]
     #[must_use]

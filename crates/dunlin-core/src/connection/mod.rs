@@ -167,6 +167,9 @@ pub(crate) struct Connection {
     pub accepted_packet_size_bytes: u32,
     /// Since when the client is silent, for Keep Alive: its last packet; or later, if it could not be heard.
     pub silent_since: Timestamp,
+    /// PUBLISH packets from it and to it, modulo 2^32: enough for rates.
+    pub messages_received: u32,
+    pub messages_sent: u32,
     /// When the timer is due that looks whether the client's identity still holds. One is armed, however often the
     /// client renews its identity.
     pub identity_timer_at: Option<Timestamp>,

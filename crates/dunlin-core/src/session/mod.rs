@@ -150,6 +150,8 @@ pub struct Session {
     pub outbound: Outbound,
     /// The walk through the Retained Messages goes on in the next turn.
     pub is_walking: bool,
+    /// Messages that did not reach it, or were not accepted from it, modulo 2^32.
+    pub dropped: u32,
     /// What it is counted for in the shard's memory.
     pub counted_bytes: usize,
     /// What only some Sessions need.
@@ -170,6 +172,7 @@ impl Session {
             is_busy: false,
             outbound: Outbound::default(),
             is_walking: false,
+            dropped: 0,
             counted_bytes: 0,
             extras: Rare::default(),
         }

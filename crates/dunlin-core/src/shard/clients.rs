@@ -5,6 +5,7 @@
 
 use super::client_index::ClientIndex;
 use super::frames::Frames;
+use super::latency::TurnClock;
 use super::{Counters, FollowUp, Holder, Output};
 use crate::authorize::{Asked, Authorizer, Who};
 use crate::connection::{Cause, Connection, Outbox};
@@ -50,6 +51,7 @@ pub(crate) struct Clients {
     pub wire: Wire,
     pub frames: Frames,
     pub counters: Counters,
+    pub turn: TurnClock,
     pub gauge: MemoryGauge,
     /// A slow consumer that the publication being routed has run into.
     pub slow_consumer: Option<Key>,
@@ -60,7 +62,9 @@ pub(crate) struct Clients {
 pub(crate) struct Wire {
     pub dirty: Vec<Key>,
     /// Bytes appended to outboxes since the runtime last flushed.
-    pub turn_bytes: usize,
+    turn_bytes: usize,
+    /// What letting messages wait counts beside them.
+    pub queueing_bytes: usize,
     #[expect(clippy::vec_box, reason = "the boxes move between the pool and idle-small connections")]
     pool: Vec<Box<Outbox>>,
     /// What they hold.
@@ -80,7 +84,13 @@ impl Wire {
     #[inline]
     pub fn is_turn_full(&self) -> bool {
         let enough = self.dirty.len().saturating_mul(TURN_BYTES_EACH);
-        self.turn_bytes > enough.clamp(TURN_BYTES_MIN, TURN_BYTES_MAX)
+        self.turn_bytes + self.queueing_bytes > enough.clamp(TURN_BYTES_MIN, TURN_BYTES_MAX)
+    }
+
+    /// A turn ends: how many bytes were appended in it.
+    pub fn take_turn_bytes(&mut self) -> usize {
+        self.queueing_bytes = 0;
+        std::mem::take(&mut self.turn_bytes)
     }
 
     /// Appends to the outbox of `connection`, whose key is `key`.
@@ -124,6 +134,7 @@ impl Clients {
             wire: Wire::default(),
             frames: Frames::default(),
             counters: Counters::default(),
+            turn: TurnClock::default(),
             gauge,
             slow_consumer: None,
         }
@@ -268,10 +279,11 @@ impl Clients {
         }
     }
 
-    /// Appends to a connection's outbox and has it flushed at the end of the turn.
+    /// Appends a packet to a connection's outbox and has it flushed at the end of the turn.
     #[inline]
-    pub fn write(&mut self, key: Key, write: impl FnOnce(&mut Outbox)) {
+    pub fn write(&mut self, key: Key, packet_type: PacketType, write: impl FnOnce(&mut Outbox)) {
         if let Some(connection) = self.connections.get_mut(key) {
+            self.counters.packet_sent(connection.version, packet_type);
             self.wire.append(key, connection, write);
         }
     }
@@ -310,7 +322,9 @@ impl Clients {
             reason_string: None,
             user_properties: UserProperties::default(),
         };
-        self.write(key, |outbox| outbox.encode(|bytes| acknowledgement.encode(packet_type, version, bytes)));
+        self.write(key, packet_type, |outbox| {
+            outbox.encode(|bytes| acknowledgement.encode(packet_type, version, bytes))
+        });
     }
 
     /// Tells the client why, where the version has words for it. What becomes of the Session is decided by the
@@ -329,7 +343,7 @@ impl Clients {
         let detail = connection.request_problem_information.then(|| cause.detail());
         if let Some(reason_code) = cause.reason_code().filter(|_| may_tell) {
             let bytes = disconnect_bytes(reason_code, detail, maximum);
-            self.write(key, |outbox| outbox.push(&bytes));
+            self.write(key, PacketType::Disconnect, |outbox| outbox.push(&bytes));
         }
         if cause == Cause::TransportLost
             && let Some(connection) = self.connections.get_mut(key)

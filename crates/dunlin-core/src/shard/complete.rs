@@ -163,7 +163,7 @@ impl Shard {
                 // It had to wait for this.
                 connection.silent_since = now;
                 let session = connection.session;
-                self.clients.write(key, |outbox| outbox.push(&bytes));
+                self.clients.write(key, PacketType::ConnAck, |outbox| outbox.push(&bytes));
                 self.let_go(now, key);
                 self.resume(now, session);
             }
@@ -199,7 +199,7 @@ impl Shard {
                 let reason_codes = &reason_codes[..];
                 let user_properties = UserProperties::default();
                 let suback = SubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
-                if self.send_if_it_fits(now, key, |bytes| suback.encode(version, bytes)) {
+                if self.send_if_it_fits(now, key, PacketType::SubAck, |bytes| suback.encode(version, bytes)) {
                     self.begin_retained(now, session, packet_identifier);
                 }
             }
@@ -210,7 +210,7 @@ impl Shard {
                 let user_properties = UserProperties::default();
                 let unsuback =
                     UnsubAck { packet_identifier, reason_codes, reason_string: None, user_properties };
-                self.send_if_it_fits(now, key, |bytes| unsuback.encode(version, bytes));
+                self.send_if_it_fits(now, key, PacketType::UnsubAck, |bytes| unsuback.encode(version, bytes));
             }
         }
     }
@@ -218,13 +218,19 @@ impl Shard {
     /// Sends an answer that grows with its request. A client that asked for more than it takes an answer for
     /// is disconnected.
     // spec(v5): [MQTT-3.1.2-24]
-    fn send_if_it_fits(&mut self, now: Timestamp, key: Key, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
+    fn send_if_it_fits(
+        &mut self,
+        now: Timestamp,
+        key: Key,
+        packet_type: PacketType,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
         let mut bytes = Vec::new();
         encode(&mut bytes);
         let maximum = self.connection(key).map_or(0, |connection| connection.maximum_packet_size_bytes);
         let fits = bytes.len() <= maximum as usize;
         if fits {
-            self.clients.write(key, |outbox| outbox.push(&bytes));
+            self.clients.write(key, packet_type, |outbox| outbox.push(&bytes));
         } else {
             let detail = "the answer is larger than the client's Maximum Packet Size";
             self.end_connection(now, key, Cause::Server { reason_code: ReasonCode::PacketTooLarge, detail });

@@ -11,7 +11,7 @@ use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
-use dunlin_codec::{ProtocolVersion, ReasonCode};
+use dunlin_codec::{PacketType, ProtocolVersion, ReasonCode};
 use std::sync::Arc;
 
 impl Shard {
@@ -32,6 +32,7 @@ impl Shard {
     // spec(v3.1.1): [MQTT-3.1.4-4] [MQTT-3.2.0-1] [MQTT-3.1.3-2]
     pub fn handle_connect(&mut self, now: Timestamp, mut request: ConnectRequest) -> Key {
         self.route_recovered(now);
+        self.clients.counters.packet_received(request.version, PacketType::Connect);
         self.clients.journal.begin_input();
         if self.must_refuse(&request) {
             return self.refuse_durable(now, &request);
@@ -112,7 +113,7 @@ impl Shard {
         // It belongs to no Session: the key means none.
         let nobody = Key { index: u32::MAX, generation: 0 };
         let key = self.open_connection(now, nobody, request);
-        self.clients.write(key, |outbox| outbox.push(&bytes));
+        self.clients.write(key, PacketType::ConnAck, |outbox| outbox.push(&bytes));
         self.end_connection(now, key, Cause::Server { reason_code, detail });
         key
     }
@@ -150,6 +151,8 @@ impl Shard {
             maximum_packet_size_bytes: request.maximum_packet_size_bytes,
             accepted_packet_size_bytes: request.accepted_packet_size_bytes,
             silent_since: now,
+            messages_received: 0,
+            messages_sent: 0,
             identity_timer_at: None,
             outbox: None,
             extras,

@@ -42,14 +42,14 @@ impl Clients {
             if let Some(ticket) = ticket {
                 self.follow_ups.push_back(FollowUp::TicketDone { session, ticket });
             }
-            return self.counters.drop(DropReason::NotAuthorized);
+            return self.drop_for(session, DropReason::NotAuthorized);
         }
         let qos = publication.qos.min(wanted.maximum_qos);
         let live = self.live_connection(session);
         if qos == QoS::AtMostOnce {
             return match live {
                 Some(connection) => self.deliver_at_most_once(now, connection, publication, wanted),
-                None => self.counters.drop(DropReason::Away),
+                None => self.drop_for(session, DropReason::Away),
             };
         }
         let has_room = live.is_some_and(|connection| self.outbox_has_room(connection));
@@ -92,7 +92,8 @@ impl Clients {
         let waiting = value.outbox_bytes();
         if waiting > self.settings.outbox_bytes_max {
             if value.is_lagging || waiting > 2 * self.settings.outbox_bytes_max {
-                return self.counters.drop(DropReason::SlowConsumer);
+                let session = value.session;
+                return self.drop_for(session, DropReason::SlowConsumer);
             }
             self.note_slow(now, connection);
         }
@@ -112,7 +113,7 @@ impl Clients {
         let Some(value) = self.sessions.get_mut(session) else {
             return;
         };
-        self.wire.turn_bytes += QUEUEING_BYTES;
+        self.wire.queueing_bytes += QUEUEING_BYTES;
         let (order, is_recorded) = (delivery.order, delivery.recorded_in.is_some());
         let stored_before = value.outbound.queue().stored_bytes();
         let result = value.outbound.enqueue(delivery, &self.settings, now);
@@ -150,8 +151,16 @@ impl Clients {
         }
     }
 
-    pub fn note_dropped(&mut self, session: Key, finished: Finished, reason: DropReason) {
+    /// A message does not reach a Session, or is not accepted from it.
+    pub fn drop_for(&mut self, session: Key, reason: DropReason) {
         self.counters.drop(reason);
+        if let Some(value) = self.sessions.get_mut(session) {
+            value.dropped = value.dropped.wrapping_add(1);
+        }
+    }
+
+    pub fn note_dropped(&mut self, session: Key, finished: Finished, reason: DropReason) {
+        self.drop_for(session, reason);
         self.exchange_over(session, finished);
     }
 }

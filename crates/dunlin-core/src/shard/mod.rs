@@ -25,6 +25,7 @@
 //! `park` is where 3.x clients wait while there is no room.
 
 mod interface;
+mod latency;
 mod counters;
 mod client_index;
 mod clients;
@@ -48,9 +49,14 @@ mod peers;
 mod disconnect;
 mod reauthenticate;
 mod timeouts;
+mod observe;
+mod operate;
 
 pub use counters::{Counters, DropReason};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
+pub use latency::{LATENCY_BOUNDS_US, Latencies};
+pub use observe::{ClientView, ClientsPage, ConnectionView};
+pub use operate::OwnMessage;
 
 use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};
@@ -65,7 +71,7 @@ use crate::slots::{Key, Slots};
 use crate::time::Timestamp;
 use clients::Clients;
 use complete::Answer;
-use dunlin_codec::{MalformedPacket, Packet, ReasonCode, Split, decode, split};
+use dunlin_codec::{MalformedPacket, Packet, PacketType, ReasonCode, Split, decode, split};
 use foldhash::fast::FixedState;
 use forward::Forwards;
 use hashbrown::HashMap;
@@ -168,6 +174,7 @@ impl Shard {
 
     /// Takes bytes that were read from a connection.
     pub fn handle_input(&mut self, now: Timestamp, connection: Key, input: &[u8]) -> Progress {
+        self.clients.turn.begin(now);
         let mut consumed = 0;
         let next = loop {
             let Some(value) = self.clients.connections.get_mut(connection).filter(|value| !value.is_closing)
@@ -207,7 +214,10 @@ impl Shard {
                     consumed += length;
                     match &decode(frame, version) {
                         Ok(Packet::Publish(publish)) if self.park(connection, bytes, publish) => Ok(()),
-                        Ok(packet) => self.handle_packet(now, connection, packet),
+                        Ok(packet) => {
+                            self.clients.counters.packet_received(version, packet.packet_type());
+                            self.handle_packet(now, connection, packet)
+                        }
                         Err(violation) => Err(*violation),
                     }
                 }
@@ -215,6 +225,7 @@ impl Shard {
             };
             self.finish_packet(now, connection, result);
         };
+        self.clients.counters.bytes_received += consumed as u64;
         // Only whole packets count for Keep Alive: a byte now and then is not a client that lives.
         if consumed > 0
             && let Some(value) = self.clients.connections.get_mut(connection)
@@ -252,7 +263,7 @@ impl Shard {
             // spec(v5): [MQTT-3.12.4-1]
             // spec(v3.1.1): [MQTT-3.12.4-1]
             Packet::PingReq => {
-                self.clients.write(connection, |outbox| outbox.push(&[0xD0, 0]));
+                self.clients.write(connection, PacketType::PingResp, |outbox| outbox.push(&[0xD0, 0]));
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.handle_disconnect(now, connection, *disconnect),
@@ -279,7 +290,7 @@ impl Shard {
     pub fn poll_flush(&mut self) -> Option<Key> {
         loop {
             let Some(key) = self.clients.wire.dirty.pop() else {
-                self.clients.wire.turn_bytes = 0;
+                self.clients.counters.bytes_sent += self.clients.wire.take_turn_bytes() as u64;
                 return None;
             };
             if let Some(connection) = self.clients.connections.get_mut(key) {

@@ -36,13 +36,16 @@ impl Shard {
         key: Key,
         publish: &Publish<'_>,
     ) -> Result<(), Violation> {
-        self.clients.counters.messages_received += 1;
+        self.clients.counters.message_received(publish.qos, publish.payload.len());
         // spec(v5): [MQTT-3.3.4-6]
         if !publish.subscription_identifiers.is_empty() {
             return Err(protocol_error("MQTT-3.3.4-6", "a Client must not send Subscription Identifiers"));
         }
         let alias_topic = self.resolve_alias(key, publish)?;
         let topic = alias_topic.as_deref().unwrap_or(publish.topic);
+        if let Some(connection) = self.clients.connections.get_mut(key) {
+            connection.messages_received = connection.messages_received.wrapping_add(1);
+        }
         let Some((session, value)) = self.clients.session_of(key) else {
             return Ok(());
         };
@@ -214,7 +217,9 @@ impl Shard {
         publish: &Publish<'_>,
         reason_code: ReasonCode,
     ) -> Result<(), Violation> {
-        self.clients.counters.drop(DropReason::Refused);
+        if let Some(session) = self.connection(key).map(|connection| connection.session) {
+            self.clients.drop_for(session, DropReason::Refused);
+        }
         let connection = self.connection(key);
         let is_v5 = connection.is_some_and(|connection| connection.version == ProtocolVersion::V5);
         // spec(v3.1.1): [MQTT-3.3.5-2]

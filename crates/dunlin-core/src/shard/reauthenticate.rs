@@ -6,7 +6,7 @@ use crate::handshake::auth_bytes;
 use crate::identity::Identity;
 use crate::session::Session;
 use crate::slots::Key;
-use dunlin_codec::{Auth, ReasonCode};
+use dunlin_codec::{Auth, PacketType, ReasonCode};
 use std::sync::Arc;
 
 impl Shard {
@@ -47,7 +47,7 @@ impl Shard {
             Step::Refuse(reason_code) => return Err(refused(reason_code, "re-authentication failed")),
         };
         let bytes = auth_bytes(reason_code, auth.method, data.as_deref());
-        self.clients.write(key, |outbox| outbox.push(&bytes));
+        self.clients.write(key, PacketType::Auth, |outbox| outbox.push(&bytes));
         Ok(())
     }
 

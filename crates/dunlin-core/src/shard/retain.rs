@@ -11,12 +11,13 @@
 use super::deliver::Wanted;
 use super::forward::Reach;
 use super::{DropReason, Shard};
-use crate::identity::partition;
+use crate::identity::{ShardId, partition};
 use crate::journal::{Record, Segment};
 use crate::message::{ApplicationMessage, MessageId, Publication};
 use crate::retained::Progress;
 use crate::router::Subscription;
 use crate::session::RetainedDelivery;
+use crate::settings::Settings;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
@@ -32,6 +33,11 @@ const CLEARED_MAX: usize = 16 * 1024;
 /// Bytes of their names.
 const CLEARED_BYTES_MAX: usize = 1024 * 1024;
 
+/// Whether a shard, one of so many, is the one that tells the store about a topic's Retained Message.
+pub(super) fn is_told_by(topic: &str, shard: ShardId, shards: u16) -> bool {
+    partition(topic, shards) == shard && !Settings::is_reserved(topic)
+}
+
 /// A Retained Message in the tree.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -42,9 +48,10 @@ pub(crate) struct Kept {
 
 impl Shard {
     /// Whether it is this shard that tells the store about a topic's Retained Message. Every shard keeps all of
-    /// them, but their records must come in one order.
+    /// them, but their records must come in one order. What the broker says of itself below `$SYS` it says again
+    /// after every start.
     pub(super) fn records_retained(&self, topic: &str) -> bool {
-        self.clients.journal.is_enabled() && partition(topic, self.peers.count()) == self.peers.own
+        self.clients.journal.is_enabled() && is_told_by(topic, self.peers.own, self.peers.count())
     }
 
     /// Whether a Retained Message of this topic may be kept, whose topic, forwarded properties and payload are

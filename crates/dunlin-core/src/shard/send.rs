@@ -89,7 +89,7 @@ impl Clients {
             self.sessions.get(session).and_then(|value| value.outbound.delivery(packet_identifier));
         delivery.cloned().is_none_or(|delivery| {
             if !self.may_receive(session, delivery.message.topic()) {
-                self.counters.drop(DropReason::NotAuthorized);
+                self.drop_for(session, DropReason::NotAuthorized);
                 self.abandon(session, packet_identifier);
                 return false;
             }
@@ -195,7 +195,7 @@ impl Clients {
                 if self.may_receive(session, delivery.message.topic()) {
                     self.transmit_kept(now, session, connection, packet_identifier, &delivery, true);
                 } else {
-                    self.counters.drop(DropReason::NotAuthorized);
+                    self.drop_for(session, DropReason::NotAuthorized);
                     self.abandon(session, packet_identifier);
                 }
             }
@@ -242,6 +242,7 @@ impl Clients {
             let length = frame.bytes.len() + shared.as_ref().map_or(0, |payload| payload.len());
             let fits = length <= maximum;
             if fits {
+                connection.messages_sent = connection.messages_sent.wrapping_add(1);
                 self.wire.append(key, connection, |outbox| {
                     match packet_identifier {
                         Some(identifier) => {
@@ -254,13 +255,13 @@ impl Clients {
                     }
                 });
             }
-            return self.count_sent(fits);
+            return self.count_sent(now, fits, version, qos, retain, publication);
         }
         let mut parts = frames::parts(publication, qos, retain, now);
         (parts.dup, parts.packet_identifier, parts.subscription_identifiers) =
             (dup, packet_identifier, identifiers);
         if parts.frame_length(version) > maximum {
-            return self.count_sent(false);
+            return self.count_sent(now, false, version, qos, retain, publication);
         }
         if let Some(aliases) = aliases {
             let found = aliases.of(publication.topic);
@@ -278,6 +279,7 @@ impl Clients {
                 }
             }
         }
+        connection.messages_sent = connection.messages_sent.wrapping_add(1);
         self.wire.append(key, connection, |outbox| {
             outbox.encode(|bytes| {
                 parts.encode_head(version, bytes);
@@ -287,16 +289,29 @@ impl Clients {
                 None => outbox.push(publication.payload),
             }
         });
-        self.count_sent(true)
+        self.count_sent(now, true, version, qos, retain, publication)
     }
 
-    fn count_sent(&mut self, fits: bool) -> bool {
-        if fits {
-            self.counters.messages_sent += 1;
-        } else {
+    #[inline]
+    fn count_sent(
+        &mut self,
+        now: Timestamp,
+        fits: bool,
+        version: ProtocolVersion,
+        qos: QoS,
+        retain: bool,
+        publication: &Publication<'_>,
+    ) -> bool {
+        if !fits {
             self.counters.drop(DropReason::TooLargeForClient);
+            return false;
         }
-        fits
+        self.counters.message_sent(version, qos, publication.payload.len());
+        let received_at = publication.id.received_at;
+        if self.turn.is_old(now, received_at) {
+            self.note_old_message(now, received_at, retain);
+        }
+        true
     }
 
     /// Applies an acknowledgement from the client to its Session.

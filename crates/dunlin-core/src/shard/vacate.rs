@@ -11,9 +11,9 @@
 
 use super::clients::Clients;
 use super::deliver::queued;
+use super::retain::is_told_by;
 use super::{Holder, Output, Shard};
 use crate::group::Ticket;
-use crate::identity::partition;
 use crate::journal::{Budget, GroupNumber, Record, Segment, SessionNumber};
 use crate::router::Target;
 use crate::session::{Delivery, Exchange, Session};
@@ -186,7 +186,7 @@ impl Shard {
                 return true;
             };
             budget.use_for(0);
-            let is_ours = || partition(kept.message.topic(), shards) == own;
+            let is_ours = || is_told_by(kept.message.topic(), own, shards);
             if kept.recorded_in < vacating.before && is_ours() {
                 kept.recorded_in = segment;
                 budget.use_for(kept.message.content_bytes());

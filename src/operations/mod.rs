@@ -1,0 +1,92 @@
+//! What operators see and do while the broker runs: the one way from the operations port, and from programs that
+//! embed the broker, into it.
+//!
+//! Workers own what there is to see, so [`Operations::ask`] sends a question to a worker, which answers between two
+//! turns; nobody takes a lock, and a message never waits for more than one short answer. Whatever could be long (all
+//! clients, all Retained Messages) is asked for a page at a time.
+
+use crate::http::Health;
+use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
+use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// See the top of the file. A clone is another way to the same broker.
+#[derive(Clone)]
+pub struct Operations {
+    mailboxes: Mailboxes,
+    /// Who is let in, and what was refused.
+    pub(crate) gate: Arc<Gate>,
+    /// Whether clients are served.
+    pub(crate) health: Arc<Health>,
+    /// When the broker was started.
+    pub(crate) started: Instant,
+}
+
+/// The broker is stopping, and answers no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopping;
+
+impl fmt::Display for Stopping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the broker is stopping")
+    }
+}
+
+impl std::error::Error for Stopping {}
+
+impl Operations {
+    pub(crate) fn new(mailboxes: Mailboxes, gate: Arc<Gate>, health: Arc<Health>) -> Self {
+        Self { mailboxes, gate, health, started: Instant::now() }
+    }
+
+    /// How many workers there are.
+    pub fn workers_count(&self) -> u16 {
+        self.mailboxes.len() as u16
+    }
+
+    /// The worker on which the Session of a client lives.
+    pub(crate) fn home_of(&self, client: &ClientIdentifier) -> ShardId {
+        partition(client.as_str(), self.workers_count())
+    }
+
+    /// Has a worker answer a question on its own thread.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        worker: ShardId,
+        question: impl FnOnce(&Worker) -> T + Send + 'static,
+    ) -> Result<T, Stopping> {
+        self.post(worker, question)?.await.map_err(|_| Stopping)
+    }
+
+    /// Has every worker answer the same question; the answers come in the order of the workers.
+    pub(crate) async fn ask_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Worker) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Stopping> {
+        let asked: Result<Vec<_>, _> =
+            (0..self.workers_count()).map(|worker| self.post(worker, question.clone())).collect();
+        let mut answers = Vec::new();
+        for answer in asked? {
+            answers.push(answer.await.map_err(|_| Stopping)?);
+        }
+        Ok(answers)
+    }
+
+    fn post<T: Send + 'static>(
+        &self,
+        worker: ShardId,
+        question: impl FnOnce(&Worker) -> T + Send + 'static,
+    ) -> Result<oneshot::Receiver<T>, Stopping> {
+        let (answer, answered) = oneshot::channel();
+        let visit = Visit(Box::new(move |worker| {
+            // Whoever asked may have gone.
+            drop(answer.send(question(worker)));
+        }));
+        let mailbox = self.mailboxes.get(usize::from(worker)).ok_or(Stopping)?;
+        mailbox.send(Mail::Visit(visit)).map_err(|_| Stopping)?;
+        Ok(answered)
+    }
+}
