@@ -11,6 +11,7 @@
 
 pub mod token;
 pub mod bans;
+mod metrics;
 
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ pub use token::ApiToken;
 
 use crate::config::{Config, ConfigError, HostPort};
 use crate::store::StoreHealth;
+use dunlin_core::shard::StoreState;
 
 /// Connections to the operations port at once; further ones wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -58,6 +60,11 @@ impl Health {
     /// Why the store does not take what would have to be stored, if so.
     pub fn store_problem(&self) -> Option<String> {
         self.store.as_ref().and_then(|store| store.reason())
+    }
+
+    /// What the store can do, if there is one.
+    pub fn store_state(&self) -> Option<StoreState> {
+        self.store.as_ref().map(|store| store.state())
     }
 
     /// Says whether clients are served.
@@ -111,6 +118,7 @@ fn router(api: Api) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .with_state(health)
+        .merge(metrics::router(api.operations.clone()))
         .merge(bans::router(api))
         .layer(axum::middleware::map_response(close_connection))
 }
@@ -214,7 +222,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::operations::Operations;
+    use crate::operations::{Operations, Parts};
     use crate::worker::Gate;
 
     struct Port {
@@ -231,7 +239,14 @@ mod tests {
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let gate = Arc::new(Gate::new(&Config::default(), 1));
-        let operations = Operations::new(Arc::from([]), gate, Arc::clone(&health));
+        let operations = Operations::new(Parts {
+            mailboxes: Arc::from([]),
+            gate,
+            health: Arc::clone(&health),
+            commits: None,
+            data_dir: None,
+            listeners: Arc::from([]),
+        });
         let api = Api { operations, token: None };
         let served = tokio::spawn(serve(listener, api, stopped));
         Port { address, health, stop, served }

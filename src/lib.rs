@@ -14,6 +14,7 @@ pub mod data_dir;
 pub mod core_dumps;
 pub mod store;
 pub mod operations;
+pub mod metrics;
 pub mod http;
 pub mod log;
 pub mod cli;

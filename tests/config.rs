@@ -349,7 +349,7 @@ fn an_unknown_key_is_reported_with_the_nearest_known_one() {
         ),
         (
             "port = 1883",
-            "dunlin.toml:1: port: unknown option; known here: server, listener, tls, auth, session, limits, ban, store, log, http",
+            "dunlin.toml:1: port: unknown option; known here: server, listener, tls, auth, session, limits, ban, store, log, http, sys",
         ),
         ("\"a.b\" = 1", "dunlin.toml:1: a.b: unknown option"),
     ];
@@ -502,7 +502,7 @@ fn everything_that_is_wrong_is_reported_at_once() {
          max_inflight, receive_maximum, max_expiry, max_subscriptions, max_subscription_bytes, max_keep_alive, topic_alias_maximum, \
          server_topic_aliases, response_information\n\
          dunlin.toml:4: [nothing]: unknown section; known here: server, listener, tls, auth, session, limits, ban, store, \
-         log, http"
+         log, http, sys"
     );
 }
 
@@ -803,8 +803,11 @@ fn the_hardened_file_admits_nobody_without_a_user_and_a_certificate() {
 
 #[test]
 fn the_generated_files_are_up_to_date() {
-    let files =
-        [("config/dunlin.toml", reference::sample_toml()), ("docs/configuration.md", reference::markdown())];
+    let files = [
+        ("config/dunlin.toml", reference::sample_toml()),
+        ("docs/configuration.md", reference::markdown()),
+        ("docs/metrics.md", dunlin::metrics::markdown()),
+    ];
     for (name, text) in files {
         if std::env::var_os("DUNLIN_BLESS").is_some() {
             std::fs::write(in_project(name), &text).unwrap();

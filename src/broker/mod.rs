@@ -24,7 +24,8 @@ use crate::auth::{self, Access};
 use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Api, ApiToken, Health};
-use crate::operations::Operations;
+use crate::metrics;
+use crate::operations::{self, Operations};
 use crate::store::StoreError;
 use crate::tls::{self, Expiry, TlsEndpoint};
 use crate::worker::{Gate, ListenerContext, RefusalReason};
@@ -139,7 +140,14 @@ impl Broker {
             _ => None,
         };
         let health = Arc::new(Health::new(workers.store_health()));
-        let operations = Operations::new(workers.mailboxes(), Arc::clone(&gate), health);
+        let operations = Operations::new(operations::Parts {
+            mailboxes: workers.mailboxes(),
+            gate: Arc::clone(&gate),
+            health,
+            commits: workers.commits(),
+            data_dir: data_dir.as_ref().map(|data_dir| data_dir.path().into()),
+            listeners: contexts.clone().into(),
+        });
         let api = Api { operations: operations.clone(), token };
         let mut broker = Self {
             listeners: bound,
@@ -313,7 +321,8 @@ async fn control(
     stopped: oneshot::Receiver<()>,
 ) {
     let endpoints = doors.endpoints();
-    let health = Arc::clone(&api.operations.health);
+    let operations = api.operations.clone();
+    let health = Arc::clone(&operations.health);
     let opened = match http::bind(&config).await {
         Ok(http) => doors.open().map(|doors| (http, doors)).map_err(StartError::System),
         Err(error) => Err(error.into()),
@@ -329,8 +338,13 @@ async fn control(
     health.set_ready(true);
     drop(report.send(Ok(http_address)));
     let watch = tokio::spawn(tls::watch(endpoints));
+    let every = config.sys.interval;
+    let sys_topics = (!every.is_zero()).then(|| tokio::spawn(metrics::publish_sys_topics(operations, every)));
     drop(stopped.await);
     watch.abort();
+    if let Some(sys_topics) = sys_topics {
+        sys_topics.abort();
+    }
     health.set_ready(false);
     for task in accepting {
         task.abort();

@@ -9,8 +9,8 @@ use super::access::AclAuthorizer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::store::{
-    self, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreError, StoreHandle, StoreHealth,
-    SyncPolicy, TornTail, loader,
+    self, CommitFigures, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreError, StoreHandle,
+    StoreHealth, SyncPolicy, TornTail, loader,
 };
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::image::{Image, ShardImage};
@@ -113,6 +113,11 @@ impl Workers {
     /// The way to each worker.
     pub fn mailboxes(&self) -> Mailboxes {
         Arc::clone(&self.mailboxes)
+    }
+
+    /// How long commits of the store take.
+    pub fn commits(&self) -> Option<Arc<CommitFigures>> {
+        self.store.as_ref().map(Store::commits)
     }
 
     /// What the store can do.

@@ -46,7 +46,7 @@ pub use listeners::Listener;
 pub use network::Network;
 pub use options::{
     AuthOptions, BanOptions, HttpAuthOptions, HttpOptions, JwtOptions, LimitOptions, ListenerOptions,
-    LogOptions, ServerOptions, SessionOptions, StoreOptions, TlsCertificateOptions, TlsOptions,
+    LogOptions, ServerOptions, SessionOptions, StoreOptions, SysOptions, TlsCertificateOptions, TlsOptions,
 };
 pub use units::{ByteSize, Seconds, parse_duration};
 pub use value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
@@ -79,6 +79,8 @@ pub struct Config {
     pub log: LogOptions,
     /// `[http]`
     pub http: HttpOptions,
+    /// Topics about the broker.
+    pub sys: SysOptions,
     /// Where the values above were written.
     pub places: Places,
 }
@@ -140,6 +142,7 @@ impl Config {
             store: reader.section(),
             log: reader.section(),
             http: reader.section(),
+            sys: reader.section(),
             places: Places::default(),
         };
         reader.finish();
@@ -165,5 +168,6 @@ pub fn sections() -> Vec<SectionDoc> {
         StoreOptions::doc(),
         LogOptions::doc(),
         HttpOptions::doc(),
+        SysOptions::doc(),
     ]
 }

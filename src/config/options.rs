@@ -350,6 +350,12 @@ options! {
         /// an address that you set must be free.
         address: Option<HostPort> = Some(HostPort::new("127.0.0.1", 18083));
     }
+
+    /// What the broker says of itself in topics below `$SYS/broker`.
+    ["sys"] SysOptions {
+        /// How often. "0s" switches them off.
+        interval: Duration = Duration::from_secs(10), range 0..=DAY;
+    }
 }
 
 /// Loopback, RFC 1918, link-local and unique local addresses: nobody on the Internet has one.

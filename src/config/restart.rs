@@ -22,7 +22,8 @@ impl Config {
 
     fn fixed_values(&self) -> Values {
         // By name, so that a new section cannot be forgotten.
-        let Self { server, listener: _, tls, auth, session, limits, ban, store, log, http, places: _ } = self;
+        let Self { server, listener: _, tls, auth, session, limits, ban, store, log, sys, http, places: _ } =
+            self;
         let mut values = Values::new();
         server.collect_fixed("server", &mut values);
         for (index, listener) in self.listener_options().iter().enumerate() {
@@ -35,6 +36,7 @@ impl Config {
         ban.collect_fixed("ban", &mut values);
         store.collect_fixed("store", &mut values);
         log.collect_fixed("log", &mut values);
+        sys.collect_fixed("sys", &mut values);
         http.collect_fixed("http", &mut values);
         values
     }

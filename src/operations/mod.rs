@@ -6,11 +6,13 @@
 //! clients, all Retained Messages) is asked for a page at a time.
 
 use crate::http::Health;
-use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
+use crate::store::CommitFigures;
+use crate::worker::{Gate, ListenerContext, Mail, Mailboxes, Visit, Worker};
 use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tokio::sync::oneshot;
 
 /// See the top of the file. A clone is another way to the same broker.
@@ -21,8 +23,25 @@ pub struct Operations {
     pub(crate) gate: Arc<Gate>,
     /// Whether clients are served.
     pub(crate) health: Arc<Health>,
+    /// How long commits of the store take, if there is one.
+    pub(crate) commits: Option<Arc<CommitFigures>>,
+    /// Where its data is, if anywhere.
+    pub(crate) data_dir: Option<Arc<Path>>,
+    listeners: Arc<[Arc<ListenerContext>]>,
     /// When the broker was started.
     pub(crate) started: Instant,
+    /// The same by the calendar.
+    pub(crate) started_at: SystemTime,
+}
+
+/// What there is to operate on.
+pub(crate) struct Parts {
+    pub mailboxes: Mailboxes,
+    pub gate: Arc<Gate>,
+    pub health: Arc<Health>,
+    pub commits: Option<Arc<CommitFigures>>,
+    pub data_dir: Option<Arc<Path>>,
+    pub listeners: Arc<[Arc<ListenerContext>]>,
 }
 
 /// The broker is stopping, and answers no more.
@@ -38,8 +57,15 @@ impl fmt::Display for Stopping {
 impl std::error::Error for Stopping {}
 
 impl Operations {
-    pub(crate) fn new(mailboxes: Mailboxes, gate: Arc<Gate>, health: Arc<Health>) -> Self {
-        Self { mailboxes, gate, health, started: Instant::now() }
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { mailboxes, gate, health, commits, data_dir, listeners } = parts;
+        let (started, started_at) = (Instant::now(), SystemTime::now());
+        Self { mailboxes, gate, health, commits, data_dir, listeners, started, started_at }
+    }
+
+    /// The listeners.
+    pub(crate) fn listeners(&self) -> &[Arc<ListenerContext>] {
+        &self.listeners
     }
 
     /// How many workers there are.

@@ -7,7 +7,7 @@
 //! otherwise wait for ever for what nobody writes.
 
 use super::log::COMMIT_BYTES;
-use super::{Batch, Disk, Event, Log, StoreHealth};
+use super::{Batch, CommitFigures, Disk, Event, Log, StoreHealth};
 use crate::worker::Clock;
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::Segment;
@@ -32,6 +32,7 @@ enum Message {
 pub struct Store {
     handle: StoreHandle,
     health: Arc<StoreHealth>,
+    commits: Arc<CommitFigures>,
     thread: JoinHandle<()>,
 }
 
@@ -51,16 +52,18 @@ impl Store {
         let (sender, receiver) = mpsc::channel();
         let health = log.health();
         let failed = Arc::clone(&health);
+        let commits = Arc::<CommitFigures>::default();
+        let noted = Arc::clone(&commits);
         log.serve(shards, gauges);
         let run = move || {
             // The log may be in any state then. It is not used any more.
-            let run = || Writer { log, receiver, clock: Clock::default(), tell: &tell }.run();
+            let run = || Writer { log, receiver, clock: Clock::default(), commits: noted, tell: &tell }.run();
             if catch_unwind(AssertUnwindSafe(run)).is_err() {
                 fail(&failed, shards, tell);
             }
         };
         let thread = std::thread::Builder::new().name("dunlin-store".into()).spawn(run)?;
-        Ok(Self { handle: StoreHandle(sender), health, thread })
+        Ok(Self { handle: StoreHandle(sender), health, commits, thread })
     }
 
     /// For a shard.
@@ -71,6 +74,11 @@ impl Store {
     /// Readable from any thread.
     pub fn health(&self) -> Arc<StoreHealth> {
         Arc::clone(&self.health)
+    }
+
+    /// How long its commits take; readable from any thread.
+    pub fn commits(&self) -> Arc<CommitFigures> {
+        Arc::clone(&self.commits)
     }
 
     /// What was handed over is written and synced, then the thread ends.
@@ -99,6 +107,7 @@ struct Writer<D: Disk, T> {
     log: Log<D>,
     receiver: Receiver<Message>,
     clock: Clock,
+    commits: Arc<CommitFigures>,
     tell: T,
 }
 
@@ -145,7 +154,9 @@ impl<D: Disk, T: Fn(ShardId, Event)> Writer<D, T> {
         };
         let now = self.clock.now();
         if !batches.is_empty() {
+            let began = Instant::now();
             self.log.commit(now, batches);
+            self.commits.note(began.elapsed());
         }
         match end {
             Received::Message(Message::Vacated(shard, before)) => self.log.vacated(now, shard, before),

@@ -24,7 +24,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use zeroize::Zeroize;
@@ -74,6 +74,11 @@ impl ListenerContext {
             connections_max: listener.max_connections.map_or(usize::MAX, |count| count as usize),
             connections: AtomicUsize::new(0),
         }
+    }
+
+    /// Connections of this listener at present.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Applies what a reload can change.

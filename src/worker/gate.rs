@@ -24,13 +24,14 @@ use dunlin_codec::ReasonCode;
 use dunlin_core::time::Timestamp;
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// The bounds on connections, for all listeners.
 pub struct Gate {
+    accepted: AtomicU64,
     pub(super) connections: AtomicUsize,
     connections_max: usize,
     pub(super) handshakes: AtomicUsize,
@@ -73,6 +74,7 @@ impl Gate {
     pub fn new(config: &Config, connections_max: usize) -> Self {
         let limits = &config.limits;
         Self {
+            accepted: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
             connections_max,
             handshakes: AtomicUsize::new(0),
@@ -104,6 +106,11 @@ impl Gate {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Connections accepted so far, those refused at once included.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
     /// Refusals so far for a reason.
     pub fn refusals(&self, reason: RefusalReason) -> u64 {
         self.refusals.of(reason)
@@ -115,6 +122,7 @@ impl Gate {
         listener: &Arc<ListenerContext>,
         peer: Peer,
     ) -> Result<Ticket, RefusalReason> {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let connections = self.connections.fetch_add(1, Ordering::Relaxed);
         let of_listener = listener.connections.fetch_add(1, Ordering::Relaxed);
         let handshakes = self.handshakes.fetch_add(1, Ordering::Relaxed);

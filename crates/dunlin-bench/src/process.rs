@@ -104,6 +104,14 @@ impl Process {
         parse_smaps_rollup(&self.read("smaps_rollup")?).ok_or_else(|| self.unreadable("smaps_rollup"))
     }
 
+    /// What is resident now (`VmRSS`), in bytes.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn resident_bytes(&self) -> Result<u64, Error> {
+        parse_kib(&self.read("status")?, "VmRSS").ok_or_else(|| self.unreadable("status"))
+    }
+
     /// The most that was ever resident (`VmHWM`), in bytes.
     ///
     /// # Errors

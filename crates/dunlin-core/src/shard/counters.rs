@@ -45,6 +45,22 @@ impl DropReason {
         Self::Unreadable,
         Self::SessionEnded,
     ];
+
+    /// What metrics call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::SlowConsumer => "slow-consumer",
+            Self::QueueFull => "queue-full",
+            Self::Expired => "expired",
+            Self::TooLargeForClient => "too-large-for-client",
+            Self::NotAuthorized => "not-authorized",
+            Self::NoMember => "no-member",
+            Self::Refused => "refused",
+            Self::Unreadable => "unreadable",
+            Self::SessionEnded => "session-ended",
+        }
+    }
 }
 
 /// What happened so far, for metrics.
@@ -68,6 +84,8 @@ pub struct Counters {
     pub payload_bytes_sent: u64,
     /// Messages that did not reach somebody, in the order of [`DropReason::ALL`].
     dropped: [u64; DropReason::ALL.len()],
+    /// Sessions that ended because their client did not come back in time.
+    pub sessions_expired: u64,
     /// How long messages took from client to client.
     pub delivery: Latencies,
 }

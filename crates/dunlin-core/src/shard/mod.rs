@@ -50,8 +50,10 @@ mod disconnect;
 mod reauthenticate;
 mod timeouts;
 mod observe;
+mod census;
 mod operate;
 
+pub use census::Census;
 pub use counters::{Counters, DropReason};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
 pub use latency::{LATENCY_BOUNDS_US, Latencies};

@@ -74,6 +74,7 @@ impl Shard {
             self.publish_will(now, session);
         }
         if expires_at.is_some_and(|at| at <= now) {
+            self.clients.counters.sessions_expired += 1;
             return self.end_session(now, session);
         }
         if let Some(next) = will_due_at.filter(|at| *at > now).into_iter().chain(expires_at).min() {

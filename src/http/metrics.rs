@@ -1,0 +1,24 @@
+//! `/metrics`, for Prometheus.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::metrics::{CONTENT_TYPE, Figures, collect, exposition};
+use crate::operations::Operations;
+
+pub(super) fn router(operations: Operations) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(operations)
+}
+
+async fn metrics(State(operations): State<Operations>) -> Response {
+    match Figures::gather(&operations).await {
+        Ok(figures) => {
+            let text = exposition(&collect(&operations, &figures));
+            ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
+        }
+        Err(stopping) => (StatusCode::SERVICE_UNAVAILABLE, format!("{stopping}\n")).into_response(),
+    }
+}
