@@ -15,6 +15,7 @@ pub mod core_dumps;
 pub mod store;
 pub mod operations;
 pub mod metrics;
+pub mod trace;
 pub mod http;
 pub mod log;
 pub mod cli;

@@ -8,7 +8,7 @@ use crate::auth::{Acl, ListenerRules, Policy, Question, Rulebook, Who as AclWho}
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dunlin_codec::{QoS, SubscriptionFilter};
-use dunlin_core::authorize::{Authorizer, Who};
+use dunlin_core::authorize::{Authorizer, Right, Who};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -160,6 +160,17 @@ impl Authorizer for AclAuthorizer {
 
     fn may_receive(&self, who: Who<'_>, topic: &str) -> bool {
         self.ask(who, true, false, |acl, who| acl.explain(who, Question::receive(topic)).allowed)
+    }
+
+    fn explain(&self, who: Who<'_>, right: Right<'_>) -> Option<String> {
+        let question = match right {
+            Right::Publish(topic, qos, retain) => {
+                Question::publish(topic).at_qos(qos.bits()).retained(retain)
+            }
+            Right::Subscribe(filter) => Question::subscribe(filter),
+            Right::Receive(topic) => Question::receive(topic),
+        };
+        self.ask(who, None, None, |acl, who| Some(acl.explain(who, question).to_string()))
     }
 }
 

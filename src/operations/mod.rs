@@ -7,6 +7,7 @@
 
 use crate::http::Health;
 use crate::store::CommitFigures;
+use crate::trace::TraceCount;
 use crate::worker::{Gate, ListenerContext, Mail, Mailboxes, Visit, Worker};
 use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
 use std::fmt;
@@ -28,6 +29,8 @@ pub struct Operations {
     /// Where its data is, if anywhere.
     pub(crate) data_dir: Option<Arc<Path>>,
     listeners: Arc<[Arc<ListenerContext>]>,
+    /// Traces under way.
+    pub(crate) traces: TraceCount,
     /// When the broker was started.
     pub(crate) started: Instant,
     /// The same by the calendar.
@@ -60,7 +63,17 @@ impl Operations {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { mailboxes, gate, health, commits, data_dir, listeners } = parts;
         let (started, started_at) = (Instant::now(), SystemTime::now());
-        Self { mailboxes, gate, health, commits, data_dir, listeners, started, started_at }
+        Self {
+            mailboxes,
+            gate,
+            health,
+            commits,
+            data_dir,
+            listeners,
+            traces: TraceCount::default(),
+            started,
+            started_at,
+        }
     }
 
     /// The listeners.
@@ -99,6 +112,14 @@ impl Operations {
             answers.push(answer.await.map_err(|_| Stopping)?);
         }
         Ok(answers)
+    }
+
+    /// Has every worker do something, and waits for none of them.
+    pub(crate) fn tell_all(&self, deed: impl Fn(&Worker) + Clone + Send + 'static) {
+        for worker in 0..self.workers_count() {
+            // A worker that has stopped need not be told.
+            drop(self.post(worker, deed.clone()));
+        }
     }
 
     fn post<T: Send + 'static>(

@@ -8,6 +8,7 @@
 use super::link::Link;
 use super::{Mail, Worker};
 use crate::store::Event;
+use crate::trace::Tracers;
 use dunlin_codec::ReasonCode;
 use dunlin_core::connection::Cause;
 use dunlin_core::shard::Output;
@@ -155,6 +156,9 @@ impl Driver {
                     if let Some(link) = self.worker.link(connection) {
                         link.stop_tasks();
                         link.description.closed(&cause);
+                        if !self.worker.tracers.borrow().is_empty() {
+                            Tracers::closed(&self.worker, connection, &cause);
+                        }
                         tokio::task::spawn_local(close(Rc::clone(&self.worker), link, cause));
                     }
                 }
@@ -192,6 +196,9 @@ impl Driver {
         self.flush();
         // What flushing let go may concern store and peers, too.
         self.hand_over();
+        if !self.worker.tracers.borrow().is_empty() {
+            Tracers::take(&self.worker);
+        }
         let has_done = self.carry_out();
         // Last, because everything above may have set a deadline.
         let is_due = self.poll_timer(context);

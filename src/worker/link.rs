@@ -6,7 +6,7 @@
 
 use super::throttle::Throttle;
 use super::ticket::Ticket;
-use crate::transport::Transport;
+use crate::transport::{Peer, Transport};
 use dunlin_codec::{ProtocolVersion, ReasonCode};
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::ConnectRequest;
@@ -140,6 +140,16 @@ pub(crate) struct Description {
 impl Description {
     pub fn new(request: &ConnectRequest, ticket: Ticket) -> Self {
         Self { client: request.client_identifier.clone(), ticket }
+    }
+
+    /// Whose connection it is.
+    pub fn client(&self) -> &ClientIdentifier {
+        &self.client
+    }
+
+    /// Where that is.
+    pub fn peer(&self) -> Peer {
+        self.ticket.peer
     }
 
     pub fn connected(&self, version: ProtocolVersion) {

@@ -35,6 +35,7 @@ pub use refusal::RefusalReason;
 pub use ticket::Ticket;
 
 use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
+use crate::trace::{Tracers, connected_line};
 use crate::transport::Transport;
 use crate::worker::link::Link;
 use dunlin_core::handshake::ConnectRequest;
@@ -119,6 +120,8 @@ pub(crate) struct Worker {
     pub driver: Cell<Option<Waker>>,
     /// Nobody is let in any more.
     pub is_stopping: Cell<bool>,
+    /// Who watches clients of this worker.
+    pub tracers: RefCell<Tracers>,
 }
 
 impl Worker {
@@ -206,6 +209,11 @@ impl Worker {
             return;
         }
         let Client { request, transport, pending, arrival } = client;
+        let peer = arrival.peer;
+        if !self.tracers.borrow().is_empty() {
+            let line = connected_line(&request, peer.to_string());
+            self.tracers.borrow().hand_on(&line, peer.ip(), None);
+        }
         let log = link::Description::new(&request, arrival);
         log.connected(request.version);
         let key = self.shard.borrow_mut().handle_connect(self.now(), *request);
@@ -219,6 +227,9 @@ impl Worker {
             if let Some(place) = links.get_mut(index) {
                 *place = Some(Rc::clone(&link));
             }
+        }
+        if self.tracers.borrow().want_address(peer.ip()) {
+            Tracers::set_wish(self);
         }
         let reader = tokio::task::spawn_local(reader::Reader::new(Rc::clone(self), Rc::clone(&link)));
         link.reader.set(Some(reader.abort_handle()));
@@ -266,6 +277,7 @@ pub fn run(start: Start) {
         scratch: RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice()),
         driver: Cell::new(None),
         is_stopping: Cell::new(false),
+        tracers: RefCell::default(),
     });
     worker.send_to_store();
     worker.send_to_peers();

@@ -21,6 +21,17 @@ pub struct Who<'a> {
     pub identity: &'a Identity,
 }
 
+/// What a client may want the right to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right<'a> {
+    /// To send a message to this topic, at this QoS, and with RETAIN if so.
+    Publish(&'a str, QoS, bool),
+    /// To subscribe to this filter, `$share/...` included.
+    Subscribe(&'a str),
+    /// To be sent a message of this topic.
+    Receive(&'a str),
+}
+
 /// Decides what clients may do. Without one, everything is allowed.
 pub trait Authorizer: Send + Sync {
     /// Changes whenever an answer may have changed, and is never what it was before; 0 means that every answer is
@@ -38,6 +49,11 @@ pub trait Authorizer: Send + Sync {
 
     /// May a message of this topic be delivered?
     fn may_receive(&self, who: Who<'_>, topic: &str) -> bool;
+
+    /// The answer in words, with the rule that decides, for whoever watches. None if there is nothing to say.
+    fn explain(&self, _who: Who<'_>, _right: Right<'_>) -> Option<String> {
+        None
+    }
 }
 
 /// Topics that a Session remembers answers about; a client with more asks anew each time.

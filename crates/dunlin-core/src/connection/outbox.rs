@@ -46,6 +46,21 @@ impl Outbox {
         self.length == 0
     }
 
+    /// Where the next frame begins, for [`Self::tail`].
+    #[inline]
+    pub(crate) fn end(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// At most `maximum` bytes of the frame that began there and is the last, and how long it is.
+    pub(crate) fn tail(&self, start: usize, maximum: usize) -> (Box<[u8]>, usize) {
+        let head = self.buffer.get(start..).unwrap_or_default();
+        let shared = self.shared.back().filter(|(at, _)| *at > start).map(|(_, payload)| payload);
+        let payload = shared.map_or(&[][..], |payload| payload);
+        let kept = head.iter().chain(payload).take(maximum).copied().collect();
+        (kept, head.len() + payload.len())
+    }
+
     /// Appends bytes.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {

@@ -6,6 +6,7 @@
 use super::client_index::ClientIndex;
 use super::frames::Frames;
 use super::latency::TurnClock;
+use super::trace::Trace;
 use super::{Counters, FollowUp, Holder, Output};
 use crate::authorize::{Asked, Authorizer, Who};
 use crate::connection::{Cause, Connection, Outbox};
@@ -52,6 +53,8 @@ pub(crate) struct Clients {
     pub frames: Frames,
     pub counters: Counters,
     pub turn: TurnClock,
+    /// What is watched; mostly nothing.
+    pub trace: Option<Box<Trace>>,
     pub gauge: MemoryGauge,
     /// A slow consumer that the publication being routed has run into.
     pub slow_consumer: Option<Key>,
@@ -63,6 +66,8 @@ pub(crate) struct Wire {
     pub dirty: Vec<Key>,
     /// Bytes appended to outboxes since the runtime last flushed.
     turn_bytes: usize,
+    /// Where in its outbox the last packet was appended.
+    last_at: usize,
     /// What letting messages wait counts beside them.
     pub queueing_bytes: usize,
     #[expect(clippy::vec_box, reason = "the boxes move between the pool and idle-small connections")]
@@ -87,6 +92,11 @@ impl Wire {
         self.turn_bytes + self.queueing_bytes > enough.clamp(TURN_BYTES_MIN, TURN_BYTES_MAX)
     }
 
+    /// Where in its outbox the last packet was appended.
+    pub fn last_at(&self) -> usize {
+        self.last_at
+    }
+
     /// A turn ends: how many bytes were appended in it.
     pub fn take_turn_bytes(&mut self) -> usize {
         self.queueing_bytes = 0;
@@ -102,6 +112,7 @@ impl Wire {
             pooled
         });
         let before = outbox.len();
+        self.last_at = outbox.end();
         write(outbox);
         self.turn_bytes += outbox.len() - before;
         if !connection.is_dirty {
@@ -135,6 +146,7 @@ impl Clients {
             frames: Frames::default(),
             counters: Counters::default(),
             turn: TurnClock::default(),
+            trace: None,
             gauge,
             slow_consumer: None,
         }
@@ -285,6 +297,9 @@ impl Clients {
         if let Some(connection) = self.connections.get_mut(key) {
             self.counters.packet_sent(connection.version, packet_type);
             self.wire.append(key, connection, write);
+            if self.trace.is_some() {
+                self.trace_sent(key, None);
+            }
         }
     }
 

@@ -42,14 +42,14 @@ impl Clients {
             if let Some(ticket) = ticket {
                 self.follow_ups.push_back(FollowUp::TicketDone { session, ticket });
             }
-            return self.drop_for(session, DropReason::NotAuthorized);
+            return self.drop_for(session, Some(publication.topic), DropReason::NotAuthorized);
         }
         let qos = publication.qos.min(wanted.maximum_qos);
         let live = self.live_connection(session);
         if qos == QoS::AtMostOnce {
             return match live {
                 Some(connection) => self.deliver_at_most_once(now, connection, publication, wanted),
-                None => self.drop_for(session, DropReason::Away),
+                None => self.drop_for(session, Some(publication.topic), DropReason::Away),
             };
         }
         let has_room = live.is_some_and(|connection| self.outbox_has_room(connection));
@@ -93,7 +93,7 @@ impl Clients {
         if waiting > self.settings.outbox_bytes_max {
             if value.is_lagging || waiting > 2 * self.settings.outbox_bytes_max {
                 let session = value.session;
-                return self.drop_for(session, DropReason::SlowConsumer);
+                return self.drop_for(session, Some(publication.topic), DropReason::SlowConsumer);
             }
             self.note_slow(now, connection);
         }
@@ -152,15 +152,19 @@ impl Clients {
     }
 
     /// A message does not reach a Session, or is not accepted from it.
-    pub fn drop_for(&mut self, session: Key, reason: DropReason) {
+    pub fn drop_for(&mut self, session: Key, topic: Option<&str>, reason: DropReason) {
         self.counters.drop(reason);
+        // What was refused is told as that.
+        if self.trace.is_some() && reason != DropReason::Refused {
+            self.trace_dropped(session, topic, reason);
+        }
         if let Some(value) = self.sessions.get_mut(session) {
             value.dropped = value.dropped.wrapping_add(1);
         }
     }
 
     pub fn note_dropped(&mut self, session: Key, finished: Finished, reason: DropReason) {
-        self.drop_for(session, reason);
+        self.drop_for(session, None, reason);
         self.exchange_over(session, finished);
     }
 }

@@ -50,6 +50,7 @@ mod disconnect;
 mod reauthenticate;
 mod timeouts;
 mod observe;
+mod trace;
 mod census;
 mod operate;
 
@@ -59,6 +60,7 @@ pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState
 pub use latency::{LATENCY_BOUNDS_US, Latencies};
 pub use observe::{ClientView, ClientsPage, ConnectionView};
 pub use operate::OwnMessage;
+pub use trace::{TraceEvent, TraceWish, Traced, TracedPacket};
 
 use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};
@@ -217,6 +219,9 @@ impl Shard {
                     match &decode(frame, version) {
                         Ok(Packet::Publish(publish)) if self.park(connection, bytes, publish) => Ok(()),
                         Ok(packet) => {
+                            if self.clients.trace.is_some() && !matches!(packet, Packet::Publish(_)) {
+                                self.clients.trace_received(connection, None, bytes);
+                            }
                             self.clients.counters.packet_received(version, packet.packet_type());
                             self.handle_packet(now, connection, packet)
                         }

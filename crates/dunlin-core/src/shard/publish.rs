@@ -6,6 +6,7 @@
 use super::deliver::Wanted;
 use super::forward::Reach;
 use super::{DropReason, Output, Shard, StoreState, Violation, protocol_error};
+use crate::authorize::Right;
 use crate::connection::{Barrier, Mark, Owed, Slowed, Until};
 use crate::group::Group;
 use crate::identity::ShardId;
@@ -43,6 +44,12 @@ impl Shard {
         }
         let alias_topic = self.resolve_alias(key, publish)?;
         let topic = alias_topic.as_deref().unwrap_or(publish.topic);
+        if self.clients.trace.is_some() {
+            let mut bytes = Vec::new();
+            let version = self.connection(key).map_or(ProtocolVersion::V5, |value| value.version);
+            publish.encode(version, &mut bytes);
+            self.clients.trace_received(key, Some(topic), &bytes);
+        }
         if let Some(connection) = self.clients.connections.get_mut(key) {
             connection.messages_received = connection.messages_received.wrapping_add(1);
         }
@@ -68,7 +75,7 @@ impl Shard {
         if let Some(refusal) =
             self.judge(session, topic, publish).or_else(|| self.judge_store(topic, publish))
         {
-            self.note_refusal(key, refusal, topic);
+            self.note_refusal(key, refusal, Right::Publish(topic, publish.qos, publish.retain));
             return self.refuse(now, key, publish, refusal);
         }
         let id = self.next_message_id(now);
@@ -200,7 +207,11 @@ impl Shard {
 
     /// Has the log told of the first refusal of a connection: enough to find what is misconfigured, and no
     /// way to flood the log.
-    pub(super) fn note_refusal(&mut self, connection: Key, reason_code: ReasonCode, topic: &str) {
+    pub(super) fn note_refusal(&mut self, connection: Key, reason_code: ReasonCode, right: Right<'_>) {
+        if self.clients.trace.is_some() {
+            self.clients.trace_refused(connection, right, reason_code);
+        }
+        let (Right::Publish(topic, ..) | Right::Subscribe(topic) | Right::Receive(topic)) = right;
         if let Some(value) = self.clients.connections.get_mut(connection)
             && !std::mem::replace(&mut value.was_refused, true)
         {
@@ -218,7 +229,7 @@ impl Shard {
         reason_code: ReasonCode,
     ) -> Result<(), Violation> {
         if let Some(session) = self.connection(key).map(|connection| connection.session) {
-            self.clients.drop_for(session, DropReason::Refused);
+            self.clients.drop_for(session, None, DropReason::Refused);
         }
         let connection = self.connection(key);
         let is_v5 = connection.is_some_and(|connection| connection.version == ProtocolVersion::V5);

@@ -89,7 +89,7 @@ impl Clients {
             self.sessions.get(session).and_then(|value| value.outbound.delivery(packet_identifier));
         delivery.cloned().is_none_or(|delivery| {
             if !self.may_receive(session, delivery.message.topic()) {
-                self.drop_for(session, DropReason::NotAuthorized);
+                self.drop_for(session, Some(delivery.message.topic()), DropReason::NotAuthorized);
                 self.abandon(session, packet_identifier);
                 return false;
             }
@@ -195,7 +195,7 @@ impl Clients {
                 if self.may_receive(session, delivery.message.topic()) {
                     self.transmit_kept(now, session, connection, packet_identifier, &delivery, true);
                 } else {
-                    self.drop_for(session, DropReason::NotAuthorized);
+                    self.drop_for(session, Some(delivery.message.topic()), DropReason::NotAuthorized);
                     self.abandon(session, packet_identifier);
                 }
             }
@@ -255,13 +255,13 @@ impl Clients {
                     }
                 });
             }
-            return self.count_sent(now, fits, version, qos, retain, publication);
+            return self.count_sent(now, key, fits, version, qos, retain, publication);
         }
         let mut parts = frames::parts(publication, qos, retain, now);
         (parts.dup, parts.packet_identifier, parts.subscription_identifiers) =
             (dup, packet_identifier, identifiers);
         if parts.frame_length(version) > maximum {
-            return self.count_sent(now, false, version, qos, retain, publication);
+            return self.count_sent(now, key, false, version, qos, retain, publication);
         }
         if let Some(aliases) = aliases {
             let found = aliases.of(publication.topic);
@@ -289,13 +289,14 @@ impl Clients {
                 None => outbox.push(publication.payload),
             }
         });
-        self.count_sent(now, true, version, qos, retain, publication)
+        self.count_sent(now, key, true, version, qos, retain, publication)
     }
 
     #[inline]
     fn count_sent(
         &mut self,
         now: Timestamp,
+        key: Key,
         fits: bool,
         version: ProtocolVersion,
         qos: QoS,
@@ -307,6 +308,9 @@ impl Clients {
             return false;
         }
         self.counters.message_sent(version, qos, publication.payload.len());
+        if self.trace.is_some() {
+            self.trace_sent(key, Some(publication.topic));
+        }
         let received_at = publication.id.received_at;
         if self.turn.is_old(now, received_at) {
             self.note_old_message(now, received_at, retain);

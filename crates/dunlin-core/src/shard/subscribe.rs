@@ -6,6 +6,7 @@
 use super::clients::Clients;
 use super::deliver::queued;
 use super::{Shard, StoreState, Violation};
+use crate::authorize::Right;
 use crate::connection::{Barrier, Owed, Until};
 use crate::identity::{ShardId, partition};
 use crate::journal::Record;
@@ -48,7 +49,7 @@ impl Shard {
             let is_known = self.has_subscription(session, filter, subscription);
             let reason_code = match self.judge_filter(session, filter, allowed_qos.is_some(), is_known) {
                 Err(reason_code) => {
-                    self.note_refusal(key, reason_code, filter.as_str());
+                    self.note_refusal(key, reason_code, Right::Subscribe(filter.as_str()));
                     reason_code
                 }
                 Ok(()) => {
