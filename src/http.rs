@@ -12,6 +12,7 @@
 pub mod token;
 pub mod bans;
 mod metrics;
+mod dashboard;
 
 use std::io;
 use std::net::SocketAddr;
@@ -119,6 +120,7 @@ fn router(api: Api) -> Router {
         .route("/readyz", get(readyz))
         .with_state(health)
         .merge(metrics::router(api.operations.clone()))
+        .merge(dashboard::router())
         .merge(bans::router(api))
         .layer(axum::middleware::map_response(close_connection))
 }
@@ -271,7 +273,7 @@ mod tests {
         assert!(get(port.address, "/readyz").await.starts_with("HTTP/1.1 200 "));
         port.health.set_ready(false);
         assert!(get(port.address, "/readyz").await.starts_with("HTTP/1.1 503 "));
-        assert!(get(port.address, "/").await.starts_with("HTTP/1.1 404 "));
+        assert!(get(port.address, "/nothing").await.starts_with("HTTP/1.1 404 "));
     }
 
     #[tokio::test]

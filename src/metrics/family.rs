@@ -1,6 +1,6 @@
 //! A metric with its values, as every way to tell it takes it.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Declared;
 use dunlin_core::shard::{LATENCY_BOUNDS_US, Latencies};
@@ -31,7 +31,7 @@ pub struct Family {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sample {
     /// In the order of the declaration.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(serialize_with = "as_map")]
     pub labels: Vec<(&'static str, String)>,
     /// The value.
     #[serde(flatten)]
@@ -102,6 +102,10 @@ impl Family {
         let labels = self.declared.labels.iter().copied().zip(values).collect();
         self.samples.push(Sample { labels, value });
     }
+}
+
+fn as_map<S: Serializer>(labels: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter().map(|(name, value)| (name, value)))
 }
 
 /// A number of any type that counts.
