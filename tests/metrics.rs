@@ -205,3 +205,26 @@ fn what_is_below_sys_is_not_recorded() {
     watcher.ping();
     second.stop();
 }
+
+/// Words of a text that look like a metric.
+fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+    words.filter(|word| word.starts_with("dunlin_") || word.starts_with("process_"))
+}
+
+#[test]
+fn the_grafana_dashboard_and_the_alerts_use_metrics_that_there_are() {
+    let mut used = 0;
+    for name in ["packaging/grafana/dunlin.json", "packaging/prometheus/dunlin.rules.yml"] {
+        let text =
+            std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        for metric in metrics_in(&text) {
+            let series = ["_bucket", "_sum", "_count"].into_iter().find_map(|end| metric.strip_suffix(end));
+            let is_declared =
+                DECLARED.iter().any(|declared| [Some(metric), series].contains(&Some(declared.name)));
+            assert!(is_declared, "{name} uses {metric}");
+            used += 1;
+        }
+    }
+    assert!(used > 40, "{used} metrics are not all of them");
+}

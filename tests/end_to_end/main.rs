@@ -15,6 +15,7 @@ mod support;
 mod mosquitto;
 mod mqtt_js;
 mod paho;
+mod promtool;
 mod rumqttc_tls;
 mod script;
 mod site;

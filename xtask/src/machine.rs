@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::process::{self, cargo, command, is_installed, root};
 use crate::steps::{Ended, Steps};
 
-/// MQTT.js 5 needs at least this Node.js.
-const NODE_MAJOR_MIN: u32 = 16;
+/// Playwright needs at least this Node.js.
+const NODE_MAJOR_MIN: u32 = 18;
 
 /// The version of cargo-deny that is installed where there is none.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -32,6 +32,7 @@ pub(crate) fn prepare(steps: &mut Steps) {
     steps.run("rust components", rust_components);
     steps.run("python packages", python_packages);
     steps.run("npm packages", npm_packages);
+    steps.run("browser", browser);
     steps.run("cargo-deny", || cargo_tool("deny", CARGO_DENY));
     steps.run("cargo-cyclonedx", cargo_cyclonedx);
     steps.run("cargo-fuzz", cargo_fuzz);
@@ -48,6 +49,10 @@ fn system_packages() -> Result<Ended> {
     }
     if !is_installed("valgrind") {
         packages.push("valgrind");
+    }
+    let had_prometheus = is_installed("prometheus");
+    if !is_installed("promtool") {
+        packages.push("prometheus");
     }
     if !process::succeeds(&mut command("python3", &["-c", "import venv, ensurepip"])) {
         packages.extend(["python3", "python3-venv"]);
@@ -69,9 +74,13 @@ fn system_packages() -> Result<Ended> {
     install.push("--no-install-recommends");
     install.extend(&packages);
     process::run(&mut privileged(&install)?)?;
-    if !had_mosquitto && Path::new("/run/systemd/system").is_dir() {
-        // Debian starts the service at once, and it would hold port 1883, which is Dunlin's default as well.
-        process::run(&mut privileged(&["systemctl", "disable", "--now", "mosquitto.service"])?)?;
+    // Debian starts services at once: mosquitto would hold port 1883, which is Dunlin's default as well.
+    let started = [("mosquitto", had_mosquitto), ("prometheus", had_prometheus)];
+    for (service, _) in started.iter().filter(|(package, was_there)| !was_there && packages.contains(package))
+    {
+        if Path::new("/run/systemd/system").is_dir() {
+            process::run(&mut privileged(&["systemctl", "disable", "--now", service])?)?;
+        }
     }
     Ok(Ended::Passed(format!("installed {}", packages.join(", "))))
 }
@@ -125,7 +134,7 @@ fn npm_packages() -> Result<Ended> {
         version.trim().trim_start_matches('v').split('.').next().and_then(|part| part.parse::<u32>().ok());
     ensure!(
         major.is_some_and(|major| major >= NODE_MAJOR_MIN),
-        "the tests with MQTT.js need Node.js {NODE_MAJOR_MIN} or later; this is {}",
+        "the tests need Node.js {NODE_MAJOR_MIN} or later; this is {}",
         version.trim()
     );
     let folder = root().join("tests/end_to_end");
@@ -133,6 +142,31 @@ fn npm_packages() -> Result<Ended> {
         return Ok(Ended::Passed("all there".to_owned()));
     }
     process::run(&mut command("npm", &["--prefix", "tests/end_to_end", "ci", "--no-audit", "--no-fund"]))?;
+    Ok(Ended::well())
+}
+
+/// Chromium: Debian's, or where there is no such package (Ubuntu has a snap in its place) the one of Playwright.
+fn browser() -> Result<Ended> {
+    if ["chromium", "chromium-browser", "google-chrome"].into_iter().any(is_installed) {
+        return Ok(Ended::Passed("all there".to_owned()));
+    }
+    let is_debian = fs::read_to_string("/etc/os-release").is_ok_and(|text| text.contains("\nID=debian\n"));
+    if is_debian {
+        let install = [
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "chromium",
+        ];
+        process::run(&mut privileged(&install)?)?;
+    } else {
+        let tool = "tests/end_to_end/node_modules/playwright-core/cli.js";
+        process::run(&mut privileged(&["node", tool, "install-deps", "chromium"])?)?;
+        process::run(&mut command("node", &[tool, "install", "chromium"]))?;
+    }
     Ok(Ended::well())
 }
 
