@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod dashboard;
 mod mosquitto;
 mod mqtt_js;
 mod paho;
