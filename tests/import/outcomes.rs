@@ -172,6 +172,7 @@ fn nothing_is_kept_unless_mosquitto_kept_it() {
         path("persistence true\npersistence_location /var/lib/mosquitto/\n").as_deref(),
         Some(Path::new("/var/lib/dunlin"))
     );
+    assert!(path("plugin /usr/lib/mosquitto_persist_sqlite.so\n").is_some());
     assert_eq!(path("persistence true\n").as_deref(), Some(Path::new("dunlin-data")));
 }
 

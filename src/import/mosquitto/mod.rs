@@ -2,7 +2,7 @@
 //!
 //! The way of a line: `lines.rs` splits files, `table.rs` finds the option and what becomes of it (the options
 //! themselves are in `general_options.rs`, `security_options.rs`, `listener_options.rs` and `bridge_options.rs`),
-//! `reading.rs` notes what it says in a [`Draft`](draft::Draft), and `output.rs` has that written. `users.rs` looks into
+//! `reading.rs` notes what it says in a `Draft`, and `output.rs` has that written. `users.rs` looks into
 //! password and ACL files, which Dunlin uses as they are.
 //!
 //! What must stay true:

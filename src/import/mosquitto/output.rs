@@ -63,7 +63,7 @@ fn without_bridge(bridge: &Bridge) -> Remark {
         count => format!(", with {count} lines about it"),
     };
     let text = format!(
-        "connection {:?}{options}: has no equivalent. Bridges are not there yet: keep a mosquitto for it that connects to Dunlin as well",
+        "connection {:?}{options}: has no equivalent. Bridges are not there yet: keep a mosquitto for it that connects to Dunlin as well (docs/migrating-from-mosquitto.md)",
         bridge.name
     );
     Remark::new(&bridge.place, text)

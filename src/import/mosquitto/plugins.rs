@@ -17,8 +17,8 @@ pub(super) fn settle(draft: &mut Draft, plugin: &Plugin) {
         return plugin.users.iter().for_each(|user| name_file(draft, option, plugin.file.as_ref(), user));
     }
     if plugin.library() == "mosquitto_persist_sqlite" {
-        let text = "plugin: Dunlin has a store of its own; set store.path if what it keeps shall outlive the broker. The database is not read";
-        return draft.remarks.push(Remark::new(&plugin.place, text));
+        draft.persistence.get_or_insert(Written::new(true, &plugin.place));
+        return;
     }
     for user in &plugin.users {
         let text = "plugin: cannot be loaded; auth.http, auth.jwt or files can take the place of one that decides about clients (docs/security.md)";

@@ -50,7 +50,7 @@ pub(super) static OPTIONS: &[MosquittoOption] = &[
     said(
         &["plugin", "auth_plugin", "global_plugin"],
         "",
-        "Plugins cannot be loaded. mosquitto_password_file and mosquitto_acl_file become auth.password_file and auth.acl_file, mosquitto_persist_sqlite becomes the store. Any other keeps the listeners that it decides about closed: auth.http, auth.jwt or files can take its place (docs/security.md).",
+        "Plugins cannot be loaded. mosquitto_password_file and mosquitto_acl_file become auth.password_file and auth.acl_file, mosquitto_persist_sqlite is persistence true. Any other keeps the listeners that it decides about closed: auth.http, auth.jwt or files can take its place (docs/security.md).",
         |reading, line| reading.begin_plugin(line, None),
     ),
     said(

@@ -65,7 +65,7 @@ fn store(draft: &mut Draft) {
             "mosquitto keeps nothing without persistence true; name a directory to keep what is acknowledged";
         return draft.set("store.path", quoted(""), origin.to_owned());
     };
-    let text = "persistence: mosquitto.db is not read; docs/migrating-from-mosquitto.md says how to bring Retained Messages along";
+    let text = "what mosquitto has stored is not read; docs/migrating-from-mosquitto.md says how to bring Retained Messages along";
     draft.remarks.push(Remark::new(&persistence.place, text));
     let (path, place) = match draft.persistence_location.take() {
         Some(location) if location.value == Path::new("/var/lib/mosquitto") => {
