@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod trace;
 pub mod http;
 pub mod log;
+pub mod import;
 pub mod cli;
 
 pub use broker::{Broker, StartError};

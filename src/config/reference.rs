@@ -36,7 +36,7 @@ Dunlin needs no configuration: it then listens on `mqtt://127.0.0.1:1883`, for t
 1. the defaults below;
 2. a TOML file: `dunlin serve --config FILE`. [config/dunlin.toml](../config/dunlin.toml) shows every option,
    [home.toml](../config/home.toml), [tls.toml](../config/tls.toml) and [hardened.toml](../config/hardened.toml) are short
-   files to start from;
+   files to start from; `dunlin import mosquitto` writes one from a mosquitto.conf ([how](migrating-from-mosquitto.md));
 3. the environment: `DUNLIN__SECTION__KEY`, such as `DUNLIN__SESSION__MAX_INFLIGHT=20`. Items of a list are
    separated by commas, also the URLs of `DUNLIN__LISTENER`. An empty value unsets an option that may be unset;
 4. flags: `--listen URL` (repeat for several), `--data-dir DIR`, `--http ADDR`.

@@ -14,6 +14,7 @@ mod certificates;
 mod configuration;
 mod core_dumps;
 mod identities;
+mod import;
 mod life;
 mod log;
 mod passwd;
