@@ -11,6 +11,7 @@
 
 pub mod token;
 pub mod bans;
+pub mod problem;
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
 pub use bans::Api;
+pub use problem::Problem;
 pub use token::ApiToken;
 
 use crate::config::{Config, ConfigError, HostPort};
