@@ -6,7 +6,7 @@
 //! what is to be closed or resumed.
 
 use super::link::Link;
-use super::{Mail, Worker};
+use super::{Ending, Mail, Worker};
 use crate::store::Event;
 use dunlin_codec::ReasonCode;
 use dunlin_core::connection::Cause;
@@ -131,6 +131,18 @@ impl Driver {
         self.worker.shard.borrow_mut().handle_turn_end(self.worker.now());
     }
 
+    /// What operators wait for: that something is durable, and what is published.
+    fn answer_operators(&self) {
+        let mut durable = self.worker.durable.borrow_mut();
+        let taps = self.worker.taps.borrow();
+        if !durable.is_empty() {
+            durable.release(&self.worker.shard.borrow());
+        }
+        if !taps.is_empty() {
+            taps.take(&mut self.worker.shard.borrow_mut());
+        }
+    }
+
     fn carry_out(&self) -> bool {
         let mut has_done = false;
         loop {
@@ -155,6 +167,8 @@ impl Driver {
                     if let Some(link) = self.worker.link(connection) {
                         link.stop_tasks();
                         link.description.closed(&cause);
+                        let ending = Ending { at: self.worker.now(), cause };
+                        self.worker.endings.borrow_mut().note(link.description.client(), ending);
                         tokio::task::spawn_local(close(Rc::clone(&self.worker), link, cause));
                     }
                 }
@@ -193,6 +207,7 @@ impl Driver {
         // What flushing let go may concern store and peers, too.
         self.hand_over();
         let has_done = self.carry_out();
+        self.answer_operators();
         // Last, because everything above may have set a deadline.
         let is_due = self.poll_timer(context);
         has_mail || is_due || has_done || self.worker.shard.borrow().has_flush()

@@ -17,7 +17,7 @@ use super::login;
 use super::refusal::{RefusalCounters, RefusalReason};
 use super::ticket::Ticket;
 use super::watch::{Line, Watch};
-use crate::config::{BanOptions, Config, LimitOptions};
+use crate::config::{BanOptions, Config, LimitOptions, Network};
 use crate::transport::Peer;
 use arc_swap::ArcSwap;
 use dunlin_codec::ReasonCode;
@@ -99,6 +99,11 @@ impl Gate {
         self.connect_packet_size_max + ENVELOPE_BYTES_MAX
     }
 
+    /// The time by the broker's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Connections at present.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
@@ -117,6 +122,7 @@ impl Gate {
     ) -> Result<Ticket, RefusalReason> {
         let connections = self.connections.fetch_add(1, Ordering::Relaxed);
         let of_listener = listener.connections.fetch_add(1, Ordering::Relaxed);
+        listener.accepted.fetch_add(1, Ordering::Relaxed);
         let handshakes = self.handshakes.fetch_add(1, Ordering::Relaxed);
         let doorway = listener.doorway.load_full();
         // From here on the ticket takes back what was counted.
@@ -168,6 +174,12 @@ impl Gate {
     pub fn bans(&self) -> (Timestamp, Vec<Ban>) {
         let now = self.clock.now();
         (now, self.watch().bans.list(now))
+    }
+
+    /// The addresses that have failed most within `ban.window`, at most so many, with how often.
+    pub fn failures(&self, most: usize) -> Vec<(Network, u32)> {
+        let (now, rules) = (self.clock.now(), self.rules.load());
+        self.watch().failures(now, rules.ban.window, most)
     }
 
     /// Bans somebody for so long, by default for `ban.duration`.

@@ -39,6 +39,16 @@ impl<K: Hash + Eq, V: Held + Default> Recent<K, V> {
         self.young.entry(key).or_insert_with_key(|key| old.remove(key).unwrap_or_default())
     }
 
+    /// The entry of a key, if there is one. It is not used by being looked at.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.young.iter().chain(&self.old)
+    }
+
     fn turn(&mut self) {
         let dropped = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
         self.young = dropped.into_iter().filter(|(_, value)| value.is_held()).collect();

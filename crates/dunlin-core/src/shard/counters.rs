@@ -45,6 +45,22 @@ impl DropReason {
         Self::Unreadable,
         Self::SessionEnded,
     ];
+
+    /// The name in metrics and in the API, which never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::SlowConsumer => "slow-consumer",
+            Self::QueueFull => "queue-full",
+            Self::Expired => "expired",
+            Self::TooLargeForClient => "too-large-for-client",
+            Self::NotAuthorized => "not-authorized",
+            Self::NoMember => "no-member",
+            Self::Refused => "refused",
+            Self::Unreadable => "unreadable",
+            Self::SessionEnded => "session-ended",
+        }
+    }
 }
 
 /// What happened so far, for metrics.

@@ -109,6 +109,11 @@ impl Shard {
         connection.is_some() || (ends_session && is_left)
     }
 
+    /// Whether the store has failed for good: what is not durable will never be.
+    pub fn has_store_failed(&self) -> bool {
+        self.clients.journal.has_failed()
+    }
+
     /// Whether everything before a position is durable. Without a store, everything is.
     pub fn is_durable(&self, position: Position) -> bool {
         self.clients.journal.is_durable(position)

@@ -86,9 +86,8 @@ impl Shard {
         };
         let Taps { open, tapped } = &mut self.taps;
         for tap in open {
-            let matches =
-                |filter: &Box<str>| TopicFilter::parse(filter).is_ok_and(|filter| filter.matches(topic));
-            if !tap.filters.iter().any(matches) {
+            let matches = |filter: &str| TopicFilter::parse(filter).is_ok_and(|filter| filter.matches(topic));
+            if !tap.filters.iter().any(|filter| matches(filter)) {
                 continue;
             }
             if tapped.len() >= TAPPED_MAX {
