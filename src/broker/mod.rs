@@ -24,7 +24,7 @@ use crate::auth::{self, Access};
 use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Api, ApiToken, Health};
-use crate::operations::Operations;
+use crate::operations::{OpenListener, Operations};
 use crate::store::StoreError;
 use crate::tls::{self, Expiry, TlsEndpoint};
 use crate::worker::{Gate, ListenerContext, RefusalReason};
@@ -124,7 +124,7 @@ impl Broker {
         let gate = Arc::new(Gate::new(&config, connections_max(&config, workers_count(&config))));
         let authorizer = Arc::new(AclAuthorizer::new(rulebook));
         let workers = Workers::start(&config, &gate, &authorizer, data_dir.as_ref())?;
-        let bound = sockets.iter().map(|socket| socket.bound.clone()).collect();
+        let bound: Vec<BoundListener> = sockets.iter().map(|socket| socket.bound.clone()).collect();
         let doors = listen::Doors {
             sockets: sockets.into_iter().zip(contexts.iter().cloned()).collect(),
             gate: Arc::clone(&gate),
@@ -140,6 +140,7 @@ impl Broker {
         };
         let health = Arc::new(Health::new(workers.store_health()));
         let operations = Operations::new(workers.mailboxes(), Arc::clone(&gate), health);
+        operations.set_listeners(open_listeners(&bound, &contexts));
         let api = Api { operations: operations.clone(), token };
         let mut broker = Self {
             listeners: bound,
@@ -258,6 +259,14 @@ impl Drop for Broker {
             self.shut_down();
         }
     }
+}
+
+fn open_listeners(bound: &[BoundListener], contexts: &[Arc<ListenerContext>]) -> Vec<OpenListener> {
+    let open = |(bound, context): (&BoundListener, &Arc<ListenerContext>)| OpenListener {
+        bound: bound.clone(),
+        context: Arc::clone(context),
+    };
+    bound.iter().zip(contexts).map(open).collect()
 }
 
 /// The configured bound, or what the process's limit of open files leaves.

@@ -5,8 +5,20 @@
 //! turns; nobody takes a lock, and a message never waits for more than one short answer. Whatever could be long (all
 //! clients, all Retained Messages) is asked for a page at a time.
 
+mod clients;
+mod listeners;
+mod publish;
+mod tap;
+mod totals;
+
+pub(crate) use clients::{ClientOrder, ClientRow, ClientSort, ClientState, ClientsQuery, RowPlace};
+pub use listeners::OpenListener;
+pub(crate) use publish::Refusal;
+pub(crate) use tap::OpenTap;
+
 use crate::http::Health;
 use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
+use arc_swap::ArcSwap;
 use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +35,8 @@ pub struct Operations {
     pub(crate) health: Arc<Health>,
     /// When the broker was started.
     pub(crate) started: Instant,
+    /// What is open to clients.
+    listeners: Arc<ArcSwap<Vec<OpenListener>>>,
 }
 
 /// The broker is stopping, and answers no more.
@@ -39,7 +53,8 @@ impl std::error::Error for Stopping {}
 
 impl Operations {
     pub(crate) fn new(mailboxes: Mailboxes, gate: Arc<Gate>, health: Arc<Health>) -> Self {
-        Self { mailboxes, gate, health, started: Instant::now() }
+        let listeners = Arc::default();
+        Self { mailboxes, gate, health, started: Instant::now(), listeners }
     }
 
     /// How many workers there are.
