@@ -3,7 +3,7 @@
 //!
 //! It must not become a way to harm the broker, and it must answer when probes ask, or a supervisor would end
 //! a healthy broker. So every connection serves one request, lives for at most `CONNECTION_LIFETIME`, and
-//! there are at most `CONNECTIONS_MAX` of them.
+//! there are at most `CONNECTIONS_MAX` of them. Only a stream of events lives longer, once the token is seen.
 //!
 //! Readiness is one flag ([`Health`]): the broker raises it when all listeners are open and lowers it when it
 //! begins to stop, so that a load balancer looks elsewhere before connections end. A store that cannot be
@@ -12,20 +12,26 @@
 pub mod token;
 pub mod bans;
 pub mod problem;
+mod parameters;
+mod body;
+mod moment;
+mod api;
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
+use axum::extract::connect_info::Connected;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,6 +50,9 @@ const CONNECTIONS_MAX: usize = 64;
 /// The time from accepting a connection to its end.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(10);
 
+/// Streams of events at once, so that there are always connections left for everything else.
+const STREAMS_MAX: usize = 32;
+
 /// What the operations port tells about the broker.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -60,6 +69,11 @@ impl Health {
     /// Why the store does not take what would have to be stored, if so.
     pub fn store_problem(&self) -> Option<String> {
         self.store.as_ref().and_then(|store| store.reason())
+    }
+
+    /// The store, if there is one.
+    pub fn store(&self) -> Option<&StoreHealth> {
+        self.store.as_deref()
     }
 
     /// Says whether clients are served.
@@ -104,7 +118,9 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    axum::serve(BoundedListener { listener, slots }, router(api)).with_graceful_shutdown(stop).await
+    let service = router(api).into_make_service_with_connect_info::<Remote>();
+    let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+    axum::serve(BoundedListener { listener, slots, streams }, service).with_graceful_shutdown(stop).await
 }
 
 fn router(api: Api) -> Router {
@@ -113,7 +129,8 @@ fn router(api: Api) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .with_state(health)
-        .merge(bans::router(api))
+        .merge(bans::router(api.clone()))
+        .merge(api::router(api))
         .layer(axum::middleware::map_response(close_connection))
 }
 
@@ -144,13 +161,49 @@ async fn close_connection(mut response: Response) -> Response {
 struct BoundedListener {
     listener: TcpListener,
     slots: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
 }
 
 /// A connection that ends at its deadline and then gives its slot back.
 struct BoundedStream {
     stream: TcpStream,
     deadline: Pin<Box<Sleep>>,
+    lifetime: Arc<Lifetime>,
     _slot: Option<OwnedSemaphorePermit>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    /// How long it may stay.
+    pub lifetime: Arc<Lifetime>,
+}
+
+/// How long a connection may stay: to its deadline, unless it turns out that it asks for a stream of events and may.
+pub(crate) struct Lifetime {
+    is_lifted: AtomicBool,
+    streams: Arc<Semaphore>,
+    /// It counts as one of the streams.
+    stream: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Lifetime {
+    /// Lets the connection live for as long as both ends want.
+    pub fn lift(&self) -> Result<(), Problem> {
+        let Ok(stream) = Arc::clone(&self.streams).try_acquire_owned() else {
+            let detail = format!("there are {STREAMS_MAX} streams of events already; try again later");
+            return Err(Problem::unavailable(detail));
+        };
+        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+        self.is_lifted.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Connected<IncomingStream<'_, BoundedListener>> for Remote {
+    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
+        Self { lifetime: Arc::clone(&stream.io().lifetime) }
+    }
 }
 
 impl axum::serve::Listener for BoundedListener {
@@ -161,7 +214,13 @@ impl axum::serve::Listener for BoundedListener {
         // The semaphore is never closed, so there is always a slot.
         let slot = self.slots.clone().acquire_owned().await.ok();
         let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-        (BoundedStream { stream, deadline: Box::pin(sleep(CONNECTION_LIFETIME)), _slot: slot }, address)
+        let lifetime = Arc::new(Lifetime {
+            is_lifted: AtomicBool::new(false),
+            streams: Arc::clone(&self.streams),
+            stream: Mutex::default(),
+        });
+        let deadline = Box::pin(sleep(CONNECTION_LIFETIME));
+        (BoundedStream { stream, deadline, lifetime, _slot: slot }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -171,6 +230,9 @@ impl axum::serve::Listener for BoundedListener {
 
 impl BoundedStream {
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.lifetime.is_lifted.load(Ordering::Acquire) {
+            return Ok(());
+        }
         match self.deadline.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
             Poll::Pending => Ok(()),

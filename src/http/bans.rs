@@ -86,7 +86,7 @@ pub(super) fn router(api: Api) -> Router {
 }
 
 /// Lets nobody through without the token, before a byte of what they want is looked at.
-async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
     let Some(token) = &api.token else {
         return failure(
             StatusCode::FORBIDDEN,
