@@ -5,9 +5,16 @@
 //! turns; nobody takes a lock, and a message never waits for more than one short answer. Whatever could be long (all
 //! clients, all Retained Messages) is asked for a page at a time.
 
+mod owner;
+
+pub use owner::{Reloaded, Reread, Unfulfilled, Wish, Wishes};
+
+use crate::config::Config;
 use crate::http::Health;
 use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
+use arc_swap::ArcSwap;
 use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
+use owner::Owner;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +30,9 @@ pub struct Operations {
     pub(crate) health: Arc<Health>,
     /// When the broker was started.
     pub(crate) started: Instant,
+    /// What it runs with, as the last reload has left it.
+    pub(crate) config: Arc<ArcSwap<Config>>,
+    owner: Arc<Owner>,
 }
 
 /// The broker is stopping, and answers no more.
@@ -38,8 +48,22 @@ impl fmt::Display for Stopping {
 impl std::error::Error for Stopping {}
 
 impl Operations {
-    pub(crate) fn new(mailboxes: Mailboxes, gate: Arc<Gate>, health: Arc<Health>) -> Self {
-        Self { mailboxes, gate, health, started: Instant::now() }
+    pub(crate) fn new(mailboxes: Mailboxes, gate: Arc<Gate>, health: Arc<Health>, config: &Config) -> Self {
+        let config = Arc::new(ArcSwap::from_pointee(config.clone()));
+        Self { mailboxes, gate, health, started: Instant::now(), config, owner: Arc::default() }
+    }
+
+    /// What operators want of whoever has started the broker: from now on it arrives here.
+    pub fn wishes(&self) -> Wishes {
+        self.owner.wishes()
+    }
+
+    /// Has whoever has started the broker read things again.
+    ///
+    /// # Errors
+    /// When nobody takes wishes, or when what was read is wrong; then nothing has changed.
+    pub async fn reread(&self, reread: Reread) -> Result<Reloaded, Unfulfilled> {
+        self.owner.ask(reread).await
     }
 
     /// How many workers there are.

@@ -31,6 +31,7 @@ pub use admission::{Arrival, ListenerContext};
 pub use bans::{Ban, BanCause, Banned};
 pub use clock::Clock;
 pub use gate::{Gate, Spared};
+pub(crate) use recent::{Held, Recent};
 pub use refusal::RefusalReason;
 pub use ticket::Ticket;
 
