@@ -803,8 +803,11 @@ fn the_hardened_file_admits_nobody_without_a_user_and_a_certificate() {
 
 #[test]
 fn the_generated_files_are_up_to_date() {
-    let files =
-        [("config/dunlin.toml", reference::sample_toml()), ("docs/configuration.md", reference::markdown())];
+    let files = [
+        ("config/dunlin.toml", reference::sample_toml()),
+        ("docs/configuration.md", reference::markdown()),
+        ("docs/openapi.json", dunlin::http::api::document()),
+    ];
     for (name, text) in files {
         if std::env::var_os("DUNLIN_BLESS").is_some() {
             std::fs::write(in_project(name), &text).unwrap();

@@ -1,4 +1,5 @@
-//! JSON that a request brings, read whole or refused with a problem document.
+//! What a request brings, JSON or text, read whole or refused with a problem document. How long it may be is a layer of
+//! the router (`http.max_body`).
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -11,27 +12,44 @@ use super::problem::Problem;
 /// A JSON body. What is no JSON is 400, what is another JSON 422, and one that is too large 413.
 pub struct JsonBody<T>(pub T);
 
+/// A body of text. What is no UTF-8 is 400, and one that is too large 413.
+pub struct TextBody(pub String);
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let is_json = content_type.is_none_or(|value| {
-            let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-            essence.trim().eq_ignore_ascii_case("application/json")
-        });
-        if !is_json {
-            let detail = "the body must be application/json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-        }
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+        let bytes = read(request, state, "application/json").await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| match error.classify() {
             Category::Data => Problem::unprocessable(format!("the body is wrong: {error}")),
             _ => Problem::bad_request(format!("the body is no JSON: {error}")),
         })
     }
+}
+
+impl<S: Send + Sync> FromRequest<S> for TextBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = read(request, state, "text/plain").await?;
+        let text = String::from_utf8(bytes.into()).map(Self);
+        text.map_err(|error| Problem::bad_request(format!("the body is no UTF-8: {error}")))
+    }
+}
+
+/// The whole body, if it is of this type or does not say.
+async fn read<S: Send + Sync>(request: Request, state: &S, wanted: &str) -> Result<Bytes, Problem> {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let is_wanted = content_type.is_none_or(|value| {
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case(wanted)
+    });
+    if !is_wanted {
+        let detail = format!("the body must be {wanted}");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    let body = Bytes::from_request(request, state).await;
+    body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))
 }
 
 #[cfg(test)]

@@ -3,29 +3,35 @@
 //! One type for all endpoints, so that a program that uses the API finds one shape. The detail says what was wrong and
 //! what would be right; it never repeats a token or a password.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::operations::Stopping;
 
+/// The type of its text.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
 /// A problem document. It is an error like any other until it is answered.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema, PartialEq, Eq)]
 pub struct Problem {
     /// What kind of problem it is; `about:blank` means that the status says all.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The kind in words, the same for all of its kind.
     pub title: String,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What was wrong this time, and what would be right.
     pub detail: String,
     /// The single errors, where there can be several.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
 }
 
@@ -33,7 +39,7 @@ impl Problem {
     /// A problem of which the status says the kind.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
-            kind: "about:blank",
+            kind: "about:blank".into(),
             title: status.canonical_reason().unwrap_or("Unknown").to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
@@ -90,7 +96,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
-        let content_type = HeaderValue::from_static("application/problem+json");
+        let content_type = HeaderValue::from_static(MEDIA_TYPE);
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
         response
     }

@@ -5,6 +5,7 @@
 //! turns; nobody takes a lock, and a message never waits for more than one short answer. Whatever could be long (all
 //! clients, all Retained Messages) is asked for a page at a time.
 
+mod owner;
 mod clients;
 mod listeners;
 mod publish;
@@ -13,13 +14,16 @@ mod totals;
 
 pub(crate) use clients::{ClientOrder, ClientRow, ClientSort, ClientState, ClientsQuery, RowPlace};
 pub use listeners::OpenListener;
+pub use owner::{Reloaded, Reread, Unfulfilled, Wish, Wishes};
 pub(crate) use publish::Refusal;
 pub(crate) use tap::OpenTap;
 
+use crate::config::Config;
 use crate::http::Health;
 use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
 use arc_swap::ArcSwap;
 use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
+use owner::Owner;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,6 +41,9 @@ pub struct Operations {
     pub(crate) started: Instant,
     /// What is open to clients.
     listeners: Arc<ArcSwap<Vec<OpenListener>>>,
+    /// What it runs with, as the last reload has left it.
+    pub(crate) config: Arc<ArcSwap<Config>>,
+    owner: Arc<Owner>,
 }
 
 /// The broker is stopping, and answers no more.
@@ -52,9 +59,30 @@ impl fmt::Display for Stopping {
 impl std::error::Error for Stopping {}
 
 impl Operations {
-    pub(crate) fn new(mailboxes: Mailboxes, gate: Arc<Gate>, health: Arc<Health>) -> Self {
-        let listeners = Arc::default();
-        Self { mailboxes, gate, health, started: Instant::now(), listeners }
+    pub(crate) fn new(mailboxes: Mailboxes, gate: Arc<Gate>, health: Arc<Health>, config: &Config) -> Self {
+        let config = Arc::new(ArcSwap::from_pointee(config.clone()));
+        Self {
+            mailboxes,
+            gate,
+            health,
+            started: Instant::now(),
+            config,
+            owner: Arc::default(),
+            listeners: Arc::default(),
+        }
+    }
+
+    /// What operators want of whoever has started the broker: from now on it arrives here.
+    pub fn wishes(&self) -> Wishes {
+        self.owner.wishes()
+    }
+
+    /// Has whoever has started the broker read things again.
+    ///
+    /// # Errors
+    /// When nobody takes wishes, or when what was read is wrong; then nothing has changed.
+    pub async fn reread(&self, reread: Reread) -> Result<Reloaded, Unfulfilled> {
+        self.owner.ask(reread).await
     }
 
     /// How many workers there are.

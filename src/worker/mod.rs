@@ -35,6 +35,7 @@ pub use bans::{Ban, BanCause, Banned};
 pub use clock::Clock;
 pub(crate) use endings::Ending;
 pub use gate::{Gate, Spared};
+pub(crate) use recent::{Held, Recent};
 pub use refusal::RefusalReason;
 pub(crate) use taps::{Heard, TapReceiver, tap_channel};
 pub use ticket::Ticket;

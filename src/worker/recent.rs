@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// What can be an entry.
-pub(super) trait Held {
+pub(crate) trait Held {
     /// Whether the entry must stay.
     fn is_held(&self) -> bool;
 }
 
 /// See the top of the file.
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     /// How many young entries there are when the generations change.

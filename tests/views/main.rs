@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod port;
+
 mod clients;
 mod messages;
 mod numbers;
@@ -12,14 +14,15 @@ mod stream;
 use dunlin::{Broker, Config};
 use tempfile::TempDir;
 
+use port::Port;
 use support::client::{Client, tcp};
 use support::dunlin::directory;
-use support::http::Http;
+use support::http::Asker;
 
 /// A broker that runs, and the way to its operations port.
 struct Running {
     broker: Option<Broker>,
-    http: Http,
+    http: Port,
     config: String,
     directory: TempDir,
 }
@@ -36,12 +39,12 @@ fn start(more: &str) -> Running {
     Running { broker: Some(broker), http, config, directory }
 }
 
-fn run(config: &str, directory: &TempDir) -> (Broker, Http) {
+fn run(config: &str, directory: &TempDir) -> (Broker, Port) {
     let config = Config::from_toml("test.toml", config).expect("the configuration is valid");
     let broker = Broker::start(config).unwrap_or_else(|error| panic!("{error}"));
     let token = std::fs::read_to_string(directory.path().join("api-token")).expect("there is a token");
     let address = broker.http_address().expect("the operations port is open");
-    (broker, Http { address, token })
+    (broker, Port(Asker { address, token }))
 }
 
 impl Running {

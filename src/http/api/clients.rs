@@ -2,16 +2,18 @@
 //!
 //! A list is searched and sorted by the broker (`operations/clients.rs` says what a page means while things change).
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use dunlin_codec::{ProtocolVersion, QoS};
 use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::settings::SessionExpiryInterval;
 use dunlin_core::shard::{ClientDetail, InFlightView, QueuedView, SubscriptionView};
 use dunlin_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::page;
 use crate::http::moment::Moment;
@@ -27,15 +29,13 @@ const DETAILS_MAX: usize = 1000;
 /// Messages of the lists of one client; it may have more.
 const MESSAGES_MAX: usize = 100;
 
-pub(super) fn routes() -> Router<Operations> {
-    Router::new()
-        .route("/api/v1/clients", get(list))
-        .route("/api/v1/clients/{client}", get(show).delete(remove))
-        .route("/api/v1/clients/{client}/disconnect", post(disconnect))
+pub(super) fn routes() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default().routes(routes!(list)).routes(routes!(show, remove)).routes(routes!(disconnect))
 }
 
 /// Which clients, in which order.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 struct Wanted {
     /// A part of the client identifier, the user name or the address.
@@ -43,12 +43,15 @@ struct Wanted {
     state: Presence,
     sort: Sort,
     order: Order,
+    /// Entries of the page; 100 unless something else is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
     after: Option<String>,
 }
 
 /// Whether they are connected.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Presence {
     #[default]
@@ -58,7 +61,7 @@ enum Presence {
 }
 
 /// By what they are sorted.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Sort {
     #[default]
@@ -74,7 +77,7 @@ enum Sort {
 }
 
 /// In which direction.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Order {
     #[default]
@@ -83,7 +86,7 @@ enum Order {
 }
 
 /// A page of clients.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ClientList {
     clients: Vec<Client>,
     /// Where the next page begins; none if this is the last.
@@ -93,7 +96,7 @@ struct ClientList {
 }
 
 /// A Session, and its connection if it has one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Client {
     /// The client identifier.
     client: String,
@@ -133,7 +136,7 @@ struct Client {
 }
 
 /// One client with what it has.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ClientDetails {
     #[serde(flatten)]
     client: Client,
@@ -149,7 +152,7 @@ struct ClientDetails {
 }
 
 /// What is published if the connection ends without DISCONNECT.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Will {
     topic: String,
     qos: u8,
@@ -159,7 +162,7 @@ struct Will {
 }
 
 /// A subscription, as lists of them show it, too.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Subscription {
     /// The Topic Filter, without the `$share/NAME/` of a Shared Subscription.
     filter: String,
@@ -187,7 +190,7 @@ impl From<SubscriptionView> for Subscription {
 }
 
 /// A message that was sent and not finished.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct InFlight {
     packet_identifier: u16,
     /// None once PUBREC has come.
@@ -198,7 +201,7 @@ struct InFlight {
 }
 
 /// A message that waits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Queued {
     /// None while it is in the store alone.
     topic: Option<String>,
@@ -319,6 +322,11 @@ impl Wanted {
     }
 }
 
+/// Lists clients, searched, sorted and in pages.
+#[utoipa::path(
+    get, path = "/api/v1/clients", tag = "clients", security(("token" = ["read"])), params(Wanted),
+    responses((status = 200, body = ClientList))
+)]
 async fn list(
     State(operations): State<Operations>,
     Parameters(wanted): Parameters<Wanted>,
@@ -331,6 +339,11 @@ async fn list(
     }))
 }
 
+/// Shows one client with what it has.
+#[utoipa::path(
+    get, path = "/api/v1/clients/{client}", tag = "clients", security(("token" = ["read"])), params(("client" = String, Path, description = "The client identifier")),
+    responses((status = 200, body = ClientDetails), (status = 404, description = "there is no such Session"))
+)]
 async fn show(
     State(operations): State<Operations>,
     Path(client): Path<String>,
@@ -340,6 +353,11 @@ async fn show(
     Ok(Json(ClientDetails::new(row, detail, operations.gate.now())))
 }
 
+/// Ends the connection of a client; its Session stays if it outlives connections.
+#[utoipa::path(
+    post, path = "/api/v1/clients/{client}/disconnect", tag = "clients", security(("token" = ["admin"])), params(("client" = String, Path, description = "The client identifier")),
+    responses((status = 204), (status = 404, description = "it is not connected"))
+)]
 async fn disconnect(
     State(operations): State<Operations>,
     Path(client): Path<String>,
@@ -351,6 +369,11 @@ async fn disconnect(
     Err(Problem::not_found(format!("the client {client:?} is not connected")))
 }
 
+/// Ends the connection and the Session of a client.
+#[utoipa::path(
+    delete, path = "/api/v1/clients/{client}", tag = "clients", security(("token" = ["admin"])), params(("client" = String, Path, description = "The client identifier")),
+    responses((status = 204), (status = 404, description = "there is no such Session"))
+)]
 async fn remove(
     State(operations): State<Operations>,
     Path(client): Path<String>,

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use dunlin_core::group::MemberId;
 use dunlin_core::identity::{ClientIdentifier, ShardId};
 use dunlin_core::shard::GroupView;
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::page::{self, TablePlace};
 use crate::http::parameters::Parameters;
@@ -23,28 +25,32 @@ const VISIT: u32 = 256;
 /// Members of a group that are named; it may have more.
 const MEMBERS_MAX: usize = 1000;
 
-pub(super) fn routes() -> Router<Operations> {
-    Router::new().route("/api/v1/groups", get(list))
+pub(super) fn routes() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default().routes(routes!(list))
 }
 
 /// Which page.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 struct Wanted {
+    /// Entries of the page; 100 unless something else is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
     after: Option<String>,
 }
 
 /// A page of groups.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct GroupList {
-    groups: Vec<Group>,
+    groups: Vec<SharedGroup>,
     next: Option<String>,
 }
 
 /// A shared group.
-#[derive(Debug, Serialize)]
-struct Group {
+#[derive(Debug, Serialize, ToSchema)]
+struct SharedGroup {
     /// `$share/SHARE/FILTER`.
     name: String,
     share: String,
@@ -59,12 +65,12 @@ struct Group {
     /// How many members there are.
     members_count: usize,
     /// The first 1,000.
-    members: Vec<Member>,
+    members: Vec<GroupMember>,
 }
 
 /// A member of a group.
-#[derive(Debug, Serialize)]
-struct Member {
+#[derive(Debug, Serialize, ToSchema)]
+struct GroupMember {
     client: String,
     qos: u8,
     is_connected: bool,
@@ -74,6 +80,11 @@ struct Member {
     outstanding: u32,
 }
 
+/// Lists shared groups with their members, in pages.
+#[utoipa::path(
+    get, path = "/api/v1/groups", tag = "clients", security(("token" = ["read"])), params(Wanted),
+    responses((status = 200, body = GroupList))
+)]
 async fn list(
     State(operations): State<Operations>,
     Parameters(wanted): Parameters<Wanted>,
@@ -96,7 +107,7 @@ async fn list(
     let names = names(&operations, &groups).await?;
     let now = operations.gate.now();
     Ok(Json(GroupList {
-        groups: groups.into_iter().map(|group| Group::new(group, &names, now)).collect(),
+        groups: groups.into_iter().map(|group| SharedGroup::new(group, &names, now)).collect(),
         next: (place.worker < operations.workers_count()).then(|| place.seal()),
     }))
 }
@@ -119,13 +130,13 @@ async fn names(
     Ok(names)
 }
 
-impl Group {
+impl SharedGroup {
     fn new(view: GroupView, names: &HashMap<(ShardId, Key), ClientIdentifier>, now: Timestamp) -> Self {
         let mut parts = view.name.splitn(3, '/').skip(1);
         // Who has left since has no name any more.
         let name_of = |MemberId { shard, session }: MemberId| Some(names.get(&(shard, session))?.to_string());
         let members = view.members.iter().filter_map(|member| {
-            Some(Member {
+            Some(GroupMember {
                 client: name_of(member.id)?,
                 qos: member.subscription.maximum_qos,
                 is_connected: member.is_online,

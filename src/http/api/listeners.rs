@@ -2,28 +2,30 @@
 
 use std::time::SystemTime;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::http::moment::Moment;
 use crate::operations::{OpenListener, Operations};
 use crate::tls::{Expiring, Expiry};
 
-pub(super) fn routes() -> Router<Operations> {
-    Router::new().route("/api/v1/listeners", get(list))
+pub(super) fn routes() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default().routes(routes!(list))
 }
 
 /// All listeners.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ListenerList {
     /// In the order of the configuration.
     listeners: Vec<Listener>,
 }
 
 /// A listener.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Listener {
     /// As configured.
     url: String,
@@ -35,12 +37,12 @@ struct Listener {
     /// Those of them that were refused.
     refused: u64,
     /// Its certificates, where TLS is spoken.
-    tls: Option<Vec<Ending>>,
+    tls: Option<Vec<FileExpiry>>,
 }
 
 /// What of a listener's files ends by itself.
-#[derive(Debug, Serialize)]
-struct Ending {
+#[derive(Debug, Serialize, ToSchema)]
+struct FileExpiry {
     file: String,
     /// The subject of a certificate, the issuer of a list.
     subject: String,
@@ -59,12 +61,12 @@ impl From<&OpenListener> for Listener {
             connections: context.connections(),
             accepted: context.accepted(),
             refused: context.refused(),
-            tls: context.tls.as_ref().map(|tls| tls.expiries().into_iter().map(Ending::from).collect()),
+            tls: context.tls.as_ref().map(|tls| tls.expiries().into_iter().map(FileExpiry::from).collect()),
         }
     }
 }
 
-impl From<Expiry> for Ending {
+impl From<Expiry> for FileExpiry {
     fn from(expiry: Expiry) -> Self {
         let not_after = Moment::from(expiry.not_after);
         Self {
@@ -80,6 +82,11 @@ impl From<Expiry> for Ending {
     }
 }
 
+/// Lists what is open to clients.
+#[utoipa::path(
+    get, path = "/api/v1/listeners", tag = "numbers", security(("token" = ["read"])),
+    responses((status = 200, body = ListenerList))
+)]
 async fn list(State(operations): State<Operations>) -> Json<ListenerList> {
     Json(ListenerList { listeners: operations.listeners().iter().map(Listener::from).collect() })
 }

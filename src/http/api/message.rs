@@ -9,6 +9,7 @@ use dunlin_codec::{
 use dunlin_core::message::ApplicationMessage;
 use dunlin_core::shard::{OwnMessage, Unpublished};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
 use crate::operations::{Operations, Refusal};
@@ -90,7 +91,7 @@ impl Content {
 }
 
 /// The properties of a message, those that it has.
-#[derive(Debug, Default, Serialize, PartialEq, Eq)]
+#[derive(Debug, Default, Serialize, PartialEq, Eq, ToSchema)]
 pub struct Properties {
     /// The payload says that it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +103,7 @@ pub struct Properties {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_data_base64: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub user_properties: Vec<(String, String)>,
 }
 

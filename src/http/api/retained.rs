@@ -3,14 +3,16 @@
 //! In the path, a topic has its slashes as they are; whatever else a path cannot hold is percent-encoded. A list is
 //! in the order of topics, level by level: a topic that is there all the time is on exactly one page.
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use dunlin_codec::{QoS, TopicFilter};
 use dunlin_core::message::ApplicationMessage;
 use dunlin_core::shard::OwnMessage;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::message::{self, Content, Properties};
 use super::page;
@@ -23,19 +25,21 @@ use crate::operations::Operations;
 /// Topics that one visit to a worker looks at.
 const VISIT: usize = 1024;
 
-pub(super) fn routes() -> Router<Operations> {
-    Router::new()
-        .route("/api/v1/retained", get(list))
-        .route("/api/v1/retained/{*topic}", get(show).put(set).delete(clear))
+pub(super) fn routes() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default().routes(routes!(list)).routes(routes!(show, set, clear))
 }
 
 /// Which messages.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 struct Wanted {
     /// A Topic Filter. `#` leaves out topics that begin with `$`, as it does for clients.
     filter: String,
+    /// Entries of the page; 100 unless something else is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
     after: Option<String>,
 }
 
@@ -46,14 +50,14 @@ impl Default for Wanted {
 }
 
 /// A page of Retained Messages.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RetainedList {
     messages: Vec<Retained>,
     next: Option<String>,
 }
 
 /// A Retained Message, without its payload.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Retained {
     topic: String,
     qos: u8,
@@ -66,7 +70,7 @@ struct Retained {
 }
 
 /// A Retained Message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RetainedMessage {
     #[serde(flatten)]
     retained: Retained,
@@ -77,7 +81,7 @@ struct RetainedMessage {
 }
 
 /// What is to be retained.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewRetained {
     /// The payload as text. This or the next one; not empty.
@@ -86,6 +90,7 @@ struct NewRetained {
     payload_base64: Option<String>,
     /// 0, 1 or 2.
     #[serde(default)]
+    #[schema(maximum = 2)]
     qos: u8,
     message_expiry_s: Option<u32>,
     content_type: Option<String>,
@@ -107,6 +112,11 @@ impl From<&ApplicationMessage> for Retained {
     }
 }
 
+/// Lists Retained Messages by filter, in pages.
+#[utoipa::path(
+    get, path = "/api/v1/retained", tag = "messages", security(("token" = ["read"])), params(Wanted),
+    responses((status = 200, body = RetainedList))
+)]
 async fn list(
     State(operations): State<Operations>,
     Parameters(wanted): Parameters<Wanted>,
@@ -141,6 +151,11 @@ async fn list(
     Ok(Json(RetainedList { messages, next: next.map(|topic| page::seal(&topic)) }))
 }
 
+/// Shows a Retained Message with its payload.
+#[utoipa::path(
+    get, path = "/api/v1/retained/{*topic}", tag = "messages", security(("token" = ["read"])), params(("topic" = String, Path, description = "A Topic Name, with its slashes as they are")),
+    responses((status = 200, body = RetainedMessage), (status = 404, description = "nothing is retained there"))
+)]
 async fn show(
     State(operations): State<Operations>,
     Path(topic): Path<String>,
@@ -156,6 +171,11 @@ async fn show(
     Ok(Json(RetainedMessage { retained: Retained::from(&*found), payload, payload_base64, properties }))
 }
 
+/// Publishes a Retained Message.
+#[utoipa::path(
+    put, path = "/api/v1/retained/{*topic}", tag = "messages", security(("token" = ["admin"])), params(("topic" = String, Path, description = "A Topic Name, with its slashes as they are")), request_body = NewRetained,
+    responses((status = 204), (status = 507, description = "there is no room for it"))
+)]
 async fn set(
     State(operations): State<Operations>,
     Path(topic): Path<String>,
@@ -179,6 +199,11 @@ async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Clears a Retained Message.
+#[utoipa::path(
+    delete, path = "/api/v1/retained/{*topic}", tag = "messages", security(("token" = ["admin"])), params(("topic" = String, Path, description = "A Topic Name, with its slashes as they are")),
+    responses((status = 204), (status = 404, description = "nothing is retained there"), (status = 422, description = "topics below $SYS are the broker's"))
+)]
 async fn clear(
     State(operations): State<Operations>,
     Path(topic): Path<String>,

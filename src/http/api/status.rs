@@ -2,23 +2,25 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use dunlin_core::shard::StoreState;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::http::moment::Moment;
 use crate::http::problem::Problem;
 use crate::operations::Operations;
 use crate::store::StoreHealth;
 
-pub(super) fn routes() -> Router<Operations> {
-    Router::new().route("/api/v1/status", get(show))
+pub(super) fn routes() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default().routes(routes!(show))
 }
 
 /// See the top of the file. What counts up counts from the start.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Status {
     version: &'static str,
     started_at: Moment,
@@ -50,7 +52,7 @@ struct Status {
 }
 
 /// The store.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Store {
     /// `writing`, `full` or `failed`.
     state: &'static str,
@@ -71,6 +73,11 @@ impl From<&StoreHealth> for Store {
     }
 }
 
+/// Shows how the broker is doing, in numbers.
+#[utoipa::path(
+    get, path = "/api/v1/status", tag = "numbers", security(("token" = ["read"])),
+    responses((status = 200, body = Status))
+)]
 async fn show(State(operations): State<Operations>) -> Result<Json<Status>, Problem> {
     let totals = operations.totals().await?;
     let health = &operations.health;

@@ -8,20 +8,20 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{ConnectInfo, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::get;
 use dunlin_codec::{QoS, TopicFilter, TopicName};
 use dunlin_core::message::ApplicationMessage;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::message;
-use crate::http::Remote;
 use crate::http::moment::Moment;
 use crate::http::parameters::Parameters;
+use crate::http::port::Remote;
 use crate::http::problem::Problem;
 use crate::operations::{OpenTap, Operations};
 use crate::worker::Heard;
@@ -33,8 +33,8 @@ const FILTERS_MAX: usize = 100;
 const VISIT: usize = 1024;
 const RETAINED_AT_ONCE: usize = 64;
 
-pub(super) fn routes() -> Router<Operations> {
-    Router::new().route("/api/v1/subscribe", get(subscribe))
+pub(super) fn routes() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default().routes(routes!(subscribe))
 }
 
 /// A message, as an event tells it.
@@ -101,6 +101,11 @@ fn judged(filter: String) -> Result<Box<str>, Problem> {
     }
 }
 
+/// Streams messages as they are published.
+#[utoipa::path(
+    get, path = "/api/v1/subscribe", tag = "streams", security(("token" = ["read"])), params(("filter" = Vec<String>, Query, description = "A Topic Filter; several are several parameters"), ("qos" = Option<u8>, Query, description = "The highest QoS that is shown")),
+    responses((status = 200, content_type = "text/event-stream", body = String, description = "Events `message` and `lost`"))
+)]
 async fn subscribe(
     State(operations): State<Operations>,
     ConnectInfo(remote): ConnectInfo<Remote>,

@@ -3,11 +3,13 @@
 //! In the order of the workers' tables of Sessions. A subscription that is there all the time is on exactly one page,
 //! unless others of the same client come or go meanwhile.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use dunlin_core::shard::SubscriptionPlace;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::clients::Subscription;
 use super::page::{self, TablePlace};
@@ -18,37 +20,46 @@ use crate::operations::Operations;
 /// Sessions and subscriptions that one visit to a worker looks at.
 const VISIT: usize = 2048;
 
-pub(super) fn routes() -> Router<Operations> {
-    Router::new().route("/api/v1/subscriptions", get(list))
+pub(super) fn routes() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default().routes(routes!(list))
 }
 
 /// Which subscriptions.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 struct Wanted {
     /// A part of the filter; that of a Shared Subscription begins with `$share/`.
     filter: String,
     /// A part of the client identifier.
     client: String,
+    /// Entries of the page; 100 unless something else is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
     after: Option<String>,
 }
 
 /// A page of subscriptions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SubscriptionList {
-    subscriptions: Vec<Entry>,
+    subscriptions: Vec<SubscriptionEntry>,
     next: Option<String>,
 }
 
 /// A subscription and whose it is.
-#[derive(Debug, Serialize)]
-struct Entry {
+#[derive(Debug, Serialize, ToSchema)]
+struct SubscriptionEntry {
     client: String,
     #[serde(flatten)]
     subscription: Subscription,
 }
 
+/// Lists subscriptions of all clients, in pages.
+#[utoipa::path(
+    get, path = "/api/v1/subscriptions", tag = "clients", security(("token" = ["read"])), params(Wanted),
+    responses((status = 200, body = SubscriptionList))
+)]
 async fn list(
     State(operations): State<Operations>,
     Parameters(wanted): Parameters<Wanted>,
@@ -69,7 +80,10 @@ async fn list(
                         Some(share) => format!("$share/{share}/{}", view.filter).contains(&filter),
                     };
                 if is_meant {
-                    found.push(Entry { client: name.as_str().to_owned(), subscription: view.into() });
+                    found.push(SubscriptionEntry {
+                        client: name.as_str().to_owned(),
+                        subscription: view.into(),
+                    });
                 }
                 found.len() < room
             });

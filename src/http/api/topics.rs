@@ -3,10 +3,12 @@
 //! `below` is the beginning of topics whose next level is shown: a topic from this list and a `/`. (The `/` may be
 //! left out, except behind an empty level.) Empty, it stands for the first levels.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::page;
 use crate::http::moment::Moment;
@@ -14,21 +16,25 @@ use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
 use crate::operations::Operations;
 
-pub(super) fn routes() -> Router<Operations> {
-    Router::new().route("/api/v1/topics", get(list))
+pub(super) fn routes() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default().routes(routes!(list))
 }
 
 /// Which level.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 struct Wanted {
     below: String,
+    /// Entries of the page; 100 unless something else is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
     after: Option<String>,
 }
 
 /// A page of a level.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct TopicList {
     /// In order.
     topics: Vec<Topic>,
@@ -36,7 +42,7 @@ struct TopicList {
 }
 
 /// A topic, or the beginning of some.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Topic {
     /// The last level of it.
     level: String,
@@ -51,6 +57,11 @@ struct Topic {
     received_at: Option<Moment>,
 }
 
+/// Lists the levels below a level in the topics of Retained Messages, in pages.
+#[utoipa::path(
+    get, path = "/api/v1/topics", tag = "messages", security(("token" = ["read"])), params(Wanted),
+    responses((status = 200, body = TopicList))
+)]
 async fn list(
     State(operations): State<Operations>,
     Parameters(wanted): Parameters<Wanted>,
