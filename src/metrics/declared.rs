@@ -47,7 +47,7 @@ declare! {
     SHARED_GROUPS = "dunlin_shared_groups", Gauge [], "Shared groups.";
     SHARED_GROUPS_QUEUED = "dunlin_shared_groups_queued_messages", Gauge [], "Messages that wait for a member of a shared group.";
     RETAINED_MESSAGES = "dunlin_retained_messages", Gauge [], "Retained Messages, those below $SYS included.";
-    RETAINED_BYTES = "dunlin_retained_bytes", Gauge [], "Memory of all Retained Messages.";
+    RETAINED_BYTES = "dunlin_retained_bytes", Gauge [], "Memory of all Retained Messages but those below $SYS.";
     QUEUED_MESSAGES = "dunlin_queued_messages", Gauge [], "Messages that wait in the queues of Sessions.";
     QUEUED_BYTES = "dunlin_queued_bytes", Gauge [], "Topics, properties and payloads of messages that wait in the queues of Sessions.";
     LONGEST_QUEUE = "dunlin_longest_queue_messages", Gauge [], "Messages that wait in the longest queue of a Session.";

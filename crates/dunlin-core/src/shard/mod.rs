@@ -111,6 +111,8 @@ pub struct Shard {
     router: Router,
     retained: RetainedTree<Kept>,
     retained_bytes: usize,
+    /// Topics of the broker's own among them (`$SYS`), whose bytes do not count.
+    reserved_retained: usize,
     /// Topics cleared lately, so that an older message from another shard does not come back.
     cleared: HashMap<Box<str>, MessageId, FixedState>,
     cleared_bytes: usize,
@@ -158,6 +160,7 @@ impl Shard {
             router: Router::new(config.seed, MATCH_CACHE_TOPICS),
             retained: RetainedTree::new(),
             retained_bytes: 0,
+            reserved_retained: 0,
             cleared: HashMap::with_hasher(hasher.clone()),
             cleared_bytes: 0,
             retained_expiries: BTreeSet::new(),
@@ -226,8 +229,9 @@ impl Shard {
                     consumed += length;
                     match &decode(frame, version) {
                         Ok(Packet::Publish(publish)) if self.park(connection, bytes, publish) => Ok(()),
+                        Ok(packet @ Packet::Publish(_)) => self.handle_packet(now, connection, packet),
                         Ok(packet) => {
-                            if self.clients.trace.is_some() && !matches!(packet, Packet::Publish(_)) {
+                            if self.clients.trace.is_some() {
                                 self.clients.trace_received(connection, None, bytes);
                             }
                             self.clients.counters.packet_received(version, packet.packet_type());
