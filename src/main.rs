@@ -1,13 +1,14 @@
 //! The program `dunlin`.
 
 use clap::Parser;
-use dunlin::broker::{Broker, StartError};
+use dunlin::broker::{Broker, Reloader, StartError, WATCH_INTERVAL};
 use dunlin::cli::{self, Cli, Command};
 use dunlin::config::Sources;
 use dunlin::core_dumps;
-use dunlin::log::{self, Log};
+use dunlin::log;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
 
 fn main() -> ExitCode {
     match Cli::parse().command() {
@@ -59,7 +60,7 @@ fn serve(sources: &Sources) -> ExitCode {
         }
     };
     announce(&broker, &advice);
-    signals.wait(|| reload(sources, &broker, &log));
+    signals.wait(&broker.reloader(sources.clone(), log));
     tracing::info!("stopping");
     broker.stop();
     ExitCode::SUCCESS
@@ -67,28 +68,13 @@ fn serve(sources: &Sources) -> ExitCode {
 
 fn announce(broker: &Broker, advice: &[String]) {
     for listener in broker.listeners() {
-        match listener.address {
-            Some(address) => tracing::info!(url = %listener.url, %address, "listening"),
-            None => tracing::info!(url = %listener.url, "listening"),
-        }
+        listener.announce();
     }
     if let Some(address) = broker.http_address() {
         tracing::info!("operations port: http://{address}/healthz");
     }
     for line in advice {
         tracing::info!("{line}");
-    }
-}
-
-fn reload(sources: &Sources, broker: &Broker, log: &Log) {
-    let reloaded = sources.load().and_then(|config| {
-        broker.reload(&config)?;
-        log.set_level(&config.log.level);
-        Ok(())
-    });
-    match reloaded {
-        Ok(()) => tracing::info!("configuration reloaded"),
-        Err(errors) => tracing::error!("nothing was reloaded: {errors}"),
     }
 }
 
@@ -111,15 +97,19 @@ impl Signals {
         Ok(Self { runtime, interrupt, terminate, hangup })
     }
 
-    /// Returns at SIGINT or SIGTERM; SIGHUP calls `reload`.
-    fn wait(&mut self, reload: impl Fn()) {
+    /// Returns at SIGINT or SIGTERM. Until then, SIGHUP and files that change reload the broker.
+    fn wait(&mut self, reloader: &Reloader) {
         let Self { runtime, interrupt, terminate, hangup } = self;
         runtime.block_on(async {
+            let mut looks = interval(WATCH_INTERVAL);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => return,
                     _ = terminate.recv() => return,
-                    _ = hangup.recv() => reload(),
+                    // What is wrong with it has been logged.
+                    _ = hangup.recv() => drop(reloader.reload()),
+                    _ = looks.tick() => reloader.look(),
                 }
             }
         });

@@ -89,6 +89,8 @@ impl Driver {
                 Mail::Loaded(holder, messages) => {
                     self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), holder, messages);
                 }
+                Mail::Settings(settings) => self.worker.shard.borrow_mut().handle_settings(settings),
+                Mail::ListenerClosed(listener) => self.worker.close_listener(&listener),
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
                     self.worker.is_stopping.set(true);

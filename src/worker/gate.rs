@@ -32,11 +32,7 @@ use tokio::sync::Semaphore;
 /// The bounds on connections, for all listeners.
 pub struct Gate {
     pub(super) connections: AtomicUsize,
-    connections_max: usize,
     pub(super) handshakes: AtomicUsize,
-    handshakes_max: usize,
-    pub(super) connect_timeout: Duration,
-    pub(super) connect_packet_size_max: usize,
     pub(super) verifications: Arc<Semaphore>,
     pub(super) inquiries: Arc<Semaphore>,
     pub(super) clock: Clock,
@@ -49,13 +45,15 @@ pub struct Gate {
 
 /// What a reload replaces.
 pub(super) struct Rules {
+    /// `limits.max_connections`, or what the machine allows of it.
+    pub connections_max: usize,
     pub limits: LimitOptions,
     pub ban: BanOptions,
 }
 
 impl Rules {
-    pub fn of(config: &Config) -> Self {
-        Self { limits: config.limits.clone(), ban: config.ban.clone() }
+    pub fn of(config: &Config, connections_max: usize) -> Self {
+        Self { connections_max, limits: config.limits.clone(), ban: config.ban.clone() }
     }
 
     /// Whether nobody bans this address.
@@ -71,32 +69,37 @@ pub struct Spared;
 impl Gate {
     /// The gate of a configuration.
     pub fn new(config: &Config, connections_max: usize) -> Self {
-        let limits = &config.limits;
         Self {
             connections: AtomicUsize::new(0),
-            connections_max,
             handshakes: AtomicUsize::new(0),
-            handshakes_max: limits.max_pending_handshakes as usize,
-            connect_timeout: limits.connect_timeout,
-            connect_packet_size_max: usize::try_from(limits.max_connect_packet_size.0).unwrap_or(usize::MAX),
             verifications: Arc::new(Semaphore::new(login::VERIFICATIONS_MAX)),
             inquiries: Arc::new(Semaphore::new(login::INQUIRIES_MAX)),
             clock: Clock::default(),
             hasher: RandomState::new(),
-            rules: ArcSwap::from_pointee(Rules::of(config)),
+            rules: ArcSwap::from_pointee(Rules::of(config, connections_max)),
             refusals: RefusalCounters::default(),
             watch: Mutex::new(Watch::new()),
         }
     }
 
     /// Applies what a reload can change.
-    pub fn reload(&self, config: &Config) {
-        self.rules.store(Arc::new(Rules::of(config)));
+    pub fn reload(&self, config: &Config, connections_max: usize) {
+        self.rules.store(Arc::new(Rules::of(config, connections_max)));
+    }
+
+    /// The time that a connection has for its CONNECT.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.rules.load().limits.connect_timeout
+    }
+
+    /// The largest CONNECT packet, in bytes.
+    pub(super) fn connect_packet_size_max(&self) -> usize {
+        usize::try_from(self.rules.load().limits.max_connect_packet_size.0).unwrap_or(usize::MAX)
     }
 
     /// Bytes that a connection may send before it is admitted.
     pub fn read_limit_bytes(&self) -> usize {
-        self.connect_packet_size_max + ENVELOPE_BYTES_MAX
+        self.connect_packet_size_max() + ENVELOPE_BYTES_MAX
     }
 
     /// Connections at present.
@@ -119,15 +122,16 @@ impl Gate {
         let of_listener = listener.connections.fetch_add(1, Ordering::Relaxed);
         let handshakes = self.handshakes.fetch_add(1, Ordering::Relaxed);
         let doorway = listener.doorway.load_full();
+        let rules = self.rules.load();
         // From here on the ticket takes back what was counted.
         let mut ticket = Ticket::new(self, listener, peer, doorway.expects_proxy());
-        if connections >= self.connections_max {
+        if connections >= rules.connections_max {
             return Err(RefusalReason::Connections);
         }
-        if of_listener >= listener.connections_max {
+        if of_listener >= listener.connections_max() {
             return Err(RefusalReason::ListenerConnections);
         }
-        if handshakes >= self.handshakes_max {
+        if handshakes >= rules.limits.max_pending_handshakes as usize {
             return Err(RefusalReason::Handshakes);
         }
         if !ticket.is_of_proxy {
