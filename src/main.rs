@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 fn main() -> ExitCode {
     match Cli::parse().command() {
         Command::Serve(arguments) => serve(&arguments.sources()),
-        Command::Check(arguments) => cli::check(&arguments.sources()),
+        Command::Check(command) => command.run(),
         Command::Passwd(command) => {
             // It has a password in memory, and nothing to lose by going on.
             let _ = core_dumps::forbid();

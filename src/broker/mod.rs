@@ -25,7 +25,7 @@ pub use listen::BoundListener;
 pub use reloader::{Reloader, WATCH_INTERVAL};
 
 use crate::auth;
-use crate::config::{Config, ConfigError, ConfigErrors, Sources};
+use crate::config::{Config, ConfigError, ConfigErrors, EffectiveOption, Sources};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Api, ApiToken, Health};
 use crate::log::LogControl;
@@ -195,6 +195,11 @@ impl Broker {
     /// The configuration that it was started with, or that the last reload has applied.
     pub fn config(&self) -> Config {
         self.running.config()
+    }
+
+    /// Every option as it is in force, and where it was written.
+    pub fn effective(&self) -> Vec<EffectiveOption> {
+        self.running.effective()
     }
 
     /// The certificates and lists of revoked certificates in use, and when they end.

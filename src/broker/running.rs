@@ -9,7 +9,7 @@ use super::access::AclAuthorizer;
 use super::doors::{Doors, Prepared};
 use super::workers::settings_of_shard;
 use crate::auth;
-use crate::config::{Config, ConfigError, ConfigErrors, ListenerUrl, machine};
+use crate::config::{Config, ConfigError, ConfigErrors, EffectiveOption, ListenerUrl, machine};
 use crate::tls;
 use crate::worker::{Gate, ListenerContext, Mail, Mailboxes};
 use std::path::PathBuf;
@@ -50,6 +50,16 @@ impl Running {
     /// The configuration that was applied last.
     pub fn config(&self) -> Config {
         self.current().clone()
+    }
+
+    /// Every option as it is in force: what takes a restart is as it was at the start.
+    pub fn effective(&self) -> Vec<EffectiveOption> {
+        let started = self.started_with.effective();
+        let in_force = |option: EffectiveOption| {
+            let before = started.iter().find(|before| option.needs_restart && before.name == option.name);
+            before.cloned().unwrap_or(option)
+        };
+        self.config().effective().into_iter().map(in_force).collect()
     }
 
     /// Applies another configuration. On an error everything stays as it is.
@@ -127,4 +137,31 @@ pub(super) fn connections_max(config: &Config, workers: usize) -> usize {
         );
     }
     possible.min(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Broker;
+    use crate::config::Config;
+
+    fn config(session: &str) -> Config {
+        let text = format!(
+            "store.path = ''\nhttp.address = ''\nlistener = [{{ url = 'mqtt://127.0.0.1:0' }}]\n[session]\n{session}\n"
+        );
+        Config::from_toml("dunlin.toml", &text).expect("the configuration is good")
+    }
+
+    #[test]
+    fn what_is_in_force_after_a_reload_is_what_was_applied_and_what_waits_for_a_restart_as_it_was() {
+        let broker = Broker::start(config("max_inflight = 10\nreceive_maximum = 20")).expect("it starts");
+        broker.reload(&config("\nmax_inflight = 11\nreceive_maximum = 21")).expect("it can be applied");
+        let options = broker.effective();
+        let shown = |name: &str| {
+            let option = options.iter().find(|option| option.name == name).expect("it is there");
+            format!("{} ({})", option.value.as_deref().unwrap_or("unset"), option.origin)
+        };
+        assert_eq!(shown("session.max_inflight"), "11 (dunlin.toml:6)");
+        assert_eq!(shown("session.receive_maximum"), "20 (dunlin.toml:6)");
+        broker.stop();
+    }
 }

@@ -19,6 +19,7 @@ use dunlin_codec::{ReasonCode, Split, split};
 use dunlin_core::authenticate::{Mechanism, Mechanisms};
 use dunlin_core::connection::Outbox;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next, Refusal, refusal_bytes};
+use dunlin_core::identity::ClientIdentifier;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -129,7 +130,14 @@ enum Failure {
     /// The proxy does not say for whom it connects.
     NoHeader(io::Error),
     /// The client is refused, and told so with these bytes.
-    Refused { reason: RefusalReason, refusal: Refusal, transport: Box<Transport>, answer: Vec<u8> },
+    Refused {
+        reason: RefusalReason,
+        refusal: Refusal,
+        /// The client, if its CONNECT was good enough to name it.
+        client: Option<ClientIdentifier>,
+        transport: Box<Transport>,
+        answer: Vec<u8>,
+    },
     /// The connection is closed without a word.
     Closed(RefusalReason),
 }
@@ -175,8 +183,8 @@ impl Failure {
         let (gate, peer) = (&ticket.gate, ticket.peer);
         match self {
             Self::Closed(reason) => gate.refused(peer, *reason, None, reason.sentence()),
-            Self::Refused { reason, refusal: Refusal { reason_code, detail }, .. } => {
-                gate.refused(peer, *reason, Some(*reason_code), detail);
+            Self::Refused { reason, refusal: Refusal { reason_code, detail }, client, .. } => {
+                gate.refused(peer, *reason, Some((*reason_code, client.as_ref())), detail);
             }
             // It is not held against the address, which is that of the proxy.
             Self::NoHeader(error) => gate.refused(peer, RefusalReason::Proxy, None, &error.to_string()),
@@ -277,12 +285,20 @@ async fn admit(
                     let size_max = request.maximum_packet_size_bytes;
                     let detail = request.request_problem_information.then_some(refusal.detail);
                     let answer = refusal_bytes(request.version, refusal.reason_code, detail, size_max);
-                    return Err(Failure::Refused { reason, refusal, transport: Box::new(transport), answer });
+                    let (client, transport) = (Some(request.client_identifier), Box::new(transport));
+                    return Err(Failure::Refused { reason, refusal, client, transport, answer });
                 }
             },
             Next::Refused(answer, refusal) => {
                 let reason = reason_of(refusal.reason_code);
-                return Err(Failure::Refused { reason, refusal, transport: Box::new(transport), answer });
+                let client = handshake.request().map(|request| request.client_identifier.clone());
+                return Err(Failure::Refused {
+                    reason,
+                    refusal,
+                    client,
+                    transport: Box::new(transport),
+                    answer,
+                });
             }
             // It has been answered.
             Next::Verify => {}

@@ -67,7 +67,7 @@ impl Driver {
                 Mail::Arrival(arrival) => arrival.admit(Rc::clone(&self.worker)),
                 Mail::Client(mut client) => match client.transport.attach() {
                     Ok(()) => self.worker.adopt(*client),
-                    Err(error) => tracing::debug!(%error, "a connection ended while it moved to its worker"),
+                    Err(error) => client.lost_on_its_way(&error),
                 },
                 Mail::Batch(from, batch) => {
                     let now = self.worker.now();

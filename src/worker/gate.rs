@@ -21,6 +21,7 @@ use crate::config::{BanOptions, Config, LimitOptions};
 use crate::transport::Peer;
 use arc_swap::ArcSwap;
 use dunlin_codec::ReasonCode;
+use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::time::Timestamp;
 use std::hash::RandomState;
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tracing::field::{debug, display};
 
 /// The bounds on connections, for all listeners.
 pub struct Gate {
@@ -142,8 +144,15 @@ impl Gate {
         Ok(ticket)
     }
 
-    /// Counts a refusal, holds it against the address, and writes it to the log.
-    pub fn refused(&self, peer: Peer, reason: RefusalReason, reason_code: Option<ReasonCode>, detail: &str) {
+    /// Counts a refusal, holds it against the address, and writes it to the log, with the code that the client was told
+    /// and its identifier, where there are such.
+    pub fn refused(
+        &self,
+        peer: Peer,
+        reason: RefusalReason,
+        told: Option<(ReasonCode, Option<&ClientIdentifier>)>,
+        detail: &str,
+    ) {
         self.refusals.count(reason);
         let rules = self.rules.load();
         let (line, is_banned) = {
@@ -156,8 +165,10 @@ impl Gate {
             if unlogged > 0 {
                 tracing::warn!(count = unlogged, "refusals were not logged, to keep this log readable");
             }
-            let reason_code = reason_code.map(tracing::field::display);
-            tracing::warn!(address = %peer, kind = reason.name(), reason = detail, reason_code, "refused");
+            let reason_code = told.map(|(reason_code, _)| display(reason_code));
+            let client = told.and_then(|(_, client)| client).map(debug);
+            // The order is that of the filter for fail2ban, and what the client has written comes last.
+            tracing::warn!(address = %peer, kind = reason.name(), reason = detail, reason_code, client, "refused");
             if is_last {
                 tracing::warn!(address = %peer, "further refusals of this address are not logged for a while");
             }

@@ -90,6 +90,14 @@ pub struct Client {
     pub(crate) arrival: Ticket,
 }
 
+impl Client {
+    /// The connection ended while it moved to its worker.
+    fn lost_on_its_way(&self, error: &io::Error) {
+        let (client, address) = (&self.request.client_identifier, &self.arrival.peer);
+        tracing::debug!(?client, %address, %error, "a connection ended while it moved to its worker");
+    }
+}
+
 /// The way to each worker.
 pub type Mailboxes = Arc<[mpsc::UnboundedSender<Mail>]>;
 
@@ -192,7 +200,7 @@ impl Worker {
             return self.adopt(*client);
         }
         if let Err(error) = client.transport.detach() {
-            tracing::debug!(%error, "a connection ended while it moved to its worker");
+            client.lost_on_its_way(&error);
             return;
         }
         if let Some(mailbox) = self.shared.mailboxes.get(usize::from(home)) {
