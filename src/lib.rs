@@ -17,6 +17,7 @@ pub mod store;
 pub mod operations;
 pub mod http;
 pub mod log;
+mod file_watch;
 pub mod cli;
 
 pub use broker::{Broker, StartError};

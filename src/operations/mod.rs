@@ -9,14 +9,15 @@ mod owner;
 
 pub use owner::{Reloaded, Reread, Unfulfilled, Wish, Wishes};
 
-use crate::config::Config;
+use crate::config::{Config, EffectiveOption};
 use crate::http::Health;
+use crate::log::LogControl;
 use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
 use arc_swap::ArcSwap;
 use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
 use owner::Owner;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -30,8 +31,12 @@ pub struct Operations {
     pub(crate) health: Arc<Health>,
     /// When the broker was started.
     pub(crate) started: Instant,
-    /// What it runs with, as the last reload has left it.
+    /// What it was started with.
+    pub(crate) started_with: Arc<Config>,
+    /// The configuration that was applied last.
     pub(crate) config: Arc<ArcSwap<Config>>,
+    /// The log, if whoever has started the broker has given it.
+    log: Arc<OnceLock<LogControl>>,
     owner: Arc<Owner>,
 }
 
@@ -49,8 +54,30 @@ impl std::error::Error for Stopping {}
 
 impl Operations {
     pub(crate) fn new(mailboxes: Mailboxes, gate: Arc<Gate>, health: Arc<Health>, config: &Config) -> Self {
-        let config = Arc::new(ArcSwap::from_pointee(config.clone()));
-        Self { mailboxes, gate, health, started: Instant::now(), config, owner: Arc::default() }
+        let started_with = Arc::new(config.clone());
+        let config = Arc::new(ArcSwap::new(Arc::clone(&started_with)));
+        let (started, log, owner) = (Instant::now(), Arc::default(), Arc::default());
+        Self { mailboxes, gate, health, started, started_with, config, log, owner }
+    }
+
+    /// Every option as it is in force: what takes a restart is as it was at the start.
+    pub fn effective(&self) -> Vec<EffectiveOption> {
+        let started = self.started_with.effective();
+        let in_force = |option: EffectiveOption| {
+            let before = started.iter().find(|before| option.needs_restart && before.name == option.name);
+            before.cloned().unwrap_or(option)
+        };
+        self.config.load().effective().into_iter().map(in_force).collect()
+    }
+
+    /// The log of this process, to change its level; none if the broker runs in a program with a log of its own.
+    pub fn log(&self) -> Option<&LogControl> {
+        self.log.get()
+    }
+
+    pub(crate) fn set_log(&self, log: LogControl) {
+        // The log of a process never becomes another one.
+        drop(self.log.set(log));
     }
 
     /// What operators want of whoever has started the broker: from now on it arrives here.

@@ -4,6 +4,7 @@
 //! needed ([`Busy`]), and what only the log wants lies apart ([`Description`]): pieces of that size fill the gaps that
 //! the two allocations tokio makes for each connection leave, which are aligned to 128 bytes.
 
+use super::admission::ListenerContext;
 use super::throttle::Throttle;
 use super::ticket::Ticket;
 use crate::transport::Transport;
@@ -14,6 +15,7 @@ use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::shard::NextInput;
 use dunlin_core::slots::Key;
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::task::Waker;
 use tokio::task::AbortHandle;
 
@@ -140,6 +142,11 @@ pub(crate) struct Description {
 impl Description {
     pub fn new(request: &ConnectRequest, ticket: Ticket) -> Self {
         Self { client: request.client_identifier.clone(), ticket }
+    }
+
+    /// The listener that the client came through.
+    pub fn listener(&self) -> &Arc<ListenerContext> {
+        &self.ticket.listener
     }
 
     pub fn connected(&self, version: ProtocolVersion) {

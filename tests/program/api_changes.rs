@@ -125,3 +125,36 @@ fn a_backup_is_a_data_directory_that_a_broker_starts_on() {
     let relative = owner.json("POST", "/api/v1/backup", &request("copy"));
     assert_eq!((relative.status, relative.problem().contains("absolute")), (422, true), "{relative:?}");
 }
+
+#[test]
+fn each_option_is_shown_as_it_is_in_force_with_what_has_set_it() {
+    let directory = directory();
+    let (_dunlin, address) = start(directory.path(), "session.max_inflight = 7\n");
+    let shown = owner(directory.path(), address).ask("GET", "/api/v1/config").json();
+    let options = shown["options"].as_array().expect("a list");
+    let find = |name: &str| options.iter().find(|option| option["name"] == name).expect(name).clone();
+    let expected = serde_json::json!({
+        "name": "session.max_inflight", "value": "7", "origin": "file", "where": "dunlin.toml:5", "reloads": true,
+    });
+    assert_eq!(find("session.max_inflight"), expected);
+    let expected = serde_json::json!({
+        "name": "http.certificate_scope", "value": "\"admin\"", "origin": "default", "where": null, "reloads": false,
+    });
+    assert_eq!(find("http.certificate_scope"), expected);
+}
+
+#[test]
+fn the_level_of_the_log_changes_until_a_reload() {
+    let directory = directory();
+    let (mut dunlin, address) = start(directory.path(), "log.level = 'info'\n");
+    let owner = owner(directory.path(), address);
+    let level = || owner.ask("GET", "/api/v1/log").json()["level"].as_str().expect("a text").to_owned();
+    assert_eq!(level(), "info");
+    let wrong = owner.json("PUT", "/api/v1/log", "{\"level\": \"infoo\"}");
+    assert_eq!((wrong.status, wrong.problem().contains("\"infoo\": must be")), (422, true), "{wrong:?}");
+    let finer = owner.json("PUT", "/api/v1/log", "{\"level\": \"info,dunlin::http=debug,hyper=trace\"}");
+    assert_eq!((finer.status, &*level()), (204, "info,dunlin::http=debug,hyper=trace"));
+    dunlin.wait_for("TRACE");
+    assert_eq!(owner.ask("POST", "/api/v1/config/reload").status, 200);
+    assert_eq!(level(), "info");
+}

@@ -17,6 +17,7 @@ mod configuration;
 mod core_dumps;
 mod identities;
 mod life;
+mod listeners;
 mod log;
 mod passwd;
 mod reload;

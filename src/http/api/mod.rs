@@ -12,6 +12,7 @@ mod acl;
 mod backup;
 pub mod bans;
 mod configuration;
+mod log;
 mod users;
 
 use std::sync::{Arc, LazyLock};
@@ -59,6 +60,7 @@ fn all() -> OpenApiRouter<Operations> {
         .merge(users::routes())
         .merge(acl::routes())
         .merge(configuration::routes())
+        .merge(log::routes())
         .merge(backup::routes())
 }
 
