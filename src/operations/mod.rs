@@ -1,7 +1,7 @@
 //! What operators see and do while the broker runs: the one way from the operations port, and from programs that
 //! embed the broker, into it.
 //!
-//! Workers own what there is to see, so [`Operations::ask`] sends a question to a worker, which answers between two
+//! Workers own what there is to see, so `Operations::ask` sends a question to a worker, which answers between two
 //! turns; nobody takes a lock, and a message never waits for more than one short answer. Whatever could be long (all
 //! clients, all Retained Messages) is asked for a page at a time.
 
