@@ -15,6 +15,7 @@ use crate::store::{
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::message::MemoryGauge;
+use dunlin_core::settings::Settings;
 use dunlin_core::shard::ShardConfig;
 use dunlin_core::time::Timestamp;
 use std::sync::{Arc, mpsc as std_mpsc};
@@ -41,6 +42,17 @@ pub(super) fn workers_count(config: &Config) -> usize {
     .clamp(1, WORKERS_MAX)
 }
 
+/// The part of the settings of a broker that each of its shards has: it counts its own messages and Sessions.
+pub(super) fn settings_of_shard(settings: Settings, shards: usize, durable: bool) -> Settings {
+    Settings {
+        memory_bytes_max: settings.memory_bytes_max / shards,
+        body_memory_bytes: settings.body_memory_bytes / shards,
+        sessions_max: settings.sessions_max.div_ceil(shards),
+        durable,
+        ..settings
+    }
+}
+
 impl Workers {
     /// Starts them all; when this returns, everything that the store kept is in its place.
     pub fn start(
@@ -59,13 +71,7 @@ impl Workers {
             None => Kept::default(),
         };
         parts.resize_with(count, ShardImage::default);
-        let mut settings = config.settings();
-        // Each shard counts its own messages and Sessions.
-        settings.memory_bytes_max /= count;
-        settings.body_memory_bytes /= count;
-        settings.sessions_max = settings.sessions_max.div_ceil(count);
-        settings.durable = store.is_some();
-        let settings = Arc::new(settings);
+        let settings = Arc::new(settings_of_shard(config.settings(), count, store.is_some()));
         let shared = Arc::new(Shared {
             mailboxes: Arc::clone(&mailboxes),
             gate: Arc::clone(gate),

@@ -47,11 +47,29 @@ impl AuthOptions {
     }
 }
 
+/// Which listener before each listener now is, by their URLs: that is how a reload knows them. Two may have the same URL,
+/// with a port that the system chooses: then those at the same place belong together.
+pub(crate) fn same_listeners<Url: PartialEq>(now: &[Url], before: &[Url]) -> Vec<Option<usize>> {
+    let is = |index: usize, url: &Url| before.get(index) == Some(url);
+    let at_its_place = |(index, url)| Some(index).filter(|index| is(*index, url));
+    let mut same: Vec<_> = now.iter().enumerate().map(at_its_place).collect();
+    for (index, url) in now.iter().enumerate() {
+        if same[index].is_none() {
+            same[index] = (0..before.len()).find(|at| is(*at, url) && !same.contains(&Some(*at)));
+        }
+    }
+    same
+}
+
 impl Config {
     /// The listeners to open: those configured, or this machine only.
     pub fn listeners(&self) -> Vec<Listener> {
         let options = self.listener_options();
-        options.iter().enumerate().map(|(index, options)| self.effective(index, options)).collect()
+        options
+            .iter()
+            .enumerate()
+            .map(|(index, options)| self.with_all_that_applies(index, options))
+            .collect()
     }
 
     /// The listeners as written, or the one that is there when none is.
@@ -62,7 +80,7 @@ impl Config {
         }
     }
 
-    fn effective(&self, index: usize, options: &ListenerOptions) -> Listener {
+    fn with_all_that_applies(&self, index: usize, options: &ListenerOptions) -> Listener {
         let url = options.url.clone();
         let auth = options.auth.as_ref().unwrap_or(&self.auth);
         let auth_section =
@@ -124,6 +142,24 @@ impl Config {
                 "only this machine can connect; to open it to everyone: DUNLIN__AUTH__ALLOW_ANONYMOUS=true {command} \
                  (or only to users: DUNLIN__AUTH__PASSWORD_FILE=FILE)"
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_listeners;
+
+    #[test]
+    fn a_listener_is_the_one_with_its_url_and_first_the_one_at_its_place() {
+        for (before, now, expected) in [
+            (&["any", "ws"][..], &["any", "ws"][..], &[Some(0), Some(1)][..]),
+            (&["any", "ws"], &["ws", "any"], &[Some(1), Some(0)]),
+            (&["any", "any", "ws"], &["ws", "any"], &[Some(2), Some(1)]),
+            (&["any"], &["other", "any", "any"], &[None, Some(0), None]),
+            (&["any"], &[], &[]),
+        ] {
+            assert_eq!(same_listeners(now, before), expected, "{before:?} {now:?}");
         }
     }
 }

@@ -42,6 +42,8 @@ refusal_reasons! {
     Connections = "max-connections", blames false, "limits.max_connections is reached";
     /// Too many connections of the listener.
     ListenerConnections = "listener-max-connections", blames false, "the listener's max_connections is reached";
+    /// The listener has left the configuration.
+    ListenerClosed = "listener-closed", blames false, "the listener was removed from the configuration";
     /// Too many connections before their CONNECT.
     Handshakes = "max-pending-handshakes", blames false, "limits.max_pending_handshakes is reached";
     /// Too many connections of the address.

@@ -7,7 +7,7 @@ use crate::worker::{Gate, Spared};
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
 fn rules(text: &str) -> Rules {
-    Rules::of(&Config::from_toml("test.toml", text).unwrap())
+    Rules::of(&Config::from_toml("test.toml", text).unwrap(), usize::MAX)
 }
 
 fn peer(text: &str) -> Peer {

@@ -454,6 +454,13 @@ impl Shard {
         self.clients.sessions.get(session).map(|session| &session.client_identifier)
     }
 
+    /// Goes on with other settings, from the next packet on. `receive_maximum` and `topic_alias_maximum` must be the
+    /// same, because connected clients hold the Server to them; so must `durable`. What is beyond a limit that has
+    /// become smaller stays.
+    pub fn handle_settings(&mut self, settings: Arc<Settings>) {
+        self.clients.settings = settings;
+    }
+
     /// Its settings.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.clients.settings)
