@@ -26,7 +26,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Api, ApiToken, Health};
 use crate::store::StoreError;
 use crate::tls::{self, Expiry, TlsEndpoint};
-use crate::worker::{Gate, ListenerContext, RefusalReason};
+use crate::worker::{DelayReason, Gate, ListenerContext, Mail, RefusalReason};
 use access::AclAuthorizer;
 use std::fmt;
 use std::net::SocketAddr;
@@ -181,6 +181,11 @@ impl Broker {
         self.gate.refusals(reason)
     }
 
+    /// How often clients were read more slowly so far for a reason.
+    pub fn delays(&self, reason: DelayReason) -> u64 {
+        self.gate.delays(reason)
+    }
+
     /// Applies what can change while running: certificates, users, rules, who is let in. The log names the options
     /// that have changed and take a restart. On an error everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
@@ -214,6 +219,10 @@ impl Broker {
         let open: Vec<_> = self.contexts.iter().map(|context| context.url.to_string()).collect();
         self.authorizer.replace(rulebook, open.iter().map(String::as_str));
         self.gate.reload(config);
+        for mailbox in &*self.workers.mailboxes() {
+            // A worker whose mailbox is closed is stopping.
+            drop(mailbox.send(Mail::Limits));
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! may take, and how many bytes it may send. Passwords are verified off the worker, a few at a time, because
 //! that is slow on purpose.
 
+use super::allowance::{Allowance, Rates};
 use super::doorway::Doorway;
 use super::login::Login;
 use super::refusal::RefusalReason;
@@ -45,6 +46,8 @@ pub struct ListenerContext {
     pub tls: Option<Arc<TlsEndpoint>>,
     packet_size_max: u32,
     pub(super) doorway: ArcSwap<Doorway>,
+    /// What its clients may publish together.
+    pub(super) publishing: Arc<Allowance>,
     pub(super) connections_max: usize,
     pub(super) connections: AtomicUsize,
 }
@@ -71,6 +74,7 @@ impl ListenerContext {
             tls: tls.map(Arc::new),
             packet_size_max: u32::try_from(listener.max_packet_size.0).unwrap_or(u32::MAX),
             doorway: ArcSwap::from_pointee(Doorway::new(listener)),
+            publishing: Allowance::new(&Rates::of_listener(listener)),
             connections_max: listener.max_connections.map_or(usize::MAX, |count| count as usize),
             connections: AtomicUsize::new(0),
         }
@@ -81,6 +85,7 @@ impl ListenerContext {
         access.begin();
         self.access.store(Arc::new(access));
         self.doorway.store(Arc::new(Doorway::new(listener)));
+        self.publishing.rates.set_listener(listener);
     }
 }
 
@@ -282,6 +287,9 @@ fn objection(
     ticket.claim(user_name, &request.client_identifier, !request.is_assigned).map_err(|reason| {
         let reason_code = match reason {
             RefusalReason::Banned => ReasonCode::Banned,
+            RefusalReason::UserConnectRate | RefusalReason::ClientConnectRate => {
+                ReasonCode::ConnectionRateExceeded
+            }
             _ => ReasonCode::QuotaExceeded,
         };
         (reason, Refusal { reason_code, detail: reason.sentence() })

@@ -89,6 +89,9 @@ impl Driver {
                 Mail::Loaded(holder, messages) => {
                     self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), holder, messages);
                 }
+                Mail::Limits => {
+                    self.worker.links.borrow().iter().flatten().for_each(|link| link.begin_throttling());
+                }
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
                     self.worker.is_stopping.set(true);

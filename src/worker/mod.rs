@@ -18,6 +18,8 @@ mod doorway;
 mod refusal;
 mod bans;
 mod pace;
+mod delay;
+mod allowance;
 mod recent;
 mod admission;
 mod login;
@@ -30,6 +32,7 @@ mod throttle;
 pub use admission::{Arrival, ListenerContext};
 pub use bans::{Ban, BanCause, Banned};
 pub use clock::Clock;
+pub use delay::DelayReason;
 pub use gate::{Gate, Spared};
 pub use refusal::RefusalReason;
 pub use ticket::Ticket;
@@ -67,6 +70,8 @@ pub enum Mail {
     Batch(ShardId, Vec<PeerMessage>),
     /// What the store says.
     Store(Event),
+    /// A reload may have set limits for those who are connected.
+    Limits,
     /// Messages that the store has read for a Session.
     Loaded(Holder, Loaded),
     /// Disconnect everybody, then end; answer when nobody is left.

@@ -54,6 +54,10 @@ refusal_reasons! {
     ConnectRate = "connect-rate", blames false, "limits.connect_rate is exceeded";
     /// Too many new connections of the address.
     AddressConnectRate = "connect-rate-per-address", blames false, "limits.connect_rate_per_address is exceeded";
+    /// Too many new connections of the user.
+    UserConnectRate = "connect-rate-per-user", blames false, "limits.connect_rate_per_user is exceeded";
+    /// Too many new connections of the client identifier.
+    ClientConnectRate = "connect-rate-per-client", blames false, "limits.connect_rate_per_client is exceeded";
     /// The listener is closed to the address.
     Network = "network", blames false, "the listener's allow and deny shut this address out";
     /// A proxy was expected.

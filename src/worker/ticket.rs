@@ -4,6 +4,7 @@
 //! it is dropped. So no path can forget that, also not one that ends in an error or a panic.
 
 use super::admission::ListenerContext;
+use super::allowance::Allowance;
 use super::bans::BanCause;
 use super::gate::Gate;
 use super::refusal::RefusalReason;
@@ -27,9 +28,9 @@ pub struct Ticket {
     is_placed: bool,
     /// No client has come of it yet.
     is_pending: bool,
-    /// Under what it counts by user, and the hash of its client identifier. Apart, because an idle client without a
-    /// name is to cost little.
-    user: Option<Box<(Box<str>, u64)>>,
+    /// Under what it counts by user, and its client identifier, both by their hash. Apart, because an idle client
+    /// without a name is to cost little.
+    user: Option<Box<(u64, u64)>>,
 }
 
 impl Ticket {
@@ -73,9 +74,9 @@ impl Ticket {
         let rules = self.gate.rules.load_full();
         let gate = Arc::clone(&self.gate);
         let key = gate.hasher.hash_one(client);
+        let now = gate.clock.now();
         let mut watch = gate.watch();
         if keeps_identifier && let (Some(block), Some(address)) = (self.block(), self.peer.ip()) {
-            let now = gate.clock.now();
             let is_spared = rules.spares(address);
             if !is_spared && watch.bans.is_banned(now, address, Some(client.as_str())) {
                 return Err(RefusalReason::Banned);
@@ -86,14 +87,34 @@ impl Ticket {
                 tracing::warn!(address = %self.peer, ?client, cause, ?duration, "banned");
                 return Err(RefusalReason::Banned);
             }
+            watch.judge_client(now, block, key, &rules.limits)?;
         }
         if let Some(user_name) = user_name {
-            if !watch.claim_user(user_name, key, rules.limits.max_connections_per_user) {
-                return Err(RefusalReason::UserConnections);
-            }
-            self.user = Some(Box::new((user_name.into(), key)));
+            let user = gate.hasher.hash_one(user_name);
+            watch.claim_user(now, user, key, &rules.limits)?;
+            self.user = Some(Box::new((user, key)));
         }
         Ok(())
+    }
+
+    /// What the client may publish, if that is limited: for itself, and together with those it counts with.
+    pub(super) fn allowances(&self) -> Option<Vec<Arc<Allowance>>> {
+        let (limits, of_listener) = (&self.gate.publish_limits, &self.listener.publishing);
+        if !limits.are_limits() && !of_listener.rates.are_limits() {
+            return None;
+        }
+        let mut allowances =
+            vec![Allowance::new(&limits.client), Arc::clone(of_listener), Arc::clone(&limits.all)];
+        let mut watch = self.gate.watch();
+        if let Some(block) = self.block() {
+            let of_address = &mut watch.addresses.entry(block).allowance;
+            allowances.push(of_address.get_or_insert_with(|| Allowance::new(&limits.address)).clone());
+        }
+        if let Some((user, _)) = self.user.as_deref() {
+            let of_user = &mut watch.users.entry(*user).allowance;
+            allowances.push(of_user.get_or_insert_with(|| Allowance::new(&limits.user)).clone());
+        }
+        Some(allowances)
     }
 
     /// A client came of it.
@@ -120,8 +141,8 @@ impl Drop for Ticket {
         if let Some(block) = block {
             watch.addresses.entry(block).connections -= 1;
         }
-        if let Some((user_name, client)) = self.user.as_deref() {
-            watch.release_user(user_name, *client);
+        if let Some((user, client)) = self.user.as_deref() {
+            watch.release_user(*user, *client);
         }
     }
 }

@@ -12,6 +12,7 @@ mod admission;
 mod gate;
 mod hostile;
 mod identities;
+mod rates;
 mod sockets;
 mod streams;
 mod websocket;

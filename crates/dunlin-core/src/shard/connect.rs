@@ -142,6 +142,7 @@ impl Shard {
             is_lagging: false,
             is_paused: false,
             is_held: false,
+            is_unread: false,
             closes_when_denied: request.closes_when_denied && request.version != ProtocolVersion::V5,
             was_refused: false,
             request_problem_information: request.request_problem_information,

@@ -348,6 +348,22 @@ impl Shard {
         }
     }
 
+    /// The runtime does not read this connection for a while. That is not its silence.
+    pub fn handle_unread(&mut self, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key) {
+            connection.is_unread = true;
+        }
+    }
+
+    /// It reads it again.
+    pub fn handle_read_again(&mut self, now: Timestamp, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key)
+            && std::mem::take(&mut connection.is_unread)
+        {
+            connection.silent_since = now;
+        }
+    }
+
     /// Whether input of this connection waits for [`Output::Resume`].
     pub fn is_paused(&self, connection: Key) -> bool {
         self.connection(connection)
