@@ -26,7 +26,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Api, ApiToken, Health};
 use crate::store::StoreError;
 use crate::tls::{self, Expiry, TlsEndpoint};
-use crate::worker::{DelayReason, Gate, ListenerContext, Mail, RefusalReason};
+use crate::worker::{DelayReason, Gate, ListenerContext, RefusalReason};
 use access::AclAuthorizer;
 use std::fmt;
 use std::net::SocketAddr;
@@ -176,6 +176,11 @@ impl Broker {
         self.gate.connections()
     }
 
+    /// Subscriptions at present, those of absent clients included.
+    pub fn subscriptions(&self) -> usize {
+        self.workers.subscriptions()
+    }
+
     /// Connections refused so far for a reason.
     pub fn refusals(&self, reason: RefusalReason) -> u64 {
         self.gate.refusals(reason)
@@ -219,10 +224,7 @@ impl Broker {
         let open: Vec<_> = self.contexts.iter().map(|context| context.url.to_string()).collect();
         self.authorizer.replace(rulebook, open.iter().map(String::as_str));
         self.gate.reload(config);
-        for mailbox in &*self.workers.mailboxes() {
-            // A worker whose mailbox is closed is stopping.
-            drop(mailbox.send(Mail::Limits));
-        }
+        self.workers.reload(config);
         Ok(())
     }
 

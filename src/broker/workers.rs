@@ -16,6 +16,7 @@ use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::ShardConfig;
+use dunlin_core::tally::SubscriptionTally;
 use dunlin_core::time::Timestamp;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -30,6 +31,7 @@ pub(super) struct Workers {
     mailboxes: Mailboxes,
     threads: Vec<JoinHandle<()>>,
     store: Option<Store>,
+    subscriptions: SubscriptionTally,
 }
 
 /// How many workers a configuration asks for.
@@ -73,7 +75,9 @@ impl Workers {
             store: ways,
         });
         let boot_epoch = (clock.now().as_micros() / 1_000_000) as u32;
-        let mut workers = Self { mailboxes, threads: Vec::new(), store };
+        let subscriptions = SubscriptionTally::default();
+        let mut workers = Self { mailboxes, threads: Vec::new(), store, subscriptions };
+        workers.set_limits(config);
         let (report, reports) = std_mpsc::channel();
         let mut signals = Vec::new();
         for (id, ((mailbox, gauge), part)) in receivers.into_iter().zip(gauges).zip(parts).enumerate() {
@@ -85,6 +89,7 @@ impl Workers {
                 seed: seed(),
                 boot_epoch,
                 gauge,
+                subscriptions: workers.subscriptions.clone(),
             };
             let (signal, go) = std_mpsc::channel();
             signals.push(signal);
@@ -108,6 +113,26 @@ impl Workers {
             let _ = signal.send(());
         }
         Ok(workers)
+    }
+
+    /// Applies what a reload can change.
+    pub fn reload(&self, config: &Config) {
+        self.set_limits(config);
+        for mailbox in &*self.mailboxes {
+            // A worker whose mailbox is closed is stopping.
+            drop(mailbox.send(Mail::Limits));
+        }
+    }
+
+    fn set_limits(&self, config: &Config) {
+        let to_usize = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        let of_user_max = config.limits.max_subscriptions_per_user.map_or(usize::MAX, to_usize);
+        self.subscriptions.set_limits(to_usize(config.limits.max_subscriptions), of_user_max);
+    }
+
+    /// Subscriptions at present, those of absent clients included.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.in_all()
     }
 
     /// The way to each worker.

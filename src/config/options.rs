@@ -246,6 +246,11 @@ options! {
         /// Sessions in all, those of absent clients included. A client beyond it gets a Session that ends with its
         /// connection.
         max_sessions: u32 = 1_000_000, range 1..=1_000_000_000, unit "sessions";
+        /// Subscriptions in all, those of absent clients included; further ones are refused (Quota exceeded).
+        max_subscriptions: u32 = 10_000_000, range 1..=1_000_000_000, unit "subscriptions", reloads true;
+        /// Subscriptions of all clients of one user, absent ones included; further ones are refused (Quota exceeded).
+        /// Clients without a user name are not counted. Unset, there is no such limit.
+        max_subscriptions_per_user: Option<u32> = None, range 1..=1_000_000_000, unit "subscriptions", example "1000", reloads true;
         /// Connections at once that have not finished their CONNECT.
         max_pending_handshakes: u32 = 1000, range 1..=1_000_000, unit "connections";
         /// The time from accepting a connection to its complete CONNECT, TLS and WebSocket handshakes

@@ -15,6 +15,7 @@ mod identities;
 mod rates;
 mod sockets;
 mod streams;
+mod subscriptions;
 mod websocket;
 mod workers;
 

@@ -14,6 +14,7 @@ use crate::message::{ApplicationMessage, MemoryGauge};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::slots::{Key, Slots};
+use crate::tally::SubscriptionTally;
 use crate::time::Timestamp;
 use crate::timers::{Timer, Timers};
 use dunlin_codec::{
@@ -51,6 +52,7 @@ pub(crate) struct Clients {
     pub frames: Frames,
     pub counters: Counters,
     pub gauge: MemoryGauge,
+    pub subscriptions: SubscriptionTally,
     /// A slow consumer that the publication being routed has run into.
     pub slow_consumer: Option<Key>,
 }
@@ -107,6 +109,7 @@ impl Clients {
         authorizer: Option<Arc<dyn Authorizer>>,
         seed: u64,
         gauge: MemoryGauge,
+        subscriptions: SubscriptionTally,
     ) -> Self {
         Self {
             journal: Journal::new(settings.durable),
@@ -125,6 +128,7 @@ impl Clients {
             frames: Frames::default(),
             counters: Counters::default(),
             gauge,
+            subscriptions,
             slow_consumer: None,
         }
     }

@@ -49,7 +49,7 @@ mod disconnect;
 mod reauthenticate;
 mod timeouts;
 
-pub use counters::{Counters, DropReason};
+pub use counters::{Counters, DropReason, SubscriptionRefusal};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
 
 use crate::connection::{Cause, Connection, Outbox};
@@ -137,7 +137,13 @@ impl Shard {
     pub fn new(config: ShardConfig) -> Self {
         let hasher = FixedState::with_seed(config.seed);
         Self {
-            clients: Clients::new(config.settings, config.authorizer, config.seed, config.gauge),
+            clients: Clients::new(
+                config.settings,
+                config.authorizer,
+                config.seed,
+                config.gauge,
+                config.subscriptions,
+            ),
             router: Router::new(config.seed, MATCH_CACHE_TOPICS),
             retained: RetainedTree::new(),
             retained_bytes: 0,
