@@ -186,7 +186,7 @@ impl Broker {
         self.gate.refusals(reason)
     }
 
-    /// How often clients were read more slowly so far for a reason.
+    /// How often clients were made to wait so far for a reason.
     pub fn delays(&self, reason: DelayReason) -> u64 {
         self.gate.delays(reason)
     }

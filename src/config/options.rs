@@ -331,6 +331,11 @@ options! {
         /// Connections of one client identifier from one address after which this identifier is banned at this
         /// address, when they fall into one `window`. Unset, clients may come and go as they like.
         flapping: Option<u32> = Some(600), range 2..=1_000_000, unit "connections", reloads true;
+        /// Failed logins with one user name, from all addresses together, after which this name is guarded, when they
+        /// fall into one `window`: its passwords are judged one a second then. Who logs in with it from an address that
+        /// it has not logged in from waits for up to 5 seconds; while too many wait, more are refused (Connection rate
+        /// exceeded). Addresses in `allow` neither count nor wait. Unset, names are not guarded.
+        user_failures: Option<u32> = Some(100), range 1..=1_000_000, unit "failures", reloads true;
         /// The time in which they are counted.
         window: Duration = Duration::from_secs(10 * 60), range SECOND..=DAY, reloads true;
         /// How long a ban lasts.

@@ -182,6 +182,7 @@ fn reason_of(reason_code: ReasonCode) -> RefusalReason {
     match reason_code {
         ReasonCode::BadUserNameOrPassword => RefusalReason::Login,
         ReasonCode::NotAuthorized => RefusalReason::NotAuthorized,
+        ReasonCode::ConnectionRateExceeded => RefusalReason::LoginRate,
         ReasonCode::ServerUnavailable | ReasonCode::ServerBusy => RefusalReason::Unavailable,
         ReasonCode::MalformedPacket | ReasonCode::ProtocolError | ReasonCode::PacketTooLarge => {
             RefusalReason::Protocol
@@ -219,7 +220,22 @@ async fn admit(
                 continue;
             }
             Ok(Split::Packet { frame, length }) => {
-                let next = handshake.handle_frame(frame, &settings, &mechanisms, random());
+                // Whoever proves with this frame that it knows a password may have guessed it.
+                let claimed_user = handshake.claimed_user().map(Box::<str>::from);
+                let turn = match &claimed_user {
+                    Some(user_name) => ticket.login_turn(user_name).await,
+                    None => Ok(()),
+                };
+                let next = match turn {
+                    Ok(()) => handshake.handle_frame(frame, &settings, &mechanisms, random()),
+                    Err(reason) => {
+                        let Refusal { reason_code, detail } = login::too_often(reason);
+                        handshake.refuse(reason_code, detail)
+                    }
+                };
+                if let Some(user_name) = claimed_user.filter(|_| turn.is_ok()) {
+                    ticket.note_login(&user_name, matches!(next, Next::Accepted(_)));
+                }
                 // It may have held a password.
                 buffer[..length].zeroize();
                 buffer.drain(..length);

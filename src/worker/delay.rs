@@ -1,14 +1,14 @@
-//! Why a client is read more slowly: every reason by name, counted.
+//! Why a client has to wait: every reason by name, counted.
 //!
-//! As with refusals (`refusal.rs`), the name is a metric's label, so it never changes. It is the name of the option
-//! with hyphens. Nobody is told of a delay and nothing is logged: it is no fault, and under load it is the rule.
+//! As with refusals (`refusal.rs`), the name is a metric's label, so it never changes. Of a rate of publishing it is the
+//! name of the option, with hyphens. Nobody is told of a delay and nothing is logged: it is no fault, and under load it is the rule.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Declares the reasons by name.
 macro_rules! delay_reasons {
     ($( $(#[doc = $doc:literal])* $Reason:ident = $name:literal; )*) => {
-        /// Why a client is read more slowly.
+        /// Why a client has to wait.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum DelayReason {
             $( $(#[doc = $doc])* $Reason, )*
@@ -47,6 +47,8 @@ delay_reasons! {
     All = "publish-rate-in-all";
     /// All clients together publish too many bytes.
     AllBytes = "publish-bytes-rate-in-all";
+    /// Too many logins with the user name have failed.
+    Login = "login-rate";
 }
 
 /// Delays so far, by reason: one each time that a client begins to wait.

@@ -17,6 +17,7 @@ mod watch;
 mod doorway;
 mod refusal;
 mod bans;
+mod guesses;
 mod pace;
 mod delay;
 mod allowance;

@@ -117,6 +117,11 @@ impl Window {
         self.count = self.count.saturating_add(1);
         self.count
     }
+
+    /// How many there are in this window of time.
+    pub fn so_far(&self, now: Timestamp, length: Duration) -> u32 {
+        if self.began + length <= now { 0 } else { self.count }
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +178,7 @@ mod tests {
         let mut window = Window::default();
         let length = Duration::from_secs(1);
         assert_eq!([0, 500, 999].map(|ms| window.count(at_ms(ms), length)), [1, 2, 3]);
+        assert_eq!((window.so_far(at_ms(999), length), window.so_far(at_ms(1000), length)), (3, 0));
         assert_eq!(window.count(at_ms(1000), length), 1);
     }
 }

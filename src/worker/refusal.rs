@@ -66,6 +66,8 @@ refusal_reasons! {
     Banned = "banned", blames false, "banned for a while (dunlin ban list)";
     /// Wrong credentials.
     Login = "login", blames true, "the credentials are wrong";
+    /// Too many logins with the user name have failed.
+    LoginRate = "login-rate", blames false, "too many logins with this user name have failed (ban.user_failures)";
     /// Something that the client has no right to.
     NotAuthorized = "not-authorized", blames true, "the client may not do what its CONNECT asks";
     /// Bytes that are no MQTT, no TLS, no WebSocket.

@@ -6,7 +6,9 @@
 use super::admission::ListenerContext;
 use super::allowance::Allowance;
 use super::bans::BanCause;
-use super::gate::Gate;
+use super::delay::DelayReason;
+use super::gate::{Gate, Rules};
+use super::guesses::TooManyWait;
 use super::refusal::RefusalReason;
 use super::watch::block_of;
 use crate::config::Network;
@@ -97,6 +99,43 @@ impl Ticket {
         Ok(())
     }
 
+    /// Waits until the password of somebody who says to be this user may be judged (`guesses.rs`).
+    pub(super) async fn login_turn(&self, user_name: &str) -> Result<(), RefusalReason> {
+        let gate = &self.gate;
+        let rules = gate.rules.load_full();
+        let Some(from) = self.guesses_from(&rules) else { return Ok(()) };
+        let now = gate.clock.now();
+        // Time is left for what comes after it.
+        let patience = gate.connect_timeout / 2;
+        let name = guarded_name(gate, user_name);
+        let turn = gate.watch().guesses.turn(now, name, from, &rules, patience);
+        let ready_at = turn.map_err(|TooManyWait| RefusalReason::LoginRate)?;
+        if ready_at > now {
+            gate.delays.count(DelayReason::Login);
+            tokio::time::sleep(ready_at.since(now)).await;
+        }
+        Ok(())
+    }
+
+    /// Somebody has shown that it is this user, or has not.
+    pub(super) fn note_login(&self, user_name: &str, has_shown_it: bool) {
+        let rules = self.gate.rules.load_full();
+        let Some(from) = self.guesses_from(&rules) else { return };
+        let name = guarded_name(&self.gate, user_name);
+        let now = self.gate.clock.now();
+        let guesses = &mut self.gate.watch().guesses;
+        if has_shown_it {
+            guesses.succeeded(name, from);
+        } else {
+            guesses.failed(now, name, from, &rules);
+        }
+    }
+
+    /// Where failed logins are held against a name: not where nobody is banned for them either.
+    fn guesses_from(&self, rules: &Rules) -> Option<Network> {
+        self.block().filter(|_| self.peer.ip().is_some_and(|address| !rules.spares(address)))
+    }
+
     /// What the client may publish, if that is limited: for itself, and together with those it counts with.
     pub(super) fn allowances(&self) -> Option<Vec<Arc<Allowance>>> {
         let (limits, of_listener) = (&self.gate.publish_limits, &self.listener.publishing);
@@ -126,6 +165,11 @@ impl Ticket {
             }
         }
     }
+}
+
+/// A name as it is guarded: a directory behind the authentication service may not tell "Anna" from "anna ".
+fn guarded_name(gate: &Gate, user_name: &str) -> u64 {
+    gate.hasher.hash_one(user_name.trim().to_lowercase())
 }
 
 impl Drop for Ticket {

@@ -8,6 +8,7 @@
 use super::allowance::Allowance;
 use super::bans::{BanCause, Banned, Bans};
 use super::gate::Rules;
+use super::guesses::Guesses;
 use super::pace::{Pace, Window};
 use super::recent::{Held, Recent};
 use super::refusal::RefusalReason;
@@ -38,6 +39,7 @@ pub(super) struct Watch {
     /// Users, by the hash of their name.
     pub users: Recent<u64, SeenUser>,
     pub bans: Bans,
+    pub guesses: Guesses,
     /// New connections in all.
     pace: Pace,
     lines: Window,
@@ -109,6 +111,7 @@ impl Watch {
             comings: Recent::new(REMEMBERED_MAX),
             users: Recent::new(REMEMBERED_MAX),
             bans: Bans::default(),
+            guesses: Guesses::new(),
             pace: Pace::default(),
             lines: Window::default(),
             unlogged: 0,

@@ -32,14 +32,14 @@ pub fn with_listener(listener: &str, config: &str) -> (Broker, SocketAddr) {
 }
 
 /// A connection that begins with these bytes.
-fn beginning_with(address: SocketAddr, header: &str) -> TcpStream {
+pub fn beginning_with(address: SocketAddr, header: &str) -> TcpStream {
     let mut stream = tcp(address);
     stream.write_all(header.as_bytes()).expect("the broker takes it");
     stream
 }
 
 /// The header of a proxy that connects for this address.
-fn proxied(source: &str) -> String {
+pub fn proxied(source: &str) -> String {
     format!("PROXY TCP4 {source} 198.51.100.1 40000 1883\r\n")
 }
 

@@ -10,6 +10,7 @@ mod support;
 
 mod admission;
 mod gate;
+mod guesses;
 mod hostile;
 mod identities;
 mod rates;

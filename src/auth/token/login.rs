@@ -44,6 +44,10 @@ impl Authenticator for TokenLogin {
         Cost::Instant
     }
 
+    fn can_be_guessed(&self, _request: &Credentials<'_>) -> bool {
+        false
+    }
+
     fn begin(&self) {
         if let Some(address) = &self.0.address {
             address.begin();
@@ -65,6 +69,10 @@ impl Authenticator for WaitingTokenLogin {
             Some(_) => Cost::Waiting,
             None => Cost::Instant,
         }
+    }
+
+    fn can_be_guessed(&self, _request: &Credentials<'_>) -> bool {
+        false
     }
 }
 
