@@ -223,15 +223,12 @@ async fn admit(
                 // Whoever proves with this frame that it knows a password may have guessed it.
                 let claimed_user = handshake.claimed_user().map(Box::<str>::from);
                 let turn = match &claimed_user {
-                    Some(user_name) => ticket.login_turn(user_name).await,
+                    Some(user_name) => login::wait_for_turn(ticket, user_name).await,
                     None => Ok(()),
                 };
                 let next = match turn {
                     Ok(()) => handshake.handle_frame(frame, &settings, &mechanisms, random()),
-                    Err(reason) => {
-                        let Refusal { reason_code, detail } = login::too_often(reason);
-                        handshake.refuse(reason_code, detail)
-                    }
+                    Err(Refusal { reason_code, detail }) => handshake.refuse(reason_code, detail),
                 };
                 if let Some(user_name) = claimed_user.filter(|_| turn.is_ok()) {
                     ticket.note_login(&user_name, matches!(next, Next::Accepted(_)));

@@ -19,7 +19,9 @@ use dunlin_core::identity::{ClientIdentifier, Identity as CoreIdentity};
 use dunlin_core::time::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 /// Passwords verified at once.
 pub(super) const VERIFICATIONS_MAX: usize = 2;
@@ -77,18 +79,16 @@ impl Login {
     pub async fn verify(self, ticket: &Ticket) -> Result<CoreIdentity, Refusal> {
         let access = ticket.listener.access.load_full();
         let login = Arc::new(self);
-        // The user name, once somebody is asked about it who could be taken in by a guess.
+        // The user name, once somebody was asked about it who could be taken in by a guess.
         let mut guarded = None;
         let mut decision = Decision::NotMine;
         for authenticator in access.chain.authenticators() {
-            if guarded.is_none()
-                && authenticator.can_be_guessed(&login.credentials())
-                && let Some(user_name) = login.user_name.as_deref()
-            {
-                ticket.login_turn(user_name).await.map_err(too_often)?;
-                guarded = Some(user_name);
-            }
-            decision = login.ask(authenticator, ticket).await;
+            let guess = login
+                .user_name
+                .as_deref()
+                .filter(|_| guarded.is_none() && authenticator.can_be_guessed(&login.credentials()));
+            decision = login.ask(authenticator, ticket, guess).await?;
+            guarded = guarded.or(guess);
             if decision != Decision::NotMine {
                 break;
             }
@@ -105,15 +105,31 @@ impl Login {
         identity.map(|identity| core_identity(&access, &identity)).map_err(refusal)
     }
 
-    /// What an authenticator says, on whichever thread it may.
-    async fn ask(self: &Arc<Self>, authenticator: &Arc<dyn Authenticator>, ticket: &Ticket) -> Decision {
+    /// What an authenticator says, on whichever thread it may. A `guess` at the password of a user is judged when it is
+    /// its turn; who waits for that takes nobody else's place.
+    async fn ask(
+        self: &Arc<Self>,
+        authenticator: &Arc<dyn Authenticator>,
+        ticket: &Ticket,
+        guess: Option<&str>,
+    ) -> Result<Decision, Refusal> {
         let turns = match authenticator.cost(&self.credentials()) {
-            Cost::Instant => return authenticator.authenticate(&self.credentials()),
-            Cost::Computing => &ticket.gate.verifications,
-            Cost::Waiting => &ticket.gate.inquiries,
+            Cost::Instant => None,
+            Cost::Computing => Some(&ticket.gate.verifications),
+            Cost::Waiting => Some(&ticket.gate.inquiries),
         };
-        // The semaphore is never closed.
-        let permit = Arc::clone(turns).acquire_owned().await;
+        let mut permit = permit_of(turns).await;
+        // Not before there is a permit: of a thousand that come at once, all but a few know by then how the first fared.
+        let wait =
+            guess.map_or(Ok(Duration::ZERO), |user_name| ticket.login_turn(user_name)).map_err(too_often)?;
+        if !wait.is_zero() {
+            drop(permit);
+            sleep(wait).await;
+            permit = permit_of(turns).await;
+        }
+        let Some(permit) = permit else {
+            return Ok(authenticator.authenticate(&self.credentials()));
+        };
         let (authenticator, login) = (Arc::clone(authenticator), Arc::clone(self));
         let judge = move || {
             let _permit = permit;
@@ -121,12 +137,23 @@ impl Login {
         };
         // It is refused if the authenticator panics.
         let decision = tokio::task::spawn_blocking(judge).await;
-        decision.unwrap_or(Decision::Refuse(RefuseReason::ServerUnavailable))
+        Ok(decision.unwrap_or(Decision::Refuse(RefuseReason::ServerUnavailable)))
     }
 }
 
+async fn permit_of(turns: Option<&Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
+    // The semaphore is never closed.
+    Arc::clone(turns?).acquire_owned().await.ok()
+}
+
+/// Waits until the password of this user may be judged.
+pub(super) async fn wait_for_turn(ticket: &Ticket, user_name: &str) -> Result<(), Refusal> {
+    sleep(ticket.login_turn(user_name).map_err(too_often)?).await;
+    Ok(())
+}
+
 /// Logins with a name have failed too often (`guesses.rs`).
-pub(super) fn too_often(reason: RefusalReason) -> Refusal {
+fn too_often(reason: RefusalReason) -> Refusal {
     Refusal { reason_code: ReasonCode::ConnectionRateExceeded, detail: reason.sentence() }
 }
 

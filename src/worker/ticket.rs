@@ -17,6 +17,7 @@ use dunlin_core::identity::ClientIdentifier;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// See the top of the file.
 pub struct Ticket {
@@ -99,11 +100,11 @@ impl Ticket {
         Ok(())
     }
 
-    /// Waits until the password of somebody who says to be this user may be judged (`guesses.rs`).
-    pub(super) async fn login_turn(&self, user_name: &str) -> Result<(), RefusalReason> {
+    /// How long the password of somebody who says to be this user has to wait before it is judged (`guesses.rs`).
+    pub(super) fn login_turn(&self, user_name: &str) -> Result<Duration, RefusalReason> {
         let gate = &self.gate;
         let rules = gate.rules.load_full();
-        let Some(from) = self.guesses_from(&rules) else { return Ok(()) };
+        let Some(from) = self.guesses_from(&rules) else { return Ok(Duration::ZERO) };
         let now = gate.clock.now();
         // Time is left for what comes after it.
         let patience = gate.connect_timeout / 2;
@@ -112,9 +113,8 @@ impl Ticket {
         let ready_at = turn.map_err(|TooManyWait| RefusalReason::LoginRate)?;
         if ready_at > now {
             gate.delays.count(DelayReason::Login);
-            tokio::time::sleep(ready_at.since(now)).await;
         }
-        Ok(())
+        Ok(ready_at.since(now))
     }
 
     /// Somebody has shown that it is this user, or has not.
