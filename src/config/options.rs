@@ -323,7 +323,7 @@ options! {
 
     /// Shutting out for a while who keeps failing. Bans are kept in memory; `dunlin ban` shows and changes them.
     ["ban"] BanOptions {
-        /// Whether the broker bans by itself. `dunlin ban add` works in any case.
+        /// Whether the broker bans, and guards user names, by itself. `dunlin ban add` works in any case.
         enabled: bool = true, reloads true;
         /// Failed logins, and connections that break the protocol before CONNECT, after which an address is banned,
         /// when they fall into one `window`.
