@@ -75,7 +75,7 @@ impl Workers {
             store: ways,
         });
         let boot_epoch = (clock.now().as_micros() / 1_000_000) as u32;
-        let subscriptions = SubscriptionTally::default();
+        let subscriptions = SubscriptionTally::new(seed());
         let mut workers = Self { mailboxes, threads: Vec::new(), store, subscriptions };
         workers.set_limits(config);
         let (report, reports) = std_mpsc::channel();

@@ -5,16 +5,17 @@
 //! subscription is claimed before it is made, so no two shards take the last place; what the store brings back counts
 //! without being asked about, because a start must not fail for a limit that is lower now.
 //!
-//! Users are known by the hash of their name, with a seed of their own: nobody can choose two that are the same, and
-//! a fleet of users costs little.
+//! Users are known by the hash of their name, so that a fleet of users costs little. Its seed comes from outside, as
+//! those of the shards do: who does not know it cannot choose two names that are the same.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// See the top of the file. Clones count together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SubscriptionTally(Arc<Tally>);
 
 #[derive(Debug)]
@@ -22,21 +23,12 @@ struct Tally {
     in_all: AtomicUsize,
     in_all_max: AtomicUsize,
     of_user_max: AtomicUsize,
-    hasher: RandomState,
-    users: Mutex<HashMap<u64, usize>>,
+    hasher: FixedState,
+    users: Mutex<Users>,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            in_all: AtomicUsize::new(0),
-            in_all_max: AtomicUsize::new(usize::MAX),
-            of_user_max: AtomicUsize::new(usize::MAX),
-            hasher: RandomState::new(),
-            users: Mutex::default(),
-        }
-    }
-}
+/// Subscriptions by the hash of their user.
+type Users = HashMap<u64, usize, FixedState>;
 
 /// What a subscription is one too many of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +39,25 @@ pub enum TooMany {
     InAll,
 }
 
+impl Default for SubscriptionTally {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 impl SubscriptionTally {
+    /// A tally without limits. `seed` seeds hashes.
+    pub fn new(seed: u64) -> Self {
+        let hasher = FixedState::with_seed(seed);
+        Self(Arc::new(Tally {
+            in_all: AtomicUsize::new(0),
+            in_all_max: AtomicUsize::new(usize::MAX),
+            of_user_max: AtomicUsize::new(usize::MAX),
+            hasher: hasher.clone(),
+            users: Mutex::new(HashMap::with_hasher(hasher)),
+        }))
+    }
+
     /// Sets how many there may be. Those that are there stay.
     pub fn set_limits(&self, in_all_max: usize, of_user_max: usize) {
         self.0.in_all_max.store(in_all_max, Ordering::Relaxed);
@@ -107,7 +117,7 @@ impl SubscriptionTally {
         user_name.map(|user_name| self.0.hasher.hash_one(user_name))
     }
 
-    fn lock_users(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
+    fn lock_users(&self) -> MutexGuard<'_, Users> {
         // Counts that a panic left half done are still counts.
         self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
