@@ -33,7 +33,7 @@ use crate::metrics;
 use crate::operations::{Operations, Parts, Reloaded};
 use crate::store::StoreError;
 use crate::tls::{self, Expiry};
-use crate::worker::{Gate, ListenerContext, RefusalReason};
+use crate::worker::{DelayReason, Gate, ListenerContext, RefusalReason};
 use access::AclAuthorizer;
 use listen::OpenSocket;
 use running::{Running, connections_max};
@@ -140,7 +140,7 @@ impl Broker {
             config: config.clone(),
         });
         let running =
-            Arc::new(Running::new(operations.clone(), authorizer, mailboxes, path, http_tls.clone()));
+            Arc::new(Running::new(operations.clone(), authorizer, &workers, path, http_tls.clone()));
         let token = match &data_dir {
             Some(data_dir) if config.http.address.is_some() => {
                 let created = ApiToken::create(data_dir.path());
@@ -190,9 +190,19 @@ impl Broker {
         self.running.gate.connections()
     }
 
+    /// Subscriptions at present, those of absent clients included.
+    pub fn subscriptions(&self) -> usize {
+        self.workers.subscriptions().in_all()
+    }
+
     /// Connections refused so far for a reason.
     pub fn refusals(&self, reason: RefusalReason) -> u64 {
         self.running.gate.refusals(reason)
+    }
+
+    /// How often clients were made to wait so far for a reason.
+    pub fn delays(&self, reason: DelayReason) -> u64 {
+        self.running.gate.delays(reason)
     }
 
     /// Applies what can change while running: listeners, certificates, users, rules, limits. Nobody is disconnected but

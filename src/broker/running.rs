@@ -8,13 +8,14 @@
 use super::access::AclAuthorizer;
 use super::doors::{Doors, Prepared};
 use super::listen::OpenSocket;
-use super::workers::settings_of_shard;
+use super::workers::{Workers, limit_subscriptions, settings_of_shard};
 use crate::auth;
 use crate::config::{Change, Config, ConfigError, ConfigErrors, ListenerUrl, machine};
 use crate::http;
 use crate::operations::{Operations, Reloaded};
 use crate::tls::{self, TlsEndpoint};
 use crate::worker::{Gate, ListenerContext, Mail, Mailboxes};
+use dunlin_core::tally::SubscriptionTally;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +25,7 @@ pub(super) struct Running {
     pub gate: Arc<Gate>,
     pub authorizer: Arc<AclAuthorizer>,
     pub mailboxes: Mailboxes,
+    subscriptions: SubscriptionTally,
     pub data_dir: Option<PathBuf>,
     /// It has the configuration.
     operations: Operations,
@@ -37,13 +39,24 @@ impl Running {
     pub fn new(
         operations: Operations,
         authorizer: Arc<AclAuthorizer>,
-        mailboxes: Mailboxes,
+        workers: &Workers,
         data_dir: Option<PathBuf>,
         http_tls: Option<Arc<TlsEndpoint>>,
     ) -> Self {
         let gate = Arc::clone(&operations.gate);
+        let (mailboxes, subscriptions) = (workers.mailboxes(), workers.subscriptions());
         let doors = Doors::new(&gate, Arc::clone(&mailboxes));
-        Self { doors, gate, authorizer, mailboxes, data_dir, operations, http_tls, turn: Mutex::default() }
+        Self {
+            doors,
+            gate,
+            authorizer,
+            mailboxes,
+            subscriptions,
+            data_dir,
+            operations,
+            http_tls,
+            turn: Mutex::default(),
+        }
     }
 
     /// Opens the listeners that the broker starts with, to accept on the runtime of this thread.
@@ -106,6 +119,7 @@ impl Running {
         self.authorizer.replace(rulebook);
         let workers = self.mailboxes.len();
         self.gate.reload(config, connections_max(config, workers));
+        limit_subscriptions(&self.subscriptions, config);
         let settings = config.settings_beside(&self.operations.started_with);
         let settings = Arc::new(settings_of_shard(settings, workers, self.data_dir.is_some()));
         for mailbox in &*self.mailboxes {

@@ -17,6 +17,7 @@ use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::message::MemoryGauge;
 use dunlin_core::settings::Settings;
 use dunlin_core::shard::ShardConfig;
+use dunlin_core::tally::SubscriptionTally;
 use dunlin_core::time::Timestamp;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -31,6 +32,7 @@ pub(super) struct Workers {
     mailboxes: Mailboxes,
     threads: Vec<JoinHandle<()>>,
     store: Option<Store>,
+    subscriptions: SubscriptionTally,
 }
 
 /// How many workers a configuration asks for.
@@ -51,6 +53,13 @@ pub(super) fn settings_of_shard(settings: Settings, shards: usize, durable: bool
         durable,
         ..settings
     }
+}
+
+/// Sets the limits of all workers together.
+pub(super) fn limit_subscriptions(subscriptions: &SubscriptionTally, config: &Config) {
+    let to_usize = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    let of_user_max = config.limits.max_subscriptions_per_user.map_or(usize::MAX, to_usize);
+    subscriptions.set_limits(to_usize(config.limits.max_subscriptions), of_user_max);
 }
 
 impl Workers {
@@ -79,7 +88,9 @@ impl Workers {
             store: ways,
         });
         let boot_epoch = (clock.now().as_micros() / 1_000_000) as u32;
-        let mut workers = Self { mailboxes, threads: Vec::new(), store };
+        let subscriptions = SubscriptionTally::new(seed());
+        let mut workers = Self { mailboxes, threads: Vec::new(), store, subscriptions };
+        limit_subscriptions(&workers.subscriptions, config);
         let (report, reports) = std_mpsc::channel();
         let mut signals = Vec::new();
         for (id, ((mailbox, gauge), part)) in receivers.into_iter().zip(gauges).zip(parts).enumerate() {
@@ -91,6 +102,7 @@ impl Workers {
                 seed: seed(),
                 boot_epoch,
                 gauge,
+                subscriptions: workers.subscriptions.clone(),
             };
             let (signal, go) = std_mpsc::channel();
             signals.push(signal);
@@ -114,6 +126,11 @@ impl Workers {
             let _ = signal.send(());
         }
         Ok(workers)
+    }
+
+    /// What counts the subscriptions of all workers.
+    pub fn subscriptions(&self) -> SubscriptionTally {
+        self.subscriptions.clone()
     }
 
     /// The way to each worker.

@@ -19,6 +19,10 @@ pub struct Listener {
     pub allow_anonymous: bool,
     /// Its own bound on connections, beside `limits.max_connections`.
     pub max_connections: Option<u32>,
+    /// Messages a second that its clients may publish together.
+    pub publish_rate: Option<u32>,
+    /// The same in bytes.
+    pub publish_bytes_rate: Option<ByteSize>,
     /// The networks whose clients may connect; empty for all.
     pub allow: Vec<Network>,
     /// Networks whose clients may not.
@@ -92,6 +96,8 @@ impl Config {
         Listener {
             allow_anonymous: admits_anonymous.unwrap_or(url.is_loopback()),
             max_connections: options.max_connections,
+            publish_rate: options.publish_rate,
+            publish_bytes_rate: options.publish_bytes_rate,
             allow: options.allow.clone(),
             deny: options.deny.clone(),
             proxy_protocol: options.proxy_protocol.clone(),

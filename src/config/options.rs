@@ -52,6 +52,11 @@ options! {
         /// Connections of this listener at once; further ones are closed. Unset, only
         /// `limits.max_connections` counts.
         max_connections: Option<u32> = None, range 1..=10_000_000, unit "connections", example "1000", reloads true;
+        /// Messages a second that all clients of this listener together may publish, after as many at once; when they
+        /// are faster, each is read more slowly, in turn. Unset, there is no such limit.
+        publish_rate: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "1000", reloads true;
+        /// Bytes a second that all clients of this listener together may publish, in the same way.
+        publish_bytes_rate: Option<ByteSize> = None, range KB..=TB, example "\"1MB\"", reloads true;
         /// The networks whose clients may connect here; others are closed at once. Empty means all. `deny` wins.
         allow: Vec<Network> = Vec::new(), example "[\"10.0.0.0/8\", \"fd00::/8\"]", reloads true;
         /// Networks whose clients may not connect here.
@@ -247,6 +252,11 @@ options! {
         /// Sessions in all, those of absent clients included. A client beyond it gets a Session that ends with its
         /// connection.
         max_sessions: u32 = 1_000_000, range 1..=1_000_000_000, unit "sessions", reloads true;
+        /// Subscriptions in all, those of absent clients included; further ones are refused (Quota exceeded).
+        max_subscriptions: u32 = 10_000_000, range 1..=1_000_000_000, unit "subscriptions", reloads true;
+        /// Subscriptions of all clients of one user, absent ones included; further ones are refused (Quota exceeded).
+        /// Clients without a user name are not counted. Unset, there is no such limit.
+        max_subscriptions_per_user: Option<u32> = None, range 1..=1_000_000_000, unit "subscriptions", example "1000", reloads true;
         /// Connections at once that have not finished their CONNECT.
         max_pending_handshakes: u32 = 1000, range 1..=1_000_000, unit "connections", reloads true;
         /// The time from accepting a connection to its complete CONNECT, TLS and WebSocket handshakes
@@ -269,13 +279,35 @@ options! {
         /// New connections a second from one address, after as many at once; further ones are closed. Unset, there
         /// is no such limit.
         connect_rate_per_address: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "10", reloads true;
-        /// Messages a second that one client may publish, after as many at once; a faster one is read more slowly. A
-        /// reload concerns clients that connect after it. Unset, there is no such limit.
+        /// New connections a second of one user, after as many at once; further ones are refused (Connection rate
+        /// exceeded). Clients without a user name are not counted. Unset, there is no such limit.
+        connect_rate_per_user: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "10", reloads true;
+        /// New connections a second of one client identifier from one address, after as many at once; further ones are
+        /// refused (Connection rate exceeded). Unset, there is no such limit.
+        connect_rate_per_client: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "1", reloads true;
+        /// Messages a second that one client may publish, after as many at once; a faster one is read more slowly.
+        /// Unset, there is no such limit.
         publish_rate: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "100", reloads true;
         /// Bytes a second that one client may publish, packets as a whole, after as many at once; a faster one is read
-        /// more slowly. Less than the size of its messages makes each wait for its turn, perhaps for longer than
-        /// Keep Alive. A reload concerns clients that connect after it. Unset, there is no such limit.
+        /// more slowly. Less than the size of its messages makes each wait for its turn. Unset, there is no such limit.
         publish_bytes_rate: Option<ByteSize> = None, range KB..=TB, example "\"256KB\"", reloads true;
+        /// Messages a second that all clients of one user together may publish, after as many at once; when they are
+        /// faster, each is read more slowly, in turn. Clients without a user name are not counted. Unset, there is no
+        /// such limit.
+        publish_rate_per_user: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "200", reloads true;
+        /// Bytes a second that all clients of one user together may publish, in the same way.
+        publish_bytes_rate_per_user: Option<ByteSize> = None, range KB..=TB, example "\"512KB\"", reloads true;
+        /// Messages a second that all clients at one address together may publish, after as many at once; when they are
+        /// faster, each is read more slowly, in turn. Unset, there is no such limit.
+        publish_rate_per_address: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "1000", reloads true;
+        /// Bytes a second that all clients at one address together may publish, in the same way.
+        publish_bytes_rate_per_address: Option<ByteSize> = None, range KB..=TB, example "\"1MB\"", reloads true;
+        /// Messages a second that all clients together may publish, after as many at once; when they are faster, each is
+        /// read more slowly, in turn. Whoever floods then takes from the others, unless it has a limit of its own, too.
+        /// Unset, there is no such limit.
+        publish_rate_in_all: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "20_000", reloads true;
+        /// Bytes a second that all clients together may publish, in the same way.
+        publish_bytes_rate_in_all: Option<ByteSize> = None, range KB..=TB, example "\"50MB\"", reloads true;
         /// The longest Topic Name and Topic Filter.
         max_topic_length: u16 = 65535, range 1..=65535, unit "bytes", reloads true;
         /// Levels of a Topic Name and of a Topic Filter.
@@ -297,7 +329,7 @@ options! {
 
     /// Shutting out for a while who keeps failing. Bans are kept in memory; `dunlin ban` shows and changes them.
     ["ban"] BanOptions {
-        /// Whether the broker bans by itself. `dunlin ban add` works in any case.
+        /// Whether the broker bans, and guards user names, by itself. `dunlin ban add` works in any case.
         enabled: bool = true, reloads true;
         /// Failed logins, and connections that break the protocol before CONNECT, after which an address is banned,
         /// when they fall into one `window`.
@@ -305,6 +337,11 @@ options! {
         /// Connections of one client identifier from one address after which this identifier is banned at this
         /// address, when they fall into one `window`. Unset, clients may come and go as they like.
         flapping: Option<u32> = Some(600), range 2..=1_000_000, unit "connections", reloads true;
+        /// Failed logins with one user name, from all addresses together, after which this name is guarded, when they
+        /// fall into one `window`: its passwords are judged one a second then. Who logs in with it from an address that
+        /// it has not logged in from waits for up to 5 seconds; while too many wait, more are refused (Connection rate
+        /// exceeded). Addresses in `allow` neither count nor wait. Unset, names are not guarded.
+        user_failures: Option<u32> = Some(100), range 1..=1_000_000, unit "failures", reloads true;
         /// The time in which they are counted.
         window: Duration = Duration::from_secs(10 * 60), range SECOND..=DAY, reloads true;
         /// How long a ban lasts.

@@ -62,6 +62,8 @@ declare! {
     PAYLOAD_SENT = "dunlin_payload_sent_bytes_total", Counter [], "Payload bytes of PUBLISH packets to clients.";
     DROPPED = "dunlin_messages_dropped_total", Counter ["reason"], "Messages that did not reach a receiver, or were not accepted.";
     REFUSED = "dunlin_connections_refused_total", Counter ["reason"], "Connections that did not become a client's.";
+    DELAYED = "dunlin_delays_total", Counter ["reason"], "How often clients were made to wait because a rate was exceeded.";
+    SUBSCRIPTIONS_REFUSED = "dunlin_subscriptions_refused_total", Counter ["reason"], "Topic Filters that were refused in SUBACK.";
     BANS = "dunlin_bans", Gauge [], "Addresses, networks and clients that are shut out at present.";
     DELIVERY_LATENCY = "dunlin_delivery_latency_seconds", Histogram [], "From the reading of a PUBLISH until it has been handed to a receiver's connection, the time in its queue included.";
     MESSAGE_MEMORY = "dunlin_message_memory_bytes", Gauge [], "Memory of messages that somebody keeps.";

@@ -5,6 +5,7 @@
 //! may take, and how many bytes it may send. Passwords are verified off the worker, a few at a time, because
 //! that is slow on purpose.
 
+use super::allowance::{Allowance, Rates};
 use super::doorway::Doorway;
 use super::login::Login;
 use super::refusal::RefusalReason;
@@ -46,6 +47,8 @@ pub struct ListenerContext {
     pub tls: Option<Arc<TlsEndpoint>>,
     packet_size_max: AtomicU32,
     pub(super) doorway: ArcSwap<Doorway>,
+    /// What its clients may publish together.
+    pub(super) publishing: Arc<Allowance>,
     connections_max: AtomicUsize,
     pub(super) connections: AtomicUsize,
     /// Connections that came so far, and those of them that were refused.
@@ -76,6 +79,7 @@ impl ListenerContext {
             tls: tls.map(Arc::new),
             packet_size_max: AtomicU32::new(packet_size_max(listener)),
             doorway: ArcSwap::from_pointee(Doorway::new(listener)),
+            publishing: Allowance::new(&Rates::of_listener(listener)),
             connections_max: AtomicUsize::new(connections_max(listener)),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
@@ -109,6 +113,7 @@ impl ListenerContext {
         access.begin();
         self.access.store(Arc::new(access));
         self.doorway.store(Arc::new(Doorway::new(listener)));
+        self.publishing.rates.set_listener(listener);
         self.packet_size_max.store(packet_size_max(listener), Ordering::Relaxed);
         self.connections_max.store(connections_max(listener), Ordering::Relaxed);
     }
@@ -243,6 +248,7 @@ fn reason_of(reason_code: ReasonCode) -> RefusalReason {
     match reason_code {
         ReasonCode::BadUserNameOrPassword => RefusalReason::Login,
         ReasonCode::NotAuthorized => RefusalReason::NotAuthorized,
+        ReasonCode::ConnectionRateExceeded => RefusalReason::LoginRate,
         ReasonCode::ServerUnavailable | ReasonCode::ServerBusy => RefusalReason::Unavailable,
         ReasonCode::MalformedPacket | ReasonCode::ProtocolError | ReasonCode::PacketTooLarge => {
             RefusalReason::Protocol
@@ -281,7 +287,19 @@ async fn admit(
                 continue;
             }
             Ok(Split::Packet { frame, length }) => {
-                let next = handshake.handle_frame(frame, &settings, &mechanisms, random());
+                // Whoever proves with this frame that it knows a password may have guessed it.
+                let claimed_user = handshake.claimed_user().map(Box::<str>::from);
+                let turn = match &claimed_user {
+                    Some(user_name) => login::wait_for_turn(ticket, user_name).await,
+                    None => Ok(()),
+                };
+                let next = match turn {
+                    Ok(()) => handshake.handle_frame(frame, &settings, &mechanisms, random()),
+                    Err(Refusal { reason_code, detail }) => handshake.refuse(reason_code, detail),
+                };
+                if let Some(user_name) = claimed_user.filter(|_| turn.is_ok()) {
+                    ticket.note_login(&user_name, matches!(next, Next::Accepted(_)));
+                }
                 // It may have held a password.
                 buffer[..length].zeroize();
                 buffer.drain(..length);
@@ -361,6 +379,9 @@ fn objection(
     ticket.claim(user_name, &request.client_identifier, !request.is_assigned).map_err(|reason| {
         let reason_code = match reason {
             RefusalReason::Banned => ReasonCode::Banned,
+            RefusalReason::UserConnectRate | RefusalReason::ClientConnectRate => {
+                ReasonCode::ConnectionRateExceeded
+            }
             _ => ReasonCode::QuotaExceeded,
         };
         (reason, Refusal { reason_code, detail: reason.sentence() })

@@ -91,7 +91,11 @@ impl Driver {
                     self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), holder, messages);
                 }
                 Mail::Visit(visit) => (visit.0)(&self.worker),
-                Mail::Settings(settings) => self.worker.shard.borrow_mut().handle_settings(settings),
+                Mail::Settings(settings) => {
+                    self.worker.shard.borrow_mut().handle_settings(settings);
+                    // There may be limits now for those who are connected.
+                    self.worker.links.borrow().iter().flatten().for_each(|link| link.begin_throttling());
+                }
                 Mail::ListenerClosed(listener) => self.worker.close_listener(&listener),
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {

@@ -11,8 +11,10 @@
 //! flood the log: an address has so many lines a minute, and all together have so many.
 
 use super::admission::{ENVELOPE_BYTES_MAX, ListenerContext};
+use super::allowance::PublishLimits;
 use super::bans::{Ban, BanCause, Banned};
 use super::clock::Clock;
+use super::delay::{DelayCounters, DelayReason};
 use super::login;
 use super::refusal::{RefusalCounters, RefusalReason};
 use super::ticket::Ticket;
@@ -38,10 +40,12 @@ pub struct Gate {
     pub(super) verifications: Arc<Semaphore>,
     pub(super) inquiries: Arc<Semaphore>,
     pub(super) clock: Clock,
-    /// Client identifiers count by their hash; with a seed of this process, nobody can choose two that are the same.
+    /// Client identifiers and users count by their hash (`watch.rs`).
     pub(super) hasher: RandomState,
     pub(super) rules: ArcSwap<Rules>,
+    pub(super) publish_limits: PublishLimits,
     refusals: RefusalCounters,
+    pub(super) delays: DelayCounters,
     watch: Mutex<Watch>,
 }
 
@@ -79,7 +83,9 @@ impl Gate {
             clock: Clock::default(),
             hasher: RandomState::new(),
             rules: ArcSwap::from_pointee(Rules::of(config, connections_max)),
+            publish_limits: PublishLimits::of(&config.limits),
             refusals: RefusalCounters::default(),
+            delays: DelayCounters::default(),
             watch: Mutex::new(Watch::new()),
         }
     }
@@ -87,6 +93,7 @@ impl Gate {
     /// Applies what a reload can change.
     pub fn reload(&self, config: &Config, connections_max: usize) {
         self.rules.store(Arc::new(Rules::of(config, connections_max)));
+        self.publish_limits.set(&config.limits);
     }
 
     /// The time that a connection has for its CONNECT.
@@ -117,6 +124,11 @@ impl Gate {
     /// Refusals so far for a reason.
     pub fn refusals(&self, reason: RefusalReason) -> u64 {
         self.refusals.of(reason)
+    }
+
+    /// How often clients were made to wait so far for a reason.
+    pub fn delays(&self, reason: DelayReason) -> u64 {
+        self.delays.of(reason)
     }
 
     /// Lets a new connection in, if there is room for it and its address is welcome.
@@ -212,10 +224,6 @@ impl Gate {
     /// Ends a ban; whether there was one.
     pub fn lift_ban(&self, banned: &Banned) -> bool {
         self.watch().bans.remove(banned)
-    }
-
-    pub(super) fn rules(&self) -> Arc<Rules> {
-        self.rules.load_full()
     }
 
     pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {

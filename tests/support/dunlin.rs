@@ -83,9 +83,18 @@ impl Dunlin {
 
     /// The memory it has now, in bytes.
     pub fn resident_bytes(&self) -> usize {
+        self.memory_bytes("VmRSS:")
+    }
+
+    /// The most memory it has had at any time, in bytes.
+    pub fn peak_resident_bytes(&self) -> usize {
+        self.memory_bytes("VmHWM:")
+    }
+
+    fn memory_bytes(&self, name: &str) -> usize {
         let file = format!("/proc/{}/status", self.process.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it has memory");
         let number = line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number of kilobytes");
         number * 1024
     }

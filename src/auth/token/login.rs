@@ -46,6 +46,10 @@ impl Authenticator for TokenLogin {
         Cost::Instant
     }
 
+    fn can_be_guessed(&self, _request: &Credentials<'_>) -> bool {
+        false
+    }
+
     fn begin(&self) {
         if let Some(address) = &self.0.address {
             address.begin();
@@ -67,6 +71,10 @@ impl Authenticator for WaitingTokenLogin {
             Some(_) => Cost::Waiting,
             None => Cost::Instant,
         }
+    }
+
+    fn can_be_guessed(&self, _request: &Credentials<'_>) -> bool {
+        false
     }
 }
 

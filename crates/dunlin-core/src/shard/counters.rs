@@ -6,6 +6,9 @@
 use super::latency::Latencies;
 use dunlin_codec::{PacketType, ProtocolVersion, QoS};
 
+use crate::tally::TooMany;
+use dunlin_codec::ReasonCode;
+
 /// Why a message did not reach somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
@@ -91,6 +94,59 @@ impl ByVersion {
     }
 }
 
+/// Why a Topic Filter was refused in SUBACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriptionRefusal {
+    /// It is longer, or has more levels, than the Server accepts.
+    Filter,
+    /// The authorizer said no.
+    NotAuthorized,
+    /// It would have to be stored, and nothing can be.
+    Store,
+    /// The Session has as many as it may have.
+    OfSession,
+    /// Its user has.
+    OfUser,
+    /// All together have.
+    InAll,
+}
+
+impl SubscriptionRefusal {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 6] =
+        [Self::Filter, Self::NotAuthorized, Self::Store, Self::OfSession, Self::OfUser, Self::InAll];
+
+    /// The name in metrics, which never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::NotAuthorized => "not-authorized",
+            Self::Store => "store",
+            Self::OfSession => "of-session",
+            Self::OfUser => "of-user",
+            Self::InAll => "in-all",
+        }
+    }
+
+    /// What SUBACK says, in 5.0.
+    pub fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::Filter => ReasonCode::TopicFilterInvalid,
+            Self::NotAuthorized => ReasonCode::NotAuthorized,
+            Self::Store | Self::OfSession | Self::OfUser | Self::InAll => ReasonCode::QuotaExceeded,
+        }
+    }
+}
+
+impl From<TooMany> for SubscriptionRefusal {
+    fn from(too_many: TooMany) -> Self {
+        match too_many {
+            TooMany::OfUser => Self::OfUser,
+            TooMany::InAll => Self::InAll,
+        }
+    }
+}
+
 /// What happened so far, for metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
@@ -116,6 +172,8 @@ pub struct Counters {
     pub sessions_expired: u64,
     /// How long messages took from client to client.
     pub delivery: Latencies,
+    /// Topic Filters that were refused, in the order of [`SubscriptionRefusal::ALL`].
+    subscriptions_refused: [u64; SubscriptionRefusal::ALL.len()],
 }
 
 impl Counters {
@@ -179,6 +237,17 @@ impl Counters {
             *counter += count;
         }
     }
+
+    pub(crate) fn refuse_subscription(&mut self, reason: SubscriptionRefusal) {
+        if let Some(counter) = self.subscriptions_refused.get_mut(reason as usize) {
+            *counter += 1;
+        }
+    }
+
+    /// Topic Filters refused for a reason.
+    pub fn subscriptions_refused_for(&self, reason: SubscriptionRefusal) -> u64 {
+        self.subscriptions_refused.get(reason as usize).copied().unwrap_or(0)
+    }
 }
 
 fn packets(
@@ -205,6 +274,12 @@ mod tests {
         }
         for (reason, count) in DropReason::ALL.into_iter().zip(1..) {
             assert_eq!(counters.dropped_for(reason), count, "{reason:?}");
+        }
+        for (reason, count) in SubscriptionRefusal::ALL.into_iter().zip(1..) {
+            (0..count).for_each(|_| counters.refuse_subscription(reason));
+        }
+        for (reason, count) in SubscriptionRefusal::ALL.into_iter().zip(1..) {
+            assert_eq!(counters.subscriptions_refused_for(reason), count, "{reason:?}");
         }
     }
 }

@@ -57,7 +57,7 @@ mod tap;
 mod operate;
 
 pub use client_detail::{ClientDetail, InFlightView, QueuedView, SubscriptionPlace, SubscriptionView};
-pub use counters::{Counters, DropReason};
+pub use counters::{Counters, DropReason, SubscriptionRefusal};
 pub use groups_page::{GroupView, GroupsPage};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
 pub use latency::{LATENCY_BOUNDS_US, Latencies};
@@ -156,7 +156,13 @@ impl Shard {
     pub fn new(config: ShardConfig) -> Self {
         let hasher = FixedState::with_seed(config.seed);
         Self {
-            clients: Clients::new(config.settings, config.authorizer, config.seed, config.gauge),
+            clients: Clients::new(
+                config.settings,
+                config.authorizer,
+                config.seed,
+                config.gauge,
+                config.subscriptions,
+            ),
             router: Router::new(config.seed, MATCH_CACHE_TOPICS),
             retained: RetainedTree::new(),
             retained_bytes: 0,
@@ -375,6 +381,22 @@ impl Shard {
             // What it sent meanwhile is still to be read.
             connection.silent_since = now;
             self.clients.outputs.push_back(Output::Resume { connection: key });
+        }
+    }
+
+    /// The runtime does not read this connection for a while. That is not its silence.
+    pub fn handle_unread(&mut self, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key) {
+            connection.is_unread = true;
+        }
+    }
+
+    /// It reads it again.
+    pub fn handle_read_again(&mut self, now: Timestamp, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key)
+            && std::mem::take(&mut connection.is_unread)
+        {
+            connection.silent_since = now;
         }
     }
 
