@@ -15,6 +15,7 @@ pub mod core_dumps;
 pub mod store;
 pub mod http;
 pub mod log;
+pub mod service_manager;
 pub mod cli;
 
 pub use broker::{Broker, StartError};

@@ -1,11 +1,12 @@
 //! The program `dunlin`.
 
 use clap::Parser;
-use dunlin::broker::{Broker, StartError};
+use dunlin::broker::{Broker, InheritedSockets, StartError};
 use dunlin::cli::{self, Cli, Command};
 use dunlin::config::Sources;
 use dunlin::core_dumps;
 use dunlin::log::{self, Log};
+use dunlin::service_manager;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -26,6 +27,14 @@ fn main() -> ExitCode {
 }
 
 fn serve(sources: &Sources) -> ExitCode {
+    // First of all, because it changes the environment, and that is only sound while there is one thread.
+    let sockets = match InheritedSockets::from_environment() {
+        Ok(sockets) => sockets,
+        Err(problem) => {
+            eprintln!("dunlin: {problem}");
+            return ExitCode::FAILURE;
+        }
+    };
     let config = match sources.load() {
         Ok(config) => config,
         Err(errors) => return cli::bad_configuration(&errors),
@@ -50,7 +59,8 @@ fn serve(sources: &Sources) -> ExitCode {
         }
     };
     let advice = config.advice(sources);
-    let broker = match Broker::start(config) {
+    service_manager::starting();
+    let broker = match Broker::start_on(config, sockets) {
         Ok(broker) => broker,
         Err(StartError::Config(errors)) => return cli::bad_configuration(&errors),
         Err(error) => {
@@ -59,17 +69,28 @@ fn serve(sources: &Sources) -> ExitCode {
         }
     };
     announce(&broker, &advice);
-    signals.wait(|| reload(sources, &broker, &log));
+    let listeners = broker.listeners().len();
+    service_manager::ready(&service_manager::serving(listeners, false));
+    if let Some(pulse) = broker.pulse() {
+        service_manager::watch(pulse);
+    }
+    signals.wait(|| {
+        service_manager::reloading();
+        let is_reloaded = reload(sources, &broker, &log);
+        service_manager::ready(&service_manager::serving(listeners, !is_reloaded));
+    });
     tracing::info!("stopping");
+    service_manager::stopping();
     broker.stop();
     ExitCode::SUCCESS
 }
 
 fn announce(broker: &Broker, advice: &[String]) {
     for listener in broker.listeners() {
+        let inherited = listener.is_inherited.then_some(true);
         match listener.address {
-            Some(address) => tracing::info!(url = %listener.url, %address, "listening"),
-            None => tracing::info!(url = %listener.url, "listening"),
+            Some(address) => tracing::info!(url = %listener.url, %address, inherited, "listening"),
+            None => tracing::info!(url = %listener.url, inherited, "listening"),
         }
     }
     if let Some(address) = broker.http_address() {
@@ -80,16 +101,18 @@ fn announce(broker: &Broker, advice: &[String]) {
     }
 }
 
-fn reload(sources: &Sources, broker: &Broker, log: &Log) {
+/// Whether the new configuration applies.
+fn reload(sources: &Sources, broker: &Broker, log: &Log) -> bool {
     let reloaded = sources.load().and_then(|config| {
         broker.reload(&config)?;
         log.set_level(&config.log.level);
         Ok(())
     });
-    match reloaded {
+    match &reloaded {
         Ok(()) => tracing::info!("configuration reloaded"),
         Err(errors) => tracing::error!("nothing was reloaded: {errors}"),
     }
+    reloaded.is_ok()
 }
 
 /// The signals that end or reload the broker, caught before it starts.

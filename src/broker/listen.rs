@@ -1,5 +1,6 @@
 //! Opening listeners, and accepting what comes.
 
+use super::inherited::{Inherited, InheritedSockets};
 use crate::config::ListenerUrl;
 use crate::tls::TlsEndpoint;
 use crate::transport::{Peer, Socket};
@@ -27,6 +28,8 @@ pub struct BoundListener {
     pub url: ListenerUrl,
     /// Its address, with the port that the system chose; none for a Unix socket.
     pub address: Option<SocketAddr>,
+    /// Whether its socket was open before the broker and stays when it ends: socket activation.
+    pub is_inherited: bool,
 }
 
 enum Listening {
@@ -40,8 +43,27 @@ pub(super) struct OpenSocket {
     pub(super) bound: BoundListener,
 }
 
-/// Opens the listener of a URL; the error is one sentence.
-pub(super) fn bind(url: &ListenerUrl) -> Result<OpenSocket, String> {
+/// Opens the listeners of these URLs, or takes their sockets from those that are open already. The error is one
+/// sentence.
+pub(super) fn open<'a>(
+    urls: impl Iterator<Item = &'a ListenerUrl>,
+    mut inherited: InheritedSockets,
+) -> Result<Vec<OpenSocket>, String> {
+    let open = |url| inherited.take(url).map_or_else(|| bind(url), |socket| Ok(adopt(url, socket)));
+    let sockets = urls.map(open).collect::<Result<_, _>>()?;
+    inherited.finish()?;
+    Ok(sockets)
+}
+
+fn adopt(url: &ListenerUrl, socket: Inherited) -> OpenSocket {
+    let (listening, address) = match socket {
+        Inherited::Tcp(listener, address) => (Listening::Tcp(listener), Some(address)),
+        Inherited::Unix(listener, _) => (Listening::Unix(listener), None),
+    };
+    OpenSocket { listening, bound: BoundListener { url: url.clone(), address, is_inherited: true } }
+}
+
+fn bind(url: &ListenerUrl) -> Result<OpenSocket, String> {
     let explain = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => format!("cannot listen on {url}: another program uses this address"),
         io::ErrorKind::PermissionDenied => format!("cannot listen on {url}: permission denied"),
@@ -58,7 +80,7 @@ pub(super) fn bind(url: &ListenerUrl) -> Result<OpenSocket, String> {
             (Listening::Tcp(listener), Some(address))
         }
     };
-    Ok(OpenSocket { listening, bound: BoundListener { url: url.clone(), address } })
+    Ok(OpenSocket { listening, bound: BoundListener { url: url.clone(), address, is_inherited: false } })
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
@@ -87,9 +109,9 @@ fn bind_unix(path: &Path) -> io::Result<StdUnixListener> {
     Ok(listener)
 }
 
-/// Removes the files of Unix sockets.
+/// Removes the files of Unix sockets, but for those that somebody else listens on.
 pub(super) fn remove_sockets(listeners: &[BoundListener]) {
-    for listener in listeners {
+    for listener in listeners.iter().filter(|listener| !listener.is_inherited) {
         if let ListenerUrl::Unix(path) = &listener.url {
             // It may be gone already.
             drop(std::fs::remove_file(path));

@@ -89,6 +89,7 @@ impl Driver {
                 Mail::Loaded(holder, messages) => {
                     self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), holder, messages);
                 }
+                Mail::Ping(ping) => ping.answer(),
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
                     self.worker.is_stopping.set(true);

@@ -34,6 +34,7 @@ pub use gate::{Gate, Spared};
 pub use refusal::RefusalReason;
 pub use ticket::Ticket;
 
+use crate::broker::Ping;
 use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::transport::Transport;
 use crate::worker::link::Link;
@@ -69,6 +70,8 @@ pub enum Mail {
     Store(Event),
     /// Messages that the store has read for a Session.
     Loaded(Holder, Loaded),
+    /// Say that this worker still turns.
+    Ping(Ping),
     /// Disconnect everybody, then end; answer when nobody is left.
     Stop(oneshot::Sender<()>),
     /// End now, whoever is left.

@@ -19,6 +19,7 @@ mod log;
 mod passwd;
 mod reload;
 mod scram;
+mod service;
 mod slow;
 mod store;
 
