@@ -1,5 +1,5 @@
-//! The command line: `dunlin serve`, `dunlin check`, `dunlin passwd`, `dunlin acl`, `dunlin ban`, `dunlin store` and
-//! `dunlin bench`; `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `check`, `passwd`, `acl`, `store`, `ban`, `health`, `bench`, `completions` and
+//! `man`; `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
@@ -8,6 +8,9 @@
 
 mod acl;
 mod ban;
+mod documents;
+mod health;
+mod operations_port;
 mod passwd;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +27,8 @@ use crate::store::{StoreOptions, commands};
 use crate::tls;
 
 pub use acl::AclCommand;
+pub use documents::{CompletionsCommand, ManCommand};
+pub use health::HealthCommand;
 pub use passwd::PasswdCommand;
 
 /// The exit status for a configuration that cannot be used.
@@ -59,8 +64,14 @@ pub enum Command {
     /// Show and change who is shut out of the running broker
     #[command(subcommand)]
     Ban(BanCommand),
+    /// Ask whether the broker that runs serves clients; exit status 0 if it does, else 1
+    Health(HealthCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection
     Bench(BenchArgs),
+    /// Write the completions of a shell
+    Completions(CompletionsCommand),
+    /// Write the manual
+    Man(ManCommand),
 }
 
 /// What shall be done with a store.

@@ -22,7 +22,10 @@ fn main() -> ExitCode {
         Command::Acl(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Ban(command) => command.run(),
+        Command::Health(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }
 

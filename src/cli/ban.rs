@@ -1,23 +1,17 @@
 //! `dunlin ban list|add|remove`: asks the broker that runs, over its operations port.
 //!
 //! Where that is and where the token lies is in the configuration, so the command takes the flags that the broker
-//! was started with. It speaks one request of HTTP over one connection, which the broker closes.
+//! was started with.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{bad_configuration, sources};
+use super::{bad_configuration, operations_port, sources};
 use crate::config::{Config, Flags, Network, parse_duration};
 use crate::http::bans::{BanList, BanRequest, PATH};
 use crate::http::token::{ApiToken, TOKEN_FILE};
-
-/// How long the broker may take to answer.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What shall be done about bans.
 #[derive(Debug, Subcommand)]
@@ -154,35 +148,7 @@ fn ask(config: &Config, method: &str, request: Option<&BanRequest>) -> Result<(u
         Some(request) => serde_json::to_string(request).map_err(|error| error.to_string())?,
         None => String::new(),
     };
-    let request = format!(
-        "{method} {PATH} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        token.authorization(),
-        body.len()
-    );
-    let answer = address.resolve().and_then(|address| exchange(reachable(address), &request));
-    let answer = answer.map_err(|error| format!("no broker answers at http://{address}: {error}"))?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status.ok_or_else(|| format!("what answers at http://{address} is no broker"))?, body.to_owned()))
-}
-
-fn exchange(address: SocketAddr, request: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_DEADLINE)?;
-    stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
-    stream.set_write_timeout(Some(ANSWER_DEADLINE))?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
-/// Who listens on every address also does so on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
+    let headers =
+        [format!("Authorization: {}", token.authorization()), "Content-Type: application/json".to_owned()];
+    operations_port::ask(address, method, PATH, &headers, &body)
 }

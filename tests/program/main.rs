@@ -13,6 +13,7 @@ mod bench;
 mod certificates;
 mod configuration;
 mod core_dumps;
+mod health;
 mod identities;
 mod life;
 mod log;
