@@ -74,16 +74,14 @@ fn serve(sources: &Sources) -> ExitCode {
     announce(&broker, &advice);
     let listeners = broker.listeners().len();
     service_manager::ready(&service_manager::serving(listeners, false));
-    if let Some(pulse) = broker.pulse() {
-        service_manager::watch(pulse);
-    }
+    let watch = broker.pulse().and_then(service_manager::watch);
     signals.wait(|| {
         service_manager::reloading();
         let is_reloaded = reload(sources, &broker, &log);
         service_manager::ready(&service_manager::serving(listeners, !is_reloaded));
     });
     tracing::info!("stopping");
-    service_manager::stopping();
+    service_manager::stopping(watch);
     broker.stop();
     ExitCode::SUCCESS
 }

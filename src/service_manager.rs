@@ -10,8 +10,10 @@
 //! end in it and say something else to the service manager. The sockets that a service manager hands over are in
 //! `broker/inherited.rs`.
 
+use std::convert::Infallible;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
@@ -35,22 +37,31 @@ pub fn reloading() {
     }
 }
 
-/// No more clients are let in.
-pub fn stopping() {
+/// No more clients are let in, and threads end: what watched them must not complain of it.
+pub fn stopping(watch: Option<Watch>) {
+    drop(watch);
     tell(&[NotifyState::Stopping, NotifyState::Status("disconnecting clients and closing the store")]);
 }
 
+/// Gives signs of life, until it is dropped.
+pub struct Watch {
+    _end: mpsc::Sender<Infallible>,
+}
+
 /// Gives signs of life for as long as the broker gives some, if the service manager wants any (`WatchdogSec=`).
-pub fn watch(pulse: Pulse) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+pub fn watch(pulse: Pulse) -> Option<Watch> {
     // Two rounds fit into the limit even when each takes as long as it may.
-    let round = limit / 3;
+    let round = sd_notify::watchdog_enabled()? / 3;
+    let (end, ended) = mpsc::channel();
     let life = move || {
         loop {
             let asked = Instant::now();
             let silent = pulse.silent_after(round);
             if silent.is_empty() {
                 tell(&[NotifyState::Watchdog]);
+            } else if is_over(&ended, Duration::ZERO) {
+                // They were told to end.
+                return;
             } else {
                 let threads = silent.join(", ");
                 tracing::error!(
@@ -58,12 +69,23 @@ pub fn watch(pulse: Pulse) {
                     "no answer for {round:?}: the service manager is given no sign of life"
                 );
             }
-            thread::sleep(round.saturating_sub(asked.elapsed()));
+            if is_over(&ended, round.saturating_sub(asked.elapsed())) {
+                return;
+            }
         }
     };
-    if let Err(error) = thread::Builder::new().name("dunlin-watchdog".into()).spawn(life) {
-        tracing::error!(%error, "the watchdog thread could not start: the service manager will end the broker");
+    match thread::Builder::new().name("dunlin-watchdog".into()).spawn(life) {
+        Ok(_) => Some(Watch { _end: end }),
+        Err(error) => {
+            tracing::error!(%error, "the watchdog thread could not start: the service manager will end the broker");
+            None
+        }
     }
+}
+
+/// Whether the watch ends within this time.
+fn is_over(ended: &mpsc::Receiver<Infallible>, within: Duration) -> bool {
+    ended.recv_timeout(within) == Err(RecvTimeoutError::Disconnected)
 }
 
 /// The status of a broker that serves.
