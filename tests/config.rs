@@ -187,6 +187,13 @@ fn listeners_of_the_environment_are_a_list_without_gaps_and_each_has_a_url() {
         complaint("DUNLIN__LISTENER__1__URL"),
         "DUNLIN__LISTENER__1__URL: listener.1.url: there is no item 0 before it; items count from 0"
     );
+    let without_number =
+        environment(&[("DUNLIN__LISTENER", "mqtt://[::1]"), ("DUNLIN__LISTENER__MAX_CONNECTIONS", "5")]);
+    assert_eq!(
+        without_number.load().unwrap_err().to_string(),
+        "DUNLIN__LISTENER__MAX_CONNECTIONS: listener.max_connections: stands for nothing in a list: put the number of the \
+         item before it, from 0 on"
+    );
     assert_eq!(
         complaint("DUNLIN__LISTENER__0__URLS"),
         "DUNLIN__LISTENER__0__URLS: listener.url: must be set; for example url = \"mqtt://127.0.0.1:1883\"\n\

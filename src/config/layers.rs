@@ -212,6 +212,9 @@ fn put(value: &mut Value, keys: &[String], text: &str) -> Result<(), String> {
             }
             put(&mut items[index], inner, text)
         }
+        (ValueKind::Array(_), None) => {
+            Err("stands for nothing in a list: put the number of the item before it, from 0 on".to_owned())
+        }
         (ValueKind::Table(table), _) => {
             put(table.entry(first.clone()).or_insert_with(|| nothing_at(inner)), inner, text)
         }
