@@ -72,13 +72,14 @@ fn serve(sources: &Sources) -> ExitCode {
         }
     };
     announce(&broker, &advice);
-    let listeners = broker.listeners().len();
-    service_manager::ready(&service_manager::serving(listeners, false));
+    let ready = |is_reloaded: bool| {
+        service_manager::ready(&service_manager::serving(broker.listeners().len(), is_reloaded));
+    };
+    ready(true);
     let watch = broker.pulse().and_then(service_manager::watch);
     signals.wait(|| {
         service_manager::reloading();
-        let is_reloaded = reload(sources, &broker, &log);
-        service_manager::ready(&service_manager::serving(listeners, !is_reloaded));
+        ready(reload(sources, &broker, &log));
     });
     tracing::info!("stopping");
     service_manager::stopping(watch);

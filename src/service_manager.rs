@@ -88,13 +88,13 @@ fn is_over(ended: &mpsc::Receiver<Infallible>, within: Duration) -> bool {
     ended.recv_timeout(within) == Err(RecvTimeoutError::Disconnected)
 }
 
-/// The status of a broker that serves.
-pub fn serving(listeners: usize, last_reload_failed: bool) -> String {
+/// The status of a broker that serves with the configuration that it was last given, or with an older one.
+pub fn serving(listeners: usize, is_up_to_date: bool) -> String {
     let listeners = match listeners {
         1 => "1 listener".to_owned(),
         count => format!("{count} listeners"),
     };
-    let reload = if last_reload_failed { "; the last reload changed nothing, the log says why" } else { "" };
+    let reload = if is_up_to_date { "" } else { "; the last reload changed nothing, the log says why" };
     format!("serving clients on {listeners}{reload}")
 }
 
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn the_status_counts_listeners_and_is_one_line() {
-        assert_eq!(serving(1, false), "serving clients on 1 listener");
-        let failed = serving(2, true);
+        assert_eq!(serving(1, true), "serving clients on 1 listener");
+        let failed = serving(2, false);
         assert_eq!(
             failed,
             "serving clients on 2 listeners; the last reload changed nothing, the log says why"
