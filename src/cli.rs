@@ -1,5 +1,5 @@
-//! The command line: `dunlin serve`, `dunlin check`, `dunlin import`, `dunlin passwd`, `dunlin acl`, `dunlin ban`,
-//! `dunlin token`, `dunlin dashboard`, `dunlin store` and `dunlin bench`; `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `check`, `import`, `passwd`, `acl`, `store`, `ban`, `token`, `dashboard`, `health`,
+//! `bench`, `completions` and `man`; `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
@@ -11,6 +11,8 @@ mod ban;
 mod import;
 mod check;
 mod dashboard;
+mod documents;
+mod health;
 mod operations_port;
 mod passwd;
 mod token;
@@ -29,6 +31,8 @@ use crate::store::{StoreOptions, commands};
 
 pub use acl::AclCommand;
 pub use dashboard::DashboardArgs;
+pub use documents::{CompletionsCommand, ManCommand};
+pub use health::HealthCommand;
 pub use import::ImportCommand;
 pub use passwd::PasswdCommand;
 pub use token::TokenCommand;
@@ -74,8 +78,14 @@ pub enum Command {
     Token(TokenCommand),
     /// Print the address of the dashboard of a broker on this machine, with what opens it
     Dashboard(DashboardArgs),
+    /// Ask whether the broker that runs serves clients; exit status 0 if it does, else 1
+    Health(HealthCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection
     Bench(BenchArgs),
+    /// Write the completions of a shell
+    Completions(CompletionsCommand),
+    /// Write the manual
+    Man(ManCommand),
 }
 
 /// What shall be done with a store.

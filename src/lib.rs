@@ -21,6 +21,7 @@ pub mod http;
 pub mod log;
 pub mod import;
 mod file_watch;
+pub mod service_manager;
 pub mod cli;
 
 pub use broker::{Broker, StartError};

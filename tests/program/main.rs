@@ -15,6 +15,7 @@ mod bench;
 mod certificates;
 mod configuration;
 mod core_dumps;
+mod health;
 mod identities;
 mod import;
 mod life;
@@ -23,6 +24,7 @@ mod log;
 mod passwd;
 mod reload;
 mod scram;
+mod service;
 mod slow;
 mod store;
 
