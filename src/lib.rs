@@ -15,6 +15,7 @@ pub mod core_dumps;
 pub mod store;
 pub mod http;
 pub mod log;
+mod client;
 pub mod cli;
 
 pub use broker::{Broker, StartError};
