@@ -1,5 +1,5 @@
-//! The command line: `dunlin serve`, `dunlin check`, `dunlin passwd`, `dunlin acl`, `dunlin ban`, `dunlin store` and
-//! `dunlin bench`; `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `dunlin check`, `dunlin pub`, `dunlin sub`, `dunlin passwd`, `dunlin acl`,
+//! `dunlin ban`, `dunlin store` and `dunlin bench`; `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
@@ -8,6 +8,7 @@
 
 mod acl;
 mod ban;
+mod mqtt;
 mod passwd;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::store::{StoreOptions, commands};
 use crate::tls;
 
 pub use acl::AclCommand;
+pub use mqtt::{PubCommand, SubCommand, arguments};
 pub use passwd::PasswdCommand;
 
 /// The exit status for a configuration that cannot be used.
@@ -47,6 +49,10 @@ pub enum Command {
     Serve(ConfigArgs),
     /// Check the configuration and the files it names, without starting anything
     Check(ConfigArgs),
+    /// Publish a message, with the options of mosquitto_pub
+    Pub(PubCommand),
+    /// Subscribe and print what comes, with the options of mosquitto_sub
+    Sub(SubCommand),
     /// Add, remove or verify the users of a password file
     #[command(subcommand)]
     Passwd(PasswdCommand),

@@ -10,9 +10,11 @@ use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
-    match Cli::parse().command() {
+    match Cli::parse_from(cli::arguments()).command() {
         Command::Serve(arguments) => serve(&arguments.sources()),
         Command::Check(arguments) => cli::check(&arguments.sources()),
+        Command::Pub(command) => command.run(),
+        Command::Sub(command) => command.run(),
         Command::Passwd(command) => {
             // It has a password in memory, and nothing to lose by going on.
             let _ = core_dumps::forbid();
