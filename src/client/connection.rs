@@ -114,7 +114,7 @@ impl Connection {
                 .maximum_packet_size
                 .map_or(default.maximum_packet_size, |maximum| maximum as usize),
         };
-        // spec(v5): [MQTT-3.2.2-21]
+        // spec(v5): [MQTT-3.1.2-21] [MQTT-3.2.2-21]
         if let Some(server_keep_alive_s) = properties.server_keep_alive_s {
             self.keep_alive = keep_alive(server_keep_alive_s);
         }
@@ -176,7 +176,7 @@ impl Connection {
     /// The topic of a PUBLISH that came, whatever stands for it.
     pub(super) fn topic_of(&mut self, publish: &Publish<'_>) -> Result<String, ClientError> {
         let Some(alias) = publish.topic_alias else { return Ok(publish.topic.to_owned()) };
-        // spec(v5): [MQTT-3.1.2-26] [MQTT-3.1.2-27]
+        // spec(v5): [MQTT-3.3.2-10]
         if alias.get() > self.topic_alias_maximum {
             return Err(ClientError::Unexpected("a Topic Alias above the Topic Alias Maximum"));
         }

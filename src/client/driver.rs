@@ -434,7 +434,7 @@ impl Client {
         if message.retain && !allowance.is_retain_available {
             return refuse(ReasonCode::RetainNotSupported, "the broker retains nothing".to_owned());
         }
-        // spec(v5): [MQTT-3.2.2-17] [MQTT-3.3.2-9]
+        // spec(v5): [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-9]
         let maximum = allowance.topic_alias_maximum;
         if let Some(alias) = message.topic_alias.filter(|alias| alias.get() > maximum) {
             let why = format!("the alias {alias} is above the broker's Topic Alias Maximum, {maximum}");

@@ -52,6 +52,10 @@ async fn welcome(options: &ClientOptions, connection: &mut Connection) -> Result
     let packet = connection.decode(&frame)?;
     options.observe(Way::In, &packet);
     match packet {
+        // spec(v5): [MQTT-3.2.2-4]
+        Packet::ConnAck(connack) if connack.session_present && options.clean_start => {
+            Err(ClientError::Unexpected("a CONNACK with a Session, where a new one was asked for"))
+        }
         Packet::ConnAck(connack) if connack.reason_code == ReasonCode::Success => {
             connection.accept(&connack);
             let assigned = connack.properties.assigned_client_identifier;

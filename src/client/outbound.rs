@@ -85,7 +85,7 @@ impl Outbound {
         window: usize,
         identify: impl FnOnce(&Self) -> Option<PacketIdentifier>,
     ) -> Option<Step> {
-        // spec(v5): [MQTT-3.3.4-9]
+        // spec(v5): [MQTT-3.3.4-7]
         let is_open = self.sent < window;
         if let Some(entry) = self.in_flight.get(self.sent) {
             if !is_open {
@@ -155,8 +155,8 @@ impl Outbound {
     }
 
     /// A new connection, and the broker has the Session: all in flight is to be sent again.
-    // spec(v5): [MQTT-4.4.0-1] [MQTT-4.4.0-2]
-    // spec(v3.1.1): [MQTT-4.4.0-1]
+    // spec(v5): [MQTT-4.4.0-1] [MQTT-4.6.0-1]
+    // spec(v3.1.1): [MQTT-2.3.1-3] [MQTT-4.4.0-1]
     pub(super) fn resume(&mut self) {
         for entry in self.in_flight.iter_mut().take(self.sent) {
             entry.is_again = true;
@@ -164,8 +164,9 @@ impl Outbound {
         self.sent = 0;
     }
 
-    /// A new connection, and a new Session. What the broker has received it has; the numbers of these messages are
+    /// A new connection, and a new Session: nothing of the old one is gone on with. What the broker has received it has; the numbers of these messages are
     /// returned. The others are new ones again.
+    // spec(v5): [MQTT-3.2.2-5]
     pub(super) fn restart(&mut self) -> Vec<u64> {
         let mut done = Vec::new();
         self.sent = 0;

@@ -1,6 +1,6 @@
 //! Limits that the broker sets, and packets that it must not send.
 
-use dunlin_codec::{ConnAckProperties, Packet, Publish, ReasonCode};
+use dunlin_codec::{ConnAckProperties, Packet, Publish, QoS, ReasonCode};
 
 use crate::desk::{Desk, dunlin};
 use crate::peer::{Peer, Visit, success};
@@ -8,6 +8,7 @@ use crate::support::dunlin::directory;
 
 #[test]
 fn no_more_is_sent_unacknowledged_than_the_broker_allows() {
+    // spec(v5): [MQTT-3.3.4-7]
     // Dunlin ends the connection of a client that goes beyond its Receive Maximum.
     let desk = Desk::with("session.receive_maximum = 3", |_| {});
     let lines: String = (0..300).map(|number| format!("{number}\n")).collect();
@@ -19,6 +20,43 @@ fn no_more_is_sent_unacknowledged_than_the_broker_allows() {
     }
     let log = desk.broker.stop().error;
     assert!(!log.contains("broke the protocol"), "{log}");
+}
+
+/// What a publisher says to a broker that allows so much, and its status. It publishes nothing.
+fn refused(properties: ConnAckProperties<'_>, line: &str) -> (i32, String) {
+    let (peer, directory) = (Peer::open(), directory());
+    let port = peer.address().port();
+    let publisher = dunlin(directory.path(), &format!("pub -V 5 -h 127.0.0.1 -p {port} -t t -m x {line}"));
+    peer.welcome(false, properties, |_| {}).expect_goodbye();
+    let ended = publisher.finish();
+    (ended.status, ended.error)
+}
+
+#[test]
+fn what_the_broker_says_it_cannot_is_not_asked_of_it() {
+    // spec(v5): [MQTT-3.2.2-11]
+    let maximum_qos = Some(QoS::AtLeastOnce);
+    let (status, error) = refused(ConnAckProperties { maximum_qos, ..Default::default() }, "-q 2");
+    assert_eq!(status, 0x9B);
+    assert!(error.ends_with("QoS not supported (0x9B): the broker takes QoS 1 at most\n"), "{error}");
+    // spec(v5): [MQTT-3.2.2-14]
+    let retain_available = Some(false);
+    let (status, error) = refused(ConnAckProperties { retain_available, ..Default::default() }, "-r");
+    assert_eq!(status, 0x9A);
+    assert!(error.ends_with("Retain not supported (0x9A): the broker retains nothing\n"), "{error}");
+    // spec(v5): [MQTT-3.2.2-18]
+    let (status, _) = refused(ConnAckProperties::default(), "-D publish topic-alias 1");
+    assert_eq!(status, 0x94);
+}
+
+#[test]
+fn a_session_that_was_not_asked_for_ends_the_connection() {
+    // spec(v5): [MQTT-3.2.2-4]
+    let (peer, directory) = (Peer::open(), directory());
+    let port = peer.address().port();
+    let subscriber = dunlin(directory.path(), &format!("sub -V 5 -h 127.0.0.1 -p {port} -t t"));
+    peer.accept(true).expect(|packet| assert!(matches!(packet, Packet::Disconnect(_)), "{packet:?}"));
+    assert_eq!(subscriber.finish().status, 2);
 }
 
 #[test]

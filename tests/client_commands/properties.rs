@@ -35,6 +35,7 @@ fn every_property_of_a_message_arrives() {
 
 #[test]
 fn a_broker_may_use_the_topic_aliases_that_a_subscriber_allows() {
+    // spec(v5): [MQTT-3.3.2-10]
     let desk = Desk::open();
     let subscriber = desk.subscribe("-V 5 -t long/topic -C 3 -F %t|%A -D connect topic-alias-maximum 5", &[]);
     for _ in 0..3 {

@@ -74,6 +74,7 @@ fn a_url_says_all_that_is_needed() {
 
 #[test]
 fn what_the_broker_does_not_take_is_not_sent() {
+    // spec(v5): [MQTT-3.2.2-15] [MQTT-3.2.2-17] [MQTT-3.3.2-9]
     let desk = Desk::with("limits.max_packet_size = '1KB'\nsession.topic_alias_maximum = 2", |_| {});
     let large = "x".repeat(2000);
     let ended = desk.run("pub -V 5 -t t -q 1 -m", &[&large]);

@@ -22,6 +22,8 @@ fn a_message_of_qos_2_is_published_once_however_often_the_connection_is_lost() {
     let (dup, number, payload) = visit.message();
     assert_eq!((dup, payload.as_str()), (false, "on"));
     drop(visit);
+    // spec(v5): [MQTT-4.4.0-1]
+    // spec(v3.1.1): [MQTT-2.3.1-3] [MQTT-4.4.0-1]
     // The broker may or may not have it: the same again, with DUP.
     let mut visit = peer.welcome(true, ConnAckProperties::default(), |connect| {
         assert_eq!((connect.clean_start, connect.client_identifier), (false, "lamp"));
@@ -106,6 +108,8 @@ fn a_broker_that_does_not_answer_pings_is_given_up() {
     let subscriber = start(&peer, directory.path(), "sub -t t -k 1 --no-reconnect", &[]);
     let mut visit = peer.accept(false);
     visit.grant();
+    // spec(v5): [MQTT-3.1.2-20]
+    // spec(v3.1.1): [MQTT-3.1.2-23]
     visit.expect_exactly(&Packet::PingReq);
     visit.send(&Packet::PingResp);
     visit.expect_exactly(&Packet::PingReq);
@@ -118,6 +122,7 @@ fn a_broker_that_does_not_answer_pings_is_given_up() {
 fn the_keep_alive_that_a_broker_asks_for_counts() {
     let (peer, directory) = (Peer::open(), directory());
     let _subscriber = start(&peer, directory.path(), "sub -t t -k 3600", &[]);
+    // spec(v5): [MQTT-3.1.2-21] [MQTT-3.2.2-21]
     let properties = ConnAckProperties { server_keep_alive_s: Some(1), ..ConnAckProperties::default() };
     let mut visit = peer.welcome(false, properties, |connect| assert_eq!(connect.keep_alive_s, 3600));
     visit.grant();

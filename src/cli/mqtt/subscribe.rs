@@ -352,6 +352,8 @@ impl Subscriber {
                 ..OutgoingMessage::default()
             });
         }
+        // spec(v5): [MQTT-4.5.0-2]
+        // spec(v3.1.1): [MQTT-4.5.0-2]
         if is_passed_over || (message.retain && self.selection.no_retained) {
             self.client.acknowledge(message);
             return None;
