@@ -148,11 +148,6 @@ impl Connection {
         self.output.len() < OUTPUT_BYTES_MAX
     }
 
-    /// Whether a packet can be taken without waiting.
-    pub(super) fn has_frame(&self) -> bool {
-        !matches!(split(&self.input, self.input_packet_max), Ok(Split::Incomplete { .. }))
-    }
-
     /// The next packet's bytes, if they have come.
     pub(super) fn take_frame(&mut self) -> Result<Option<Bytes>, ClientError> {
         match split(&self.input, self.input_packet_max).map_err(ClientError::Broken)? {

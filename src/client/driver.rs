@@ -134,9 +134,23 @@ impl Client {
         }
     }
 
-    /// Whether [`Client::next`] has something to tell without waiting for the network.
-    pub fn is_ready(&self) -> bool {
-        !self.events.is_empty() || matches!(&self.link, Link::Up(connection) if connection.has_frame())
+    /// What is there to tell without waiting for the network. Nothing is sent meanwhile, acknowledgements neither.
+    pub fn ready(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let Link::Up(connection) = &mut self.link else { return None };
+            let received = match connection.take_frame() {
+                Ok(Some(frame)) => self.receive(&frame),
+                Ok(None) => return None,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = received {
+                self.failure = Some(error);
+                return None;
+            }
+        }
     }
 
     /// Takes a message, to be sent in its turn, and returns its number. Its fate is told by an event.

@@ -1,9 +1,10 @@
 //! Limits that the broker sets, and packets that it must not send.
 
 use dunlin_codec::{ConnAckProperties, Packet, Publish, QoS, ReasonCode};
+use rustix::process::Signal;
 
 use crate::desk::{Desk, dunlin};
-use crate::peer::{Peer, Visit, success};
+use crate::peer::{Peer, Visit, identifier, success};
 use crate::support::dunlin::directory;
 
 #[test]
@@ -74,6 +75,27 @@ fn the_window_is_what_the_client_is_told() {
     visit.expect_goodbye();
     drop(visit);
     assert_eq!(publisher.finish().status, 0);
+}
+
+#[test]
+fn what_is_acknowledged_is_written() {
+    let (peer, directory) = (Peer::open(), directory());
+    let port = peer.address().port();
+    let subscriber = dunlin(directory.path(), &format!("sub -V 5 -h 127.0.0.1 -p {port} -t t -q 1"));
+    let mut visit = peer.accept(false);
+    visit.grant();
+    // Something follows at once that is not printed, so that nothing more is said of the message.
+    let message = Publish {
+        qos: QoS::AtLeastOnce,
+        topic: "t",
+        packet_identifier: Some(identifier(1)),
+        payload: b"hello",
+        ..Publish::default()
+    };
+    visit.send_together(&[Packet::Publish(message), Packet::PingResp]);
+    visit.expect_exactly(&Packet::PubAck(success(1)));
+    subscriber.signal(Signal::KILL);
+    assert_eq!(subscriber.finish().output, "hello\n");
 }
 
 /// A subscriber of a peer that then does `wrong`; what the subscriber says and its status.

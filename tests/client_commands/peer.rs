@@ -67,6 +67,12 @@ impl Visit {
         self.stream.send(&bytes_of(packet));
     }
 
+    /// Sends packets as one piece.
+    pub fn send_together(&mut self, packets: &[Packet<'_>]) {
+        let bytes: Vec<u8> = packets.iter().flat_map(bytes_of).collect();
+        self.stream.send(&bytes);
+    }
+
     /// Reads a packet.
     pub fn expect<T>(&mut self, judge: impl FnOnce(Packet<'_>) -> T) -> T {
         self.stream.next(|packet| judge(packet.expect("the client has more to say")))

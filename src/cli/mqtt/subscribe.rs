@@ -315,23 +315,28 @@ impl Subscriber {
         // mosquitto_sub has its Will published when it is told to end, in MQTT 5.
         let early = if self.has_will { ReasonCode::DisconnectWithWillMessage } else { ReasonCode::Success };
         loop {
-            // What is acknowledged is written.
-            if !self.client.is_ready()
-                && let Err(error) = self.printer.flush()
-            {
-                return Ending::NoReader(error);
-            }
-            let event = tokio::select! {
-                event = self.client.next() => event,
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                    return Ending::Orderly(exit_status::TIMED_OUT, early);
+            let event = match self.client.ready() {
+                Some(event) => event,
+                None => {
+                    // Acknowledgements leave from here on, so what they are for is written before.
+                    if let Err(error) = self.printer.flush() {
+                        return Ending::NoReader(error);
+                    }
+                    tokio::select! {
+                        event = self.client.next() => match event {
+                            Ok(event) => event,
+                            Err(error) => return Ending::Failed(error),
+                        },
+                        () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                            return Ending::Orderly(exit_status::TIMED_OUT, early);
+                        }
+                        () = signals.any() => return Ending::Orderly(exit_status::SUCCESS, early),
+                    }
                 }
-                () = signals.any() => return Ending::Orderly(exit_status::SUCCESS, early),
             };
             let ending = match event {
-                Ok(Event::Message(message)) => self.receive(&message),
-                Ok(event) => self.tell(event),
-                Err(error) => Some(Ending::Failed(error)),
+                Event::Message(message) => self.receive(&message),
+                event => self.tell(event),
             };
             if let Some(ending) = ending {
                 return ending;
