@@ -10,11 +10,10 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::time::Duration;
 
 use dunlin_codec::{
-    Packet, PacketIdentifier, ProtocolVersion, Publish, QoS, ReasonCode, Subscribe, SubscribeFilters,
-    SubscriptionFilter, SubscriptionOptions, Unsubscribe, UnsubscribeFilters, encode_subscribe_filters,
+    Packet, ProtocolVersion, ReasonCode, Subscribe, SubscribeFilters, SubscriptionFilter,
+    SubscriptionOptions, Unsubscribe, UnsubscribeFilters, encode_subscribe_filters,
     encode_unsubscribe_filters,
 };
 use tokio::time::{Sleep, sleep};
@@ -22,60 +21,16 @@ use tokio::time::{Sleep, sleep};
 use super::back_off::BackOff;
 use super::connection::Connection;
 use super::error::ClientError;
+use super::event::Event;
 use super::message::{Message, OutgoingMessage, UserProperties};
 use super::opening::{self, Welcome};
-use super::options::{ClientOptions, DisconnectOptions, Reconnect, Way};
-use super::outbound::Step;
-use super::session::{Arrival, Request, Session, received, release};
-
-/// What a client tells.
-#[derive(Debug)]
-pub enum Event {
-    /// There is a connection.
-    Connected {
-        /// Whether the broker has the Session, with its Subscriptions.
-        session_present: bool,
-    },
-    /// A message has come; [`Client::acknowledge`] is due when it is dealt with.
-    Message(Box<Message>),
-    /// A message is with the broker; at QoS 0, with the network.
-    Published,
-    /// A message is not published.
-    NotPublished {
-        /// What [`Client::publish`] returned.
-        number: u64,
-        /// Why.
-        reason_code: ReasonCode,
-        /// The same in other words: the broker's, or ours, if it was not sent.
-        explanation: Option<String>,
-    },
-    /// SUBACK, with a code for each filter.
-    Subscribed {
-        /// The codes.
-        reason_codes: Vec<ReasonCode>,
-        /// The broker's Reason String.
-        explanation: Option<String>,
-    },
-    /// UNSUBACK, with a code for each filter in 5.0.
-    Unsubscribed {
-        /// The codes.
-        reason_codes: Vec<ReasonCode>,
-    },
-    /// [`Client::has_room`] would say yes again.
-    Room,
-    /// There is no connection; another attempt follows.
-    Lost {
-        /// Why.
-        error: ClientError,
-        /// When it follows.
-        pause: Duration,
-    },
-}
+use super::options::{ClientOptions, DisconnectOptions, Reconnect};
+use super::session::{Request, Session};
 
 /// Something under way.
 type UnderWay<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-enum Link {
+pub(super) enum Link {
     Down,
     Opening(UnderWay<Result<(Connection, Welcome), ClientError>>),
     Up(Box<Connection>),
@@ -85,12 +40,12 @@ enum Link {
 
 /// See the top of the file.
 pub struct Client {
-    options: ClientOptions,
-    session: Session,
-    link: Link,
+    pub(super) options: ClientOptions,
+    pub(super) session: Session,
+    pub(super) link: Link,
     connections: u64,
     back_off: BackOff,
-    events: VecDeque<Event>,
+    pub(super) events: VecDeque<Event>,
     /// Why the connection cannot go on, found while nobody waited for it.
     failure: Option<ClientError>,
     wants_room: bool,
@@ -332,157 +287,10 @@ impl Client {
         Ok(())
     }
 
-    /// A packet has come.
-    fn receive(&mut self, frame: &bytes::Bytes) -> Result<(), ClientError> {
-        let Link::Up(connection) = &mut self.link else { return Ok(()) };
-        let packet = connection.decode(frame)?;
-        self.options.observe(Way::In, &packet);
-        let explanation = |text: Option<&str>| text.map(str::to_owned);
-        match packet {
-            Packet::Publish(publish) => {
-                let topic = connection.topic_of(&publish)?;
-                let message = Message::new(&publish, topic, frame, connection.number);
-                self.arrive(message);
-            }
-            Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
-                let reaction = self.session.acknowledged(&packet);
-                if let Some(answer) = reaction.answer {
-                    self.reply(&answer);
-                }
-                self.events.extend(reaction.done.map(|(number, reason_code)| {
-                    if reason_code.is_error() {
-                        let explanation = explanation(ack.reason_string);
-                        Event::NotPublished { number, reason_code, explanation }
-                    } else {
-                        Event::Published
-                    }
-                }));
-            }
-            Packet::SubAck(suback) => {
-                if !self.session.answered(suback.packet_identifier, Request::Subscribe) {
-                    return Err(ClientError::Unexpected("a SUBACK that nobody asked for"));
-                }
-                let reason_codes = codes(suback.reason_codes);
-                let explanation = explanation(suback.reason_string);
-                self.events.push_back(Event::Subscribed { reason_codes, explanation });
-            }
-            Packet::UnsubAck(unsuback) => {
-                if !self.session.answered(unsuback.packet_identifier, Request::Unsubscribe) {
-                    return Err(ClientError::Unexpected("an UNSUBACK that nobody asked for"));
-                }
-                self.events.push_back(Event::Unsubscribed { reason_codes: codes(unsuback.reason_codes) });
-            }
-            Packet::PingResp => connection.is_answered(),
-            Packet::Disconnect(disconnect) if self.options.version == ProtocolVersion::V5 => {
-                return Err(ClientError::Disconnected {
-                    reason_code: disconnect.reason_code,
-                    explanation: explanation(disconnect.reason_string.or(disconnect.server_reference)),
-                });
-            }
-            Packet::Auth(_) => return Err(ClientError::AuthenticationContinues),
-            Packet::ConnAck(_) => return Err(ClientError::Unexpected("a second CONNACK")),
-            Packet::Connect(_)
-            | Packet::Subscribe(_)
-            | Packet::Unsubscribe(_)
-            | Packet::PingReq
-            | Packet::Disconnect(_) => {
-                return Err(ClientError::Unexpected("a packet that only clients send"));
-            }
-        }
-        Ok(())
-    }
-
-    fn arrive(&mut self, message: Message) {
-        if let (QoS::ExactlyOnce, Some(identifier)) = (message.qos, message.packet_identifier) {
-            match self.session.arrives(identifier) {
-                Arrival::New => {}
-                Arrival::InHand => return,
-                Arrival::Received => return self.reply(&received(identifier)),
-            }
-        }
-        self.events.push_back(Event::Message(Box::new(message)));
-    }
-
-    /// Sends what may be sent now.
-    fn transmit(&mut self) -> Result<(), ClientError> {
-        loop {
-            let Link::Up(connection) = &mut self.link else { return Ok(()) };
-            if !connection.has_room() {
-                return Ok(());
-            }
-            let window = self.options.in_flight_max.min(connection.allowance.receive_maximum);
-            match self.session.next(window.into()) {
-                None => return Ok(()),
-                Some(Step::Release(identifier)) => self.reply(&release(identifier, ReasonCode::Success)),
-                Some(Step::Publish { number, message, identifier, dup }) => {
-                    match self.send_message(&message, identifier, dup) {
-                        Ok(()) if identifier.is_none() => self.events.push_back(Event::Published),
-                        Ok(()) => {}
-                        Err((reason_code, explanation)) => {
-                            identifier.into_iter().for_each(|taken| self.session.outbound.forget(taken));
-                            let explanation = Some(explanation);
-                            self.events.push_back(Event::NotPublished { number, reason_code, explanation });
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Sends PUBLISH, if the broker takes such a one.
-    fn send_message(
-        &mut self,
-        message: &OutgoingMessage,
-        packet_identifier: Option<PacketIdentifier>,
-        dup: bool,
-    ) -> Result<(), (ReasonCode, String)> {
-        let Link::Up(connection) = &mut self.link else { return Ok(()) };
-        let allowance = connection.allowance;
-        let refuse = |reason_code, why: String| Err((reason_code, why));
-        // spec(v5): [MQTT-3.2.2-11]
-        if message.qos > allowance.maximum_qos {
-            let maximum = allowance.maximum_qos.bits();
-            return refuse(ReasonCode::QoSNotSupported, format!("the broker takes QoS {maximum} at most"));
-        }
-        // spec(v5): [MQTT-3.2.2-14]
-        if message.retain && !allowance.is_retain_available {
-            return refuse(ReasonCode::RetainNotSupported, "the broker retains nothing".to_owned());
-        }
-        // spec(v5): [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-9]
-        let maximum = allowance.topic_alias_maximum;
-        if let Some(alias) = message.topic_alias.filter(|alias| alias.get() > maximum) {
-            let why = format!("the alias {alias} is above the broker's Topic Alias Maximum, {maximum}");
-            return refuse(ReasonCode::TopicAliasInvalid, why);
-        }
-        let is_known = message.topic_alias.is_some_and(|alias| connection.is_alias_of(alias, &message.topic));
-        let publish = Publish {
-            dup,
-            qos: message.qos,
-            retain: message.retain,
-            topic: if is_known { "" } else { &message.topic },
-            packet_identifier,
-            topic_alias: message.topic_alias,
-            properties: message.properties.view(),
-            payload: &message.payload,
-            ..Publish::default()
-        };
-        connection
-            .send(&self.options, &Packet::Publish(publish))
-            .map_err(|error| (ReasonCode::PacketTooLarge, error.to_string()))?;
-        if let Some(alias) = message.topic_alias {
-            connection.set_alias(alias, &message.topic);
-        }
-        Ok(())
-    }
-
     /// Sends a packet that is no PUBLISH.
-    fn reply(&mut self, packet: &Packet<'_>) {
+    pub(super) fn reply(&mut self, packet: &Packet<'_>) {
         if let Link::Up(connection) = &mut self.link {
             self.failure = connection.send(&self.options, packet).err().or(self.failure.take());
         }
     }
-}
-
-fn codes(bytes: &[u8]) -> Vec<ReasonCode> {
-    bytes.iter().filter_map(|byte| ReasonCode::from_code(*byte)).collect()
 }

@@ -29,11 +29,15 @@ mod opening;
 mod connection;
 
 mod back_off;
+mod event;
 mod driver;
+mod receiving;
+mod sending;
 
 pub use address::{Address, Transport};
-pub use driver::{Client, Event};
+pub use driver::Client;
 pub use error::{ClientError, harmless};
+pub use event::Event;
 pub use message::{Message, OutgoingMessage, Properties, UserProperties};
 pub use options::{ClientOptions, DisconnectOptions, Observer, Reconnect, Way, Will};
 pub use secret::Secret;

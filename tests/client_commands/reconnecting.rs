@@ -105,7 +105,7 @@ fn who_does_not_reconnect_says_why_it_ends() {
 #[test]
 fn a_broker_that_does_not_answer_pings_is_given_up() {
     let (peer, directory) = (Peer::open(), directory());
-    let subscriber = start(&peer, directory.path(), "sub -t t -k 1 --no-reconnect", &[]);
+    let subscriber = start(&peer, directory.path(), "sub -t t -k 2 --no-reconnect", &[]);
     let mut visit = peer.accept(false);
     visit.grant();
     // spec(v5): [MQTT-3.1.2-20]

@@ -1,6 +1,5 @@
-//! The options that `dunlin pub` and `dunlin sub` share: where the broker is, who the client is, its Will, TLS.
+//! The options that `dunlin pub` and `dunlin sub` share: where the broker is, and who the client is.
 
-use std::ffi::OsString;
 use std::io::{self, BufRead, Read};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
@@ -13,9 +12,9 @@ use dunlin_codec::{ProtocolVersion, QoS, TopicName};
 use super::broker_url::{BrokerUrl, usual_port};
 use super::narration;
 use super::property::PropertySet;
-use crate::client::{
-    Address, ClientOptions, Reconnect, Secret, TlsClientOptions, TlsVersion, Transport, Will,
-};
+use super::tls_args::TlsArgs;
+use super::will_args::WillArgs;
+use crate::client::{Address, ClientOptions, Reconnect, Secret, Transport};
 
 /// The variable with the password of a user for whom neither an option nor the URL has one.
 const PASSWORD_VARIABLE: &str = "DUNLIN_PASSWORD";
@@ -99,54 +98,6 @@ pub struct ConnectionArgs {
     tls: TlsArgs,
 }
 
-/// The Will Message, which the broker publishes if the client vanishes.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Will")]
-struct WillArgs {
-    /// Its topic
-    #[arg(long, value_name = "TOPIC", value_parser = topic)]
-    will_topic: Option<String>,
-    /// Its payload
-    #[arg(long, value_name = "TEXT", requires = "will_topic", allow_hyphen_values = true)]
-    will_payload: Option<OsString>,
-    /// Its QoS
-    #[arg(long, value_name = "N", requires = "will_topic", value_parser = qos)]
-    will_qos: Option<QoS>,
-    /// The broker shall retain it
-    #[arg(long, requires = "will_topic")]
-    will_retain: bool,
-}
-
-/// TLS.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "TLS")]
-struct TlsArgs {
-    /// A PEM file of authorities to trust [default: those of the system]
-    #[arg(long, value_name = "FILE")]
-    cafile: Option<PathBuf>,
-    /// A directory of such files
-    #[arg(long, value_name = "DIR")]
-    capath: Option<PathBuf>,
-    /// Trust the authorities of the system, too
-    #[arg(long)]
-    tls_use_os_certs: bool,
-    /// The client's certificate
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
-    /// Its private key
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
-    /// Take a certificate that is for another host; for tests only
-    #[arg(long)]
-    insecure: bool,
-    /// The protocol to ask for by ALPN, such as mqtt
-    #[arg(long, value_name = "PROTOCOL")]
-    tls_alpn: Option<String>,
-    /// The only version of TLS: tlsv1.2 or tlsv1.3 [default: both]
-    #[arg(long, value_name = "VERSION", value_parser = tls_version)]
-    tls_version: Option<TlsVersion>,
-}
-
 /// What the options come to.
 pub struct Setup {
     /// For the client.
@@ -178,14 +129,6 @@ fn expiry(text: &str) -> Result<u32, String> {
     }
 }
 
-fn tls_version(text: &str) -> Result<TlsVersion, String> {
-    match text {
-        "tlsv1.2" => Ok(TlsVersion::V1_2),
-        "tlsv1.3" => Ok(TlsVersion::V1_3),
-        _ => Err("must be tlsv1.2 or tlsv1.3; older versions are not safe".into()),
-    }
-}
-
 /// Reads a QoS.
 pub fn qos(text: &str) -> Result<QoS, String> {
     text.parse().ok().and_then(QoS::from_bits).ok_or_else(|| "must be 0, 1 or 2".into())
@@ -204,23 +147,9 @@ impl ConnectionArgs {
     /// A sentence that names the option.
     pub fn setup(self, commands: &[&str], otherwise: Reconnect) -> Result<Setup, String> {
         let mut properties = PropertySet::parse(&self.property, commands)?;
-        let url = self.url.as_ref().map(parse_url).transpose()?;
-        let needs_5 = !self.property.is_empty() || self.session_expiry_interval.is_some();
-        let version = match self.protocol_version {
-            Some(version) if version != ProtocolVersion::V5 && needs_5 => {
-                return Err(format!("-D and -x need MQTT 5, and -V asks for {version}"));
-            }
-            Some(version) => version,
-            None if needs_5 => ProtocolVersion::V5,
-            None => ProtocolVersion::V3_1_1,
-        };
-        let address = self.address(url.as_ref());
-        let password = self.password()?;
-        let (user_name, url_password, topic) = match url {
-            Some(url) => (url.user_name, url.password, url.topic),
-            None => (None, None, None),
-        };
-        let mut options = ClientOptions::new(address, version);
+        let mut url = self.url.as_ref().map(parse_url).transpose()?;
+        let topic = url.as_mut().and_then(|url| url.topic.take());
+        let mut options = ClientOptions::new(self.address(url.as_ref()), self.version()?);
         options.tls = if options.address.is_tls() { Some(self.tls.build()?) } else { None };
         options.bind = self.bind;
         options.reconnect = match (self.reconnect, self.no_reconnect) {
@@ -229,45 +158,67 @@ impl ConnectionArgs {
             _ => otherwise,
         };
         options.keep_alive_s = self.keepalive;
-        options.clean_start = !self.disable_clean_session;
-        options.user_name = self.username.or(user_name);
-        options.password = password.or(url_password);
+        options.in_flight_max = self.max_inflight;
+        options.observer = self.debug.then(narration::observer);
+        std::mem::take(&mut properties.connect).apply(&mut options);
+        self.set_user(url, &mut options)?;
+        self.set_session(&properties, &mut options)?;
+        options.client_identifier = self.client_identifier(options.version)?;
+        options.will = self.will.build(&mut properties)?;
+        Ok(Setup { options, properties, topic })
+    }
+
+    fn version(&self) -> Result<ProtocolVersion, String> {
+        let needs_5 = !self.property.is_empty() || self.session_expiry_interval.is_some();
+        match self.protocol_version {
+            Some(version) if version != ProtocolVersion::V5 && needs_5 => {
+                Err(format!("-D and -x need MQTT 5, and -V asks for {version}"))
+            }
+            Some(version) => Ok(version),
+            None if needs_5 => Ok(ProtocolVersion::V5),
+            None => Ok(ProtocolVersion::V3_1_1),
+        }
+    }
+
+    fn set_user(&self, url: Option<BrokerUrl>, options: &mut ClientOptions) -> Result<(), String> {
+        let (url_name, url_password) = url.map_or((None, None), |url| (url.user_name, url.password));
+        options.user_name = self.username.clone().or(url_name);
+        options.password = self.password()?.or(url_password);
         if options.password.is_none() && options.user_name.is_some() {
             options.password = std::env::var_os(PASSWORD_VARIABLE).map(|text| Secret::new(text.into_vec()));
         }
-        if options.password.is_some() && options.user_name.is_none() && version != ProtocolVersion::V5 {
+        if options.password.is_some() && options.user_name.is_none() && options.version != ProtocolVersion::V5
+        {
             return Err("a password needs a user name (-u) before MQTT 5".into());
         }
-        options.in_flight_max = self.max_inflight;
-        options.observer = self.debug.then(narration::observer);
-        let connect = std::mem::take(&mut properties.connect);
+        Ok(())
+    }
+
+    fn set_session(&self, properties: &PropertySet, options: &mut ClientOptions) -> Result<(), String> {
+        options.clean_start = !self.disable_clean_session;
         options.session_expiry_interval_s =
-            self.session_expiry_interval.or(connect.session_expiry_interval_s);
-        options.receive_maximum = connect.receive_maximum;
-        options.maximum_packet_size = connect.maximum_packet_size;
-        options.topic_alias_maximum = connect.topic_alias_maximum;
-        options.request_response_information = connect.request_response_information;
-        options.request_problem_information = connect.request_problem_information;
-        options.authentication_method = connect.authentication_method;
-        options.authentication_data = connect.authentication_data;
-        options.user_properties = connect.user_properties;
+            self.session_expiry_interval.or(options.session_expiry_interval_s);
         let is_kept = self.disable_clean_session && options.session_expiry_interval_s.is_none();
-        if is_kept && version == ProtocolVersion::V5 {
+        if is_kept && options.version == ProtocolVersion::V5 {
             options.session_expiry_interval_s = Some(u32::MAX);
         }
         let has_name = self.id.as_ref().is_some_and(|id| !id.is_empty());
         if !has_name && (is_kept || options.session_expiry_interval_s == Some(u32::MAX)) {
             return Err("a Session that is kept for ever needs a client identifier (-i)".into());
         }
-        let expiry_s = options.session_expiry_interval_s.unwrap_or(0);
-        // spec(v5): section 3.14.2.2.2
-        if expiry_s == 0 && properties.disconnect.session_expiry_interval_s.is_some_and(|s| s > 0) {
+        // Section 3.14.2.2.2 of 5.0: what ends with its connection cannot be kept at the end.
+        let is_kept_at_end = properties.disconnect.session_expiry_interval_s.is_some_and(|s| s > 0);
+        if is_kept_at_end && options.session_expiry_interval_s.unwrap_or(0) == 0 {
             return Err(
                 "-D disconnect session-expiry-interval: must be 0 without one for CONNECT (-x)".into()
             );
         }
-        options.client_identifier = match (self.id, self.id_prefix) {
-            (Some(id), _) => id,
+        Ok(())
+    }
+
+    fn client_identifier(&self, version: ProtocolVersion) -> Result<String, String> {
+        Ok(match (&self.id, &self.id_prefix) {
+            (Some(id), _) => id.clone(),
             (None, Some(prefix)) => format!("{prefix}{}", std::process::id()),
             // 3.1 has no clients without one, and takes 23 characters.
             (None, None) if version == ProtocolVersion::V3_1 => {
@@ -275,22 +226,7 @@ impl ConnectionArgs {
                 format!("dunlin-{random:016x}")
             }
             (None, None) => String::new(),
-        };
-        if properties.has_will() && self.will.will_topic.is_none() {
-            return Err("-D will: there is no Will; give it a topic with --will-topic".into());
-        }
-        options.will = self.will.will_topic.map(|topic| Will {
-            topic,
-            payload: self.will.will_payload.map(OsStringExt::into_vec).unwrap_or_default().into(),
-            qos: self.will.will_qos.unwrap_or_default(),
-            retain: self.will.will_retain,
-            delay_interval_s: properties.will_delay_interval_s,
-            properties: std::mem::take(&mut properties.will),
-        });
-        if options.will.as_ref().is_some_and(|will| will.payload.len() > usize::from(u16::MAX)) {
-            return Err("--will-payload: must not have more than 65535 bytes".into());
-        }
-        Ok(Setup { options, properties, topic })
+        })
     }
 
     fn address(&self, url: Option<&BrokerUrl>) -> Address {
@@ -349,29 +285,4 @@ fn first_line(input: &mut impl BufRead) -> io::Result<Secret> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "its first line has more than 65535 bytes"));
     }
     Ok(Secret::new(line))
-}
-
-impl TlsArgs {
-    /// Whether an option asks for TLS by itself.
-    fn is_given(&self) -> bool {
-        self.cafile.is_some()
-            || self.capath.is_some()
-            || self.tls_use_os_certs
-            || self.cert.is_some()
-            || self.tls_alpn.is_some()
-            || self.tls_version.is_some()
-    }
-
-    fn build(&self) -> Result<crate::client::TlsClient, String> {
-        let options = TlsClientOptions {
-            ca_file: self.cafile.clone(),
-            ca_path: self.capath.clone(),
-            uses_system: self.tls_use_os_certs,
-            certificate: self.cert.clone().zip(self.key.clone()),
-            is_insecure: self.insecure,
-            alpn: self.tls_alpn.clone(),
-            version: self.tls_version,
-        };
-        options.build()
-    }
 }

@@ -6,6 +6,8 @@
 
 mod broker_url;
 mod connection_args;
+mod will_args;
+mod tls_args;
 mod property;
 mod exit_status;
 mod narration;
@@ -18,7 +20,9 @@ mod mosquitto_json;
 mod json_text;
 mod record;
 mod printer;
+mod selection;
 mod subscribe;
+mod subscriber;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

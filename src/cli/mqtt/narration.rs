@@ -1,10 +1,24 @@
-//! What `--debug` says: each packet as a line on standard error, in the words of mosquitto's clients.
+//! What is said on standard error: refusals and losses, and with `--debug` each packet as a line, in the words of
+//! mosquitto's clients.
 
 use std::sync::Arc;
 
-use dunlin_codec::{Acknowledgement, Packet, PacketIdentifier, Publish};
+use dunlin_codec::{Acknowledgement, Packet, PacketIdentifier, Publish, ReasonCode};
 
 use crate::client::{Observer, Way, harmless};
+
+/// What was refused, with the Reason Code's name.
+pub fn refusal(what: &str, reason_code: ReasonCode, explanation: Option<String>) -> String {
+    let explanation = explanation.map(|text| format!(": {}", harmless(&text))).unwrap_or_default();
+    format!("{what}: {reason_code} (0x{:02X}){explanation}", reason_code.code())
+}
+
+/// Says a sentence on standard error.
+pub fn say(is_quiet: bool, sentence: &str) {
+    if !is_quiet {
+        eprintln!("dunlin: {sentence}");
+    }
+}
 
 /// Tells of each packet.
 pub fn observer() -> Observer {

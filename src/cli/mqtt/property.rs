@@ -10,7 +10,7 @@ use std::str::FromStr;
 use clap::ArgAction;
 use dunlin_codec::{TopicName, VARIABLE_BYTE_INTEGER_MAX};
 
-use crate::client::{DisconnectOptions, Properties, Secret, UserProperties};
+use crate::client::{ClientOptions, DisconnectOptions, Properties, Secret, UserProperties};
 
 /// Stands between the words of one `-D`. No argument of a program can hold it.
 const SEPARATOR: char = '\0';
@@ -212,6 +212,19 @@ impl PropertySet {
 }
 
 impl ConnectSet {
+    /// Has CONNECT say them.
+    pub fn apply(self, options: &mut ClientOptions) {
+        options.session_expiry_interval_s = self.session_expiry_interval_s;
+        options.receive_maximum = self.receive_maximum;
+        options.maximum_packet_size = self.maximum_packet_size;
+        options.topic_alias_maximum = self.topic_alias_maximum;
+        options.request_response_information = self.request_response_information;
+        options.request_problem_information = self.request_problem_information;
+        options.authentication_method = self.authentication_method;
+        options.authentication_data = self.authentication_data;
+        options.user_properties = self.user_properties;
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             AUTHENTICATION_DATA => self.authentication_data = Some(Secret::from(text(value)?)),

@@ -9,9 +9,10 @@ use dunlin_codec::{QoS, ReasonCode};
 
 use super::connection_args::{ConnectionArgs, Setup, qos, topic};
 use super::exit_status;
+use super::narration::{refusal, say};
 use super::payload::{Feed, PayloadArgs, Repetition};
 use super::{misuse, run};
-use crate::client::{Client, ClientError, DisconnectOptions, Event, OutgoingMessage, Reconnect, harmless};
+use crate::client::{Client, ClientError, DisconnectOptions, Event, OutgoingMessage, Reconnect};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -168,18 +169,5 @@ impl Publisher {
             Event::Message(message) => self.client.acknowledge(&message),
             Event::Room | Event::Subscribed { .. } | Event::Unsubscribed { .. } => {}
         }
-    }
-}
-
-/// What was refused, with the Reason Code's name.
-pub fn refusal(what: &str, reason_code: ReasonCode, explanation: Option<String>) -> String {
-    let explanation = explanation.map(|text| format!(": {}", harmless(&text))).unwrap_or_default();
-    format!("{what}: {reason_code} (0x{:02X}){explanation}", reason_code.code())
-}
-
-/// Says a sentence on standard error.
-pub fn say(is_quiet: bool, sentence: &str) {
-    if !is_quiet {
-        eprintln!("dunlin: {sentence}");
     }
 }
