@@ -110,6 +110,26 @@ fn it_ends_in_order_when_nobody_reads_what_it_prints() {
 }
 
 #[test]
+fn what_cannot_be_written_stays_with_the_broker() {
+    let desk = Desk::open();
+    for qos in [1, 2] {
+        let session = format!("-c -i writer-{qos} -t t -q {qos}");
+        assert_eq!(desk.run(&format!("sub {session} -E"), &[]).status, 0);
+        desk.publish(&format!("-t t -m precious -q {qos}"));
+        let full =
+            std::fs::File::options().write(true).open("/dev/full").expect("there is a disk that is full");
+        let mut command = desk.command(&format!("sub {session}"), &[]);
+        command.stdout(Stdio::from(full)).stderr(Stdio::piped());
+        let ended = command.spawn().and_then(std::process::Child::wait_with_output).expect("it runs");
+        assert_eq!(ended.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&ended.stderr);
+        assert!(error.starts_with("dunlin: standard output cannot be written: No space left"), "{error}");
+        let ended = desk.run(&format!("sub {session} -C 1"), &[]);
+        assert_eq!((ended.status, ended.output.as_str()), (0, "precious\n"), "QoS {qos}");
+    }
+}
+
+#[test]
 fn the_will_of_a_subscriber_that_is_killed_is_published_with_its_properties() {
     let desk = Desk::open();
     let will = "--will-topic obituaries --will-payload gone --will-qos 1 --will-retain";

@@ -118,6 +118,7 @@ impl SubCommand {
             is_quiet,
             has_will,
             time_limit: self.time_limit_s.map(Duration::from_secs),
+            in_hand: Vec::new(),
         })
     }
 }

@@ -56,6 +56,8 @@ pub struct Subscriber {
     pub has_will: bool,
     /// How long it may take.
     pub time_limit: Option<Duration>,
+    /// What is printed and perhaps not written yet; or passed over after such a one, as acknowledgements keep the order.
+    pub in_hand: Vec<Message>,
 }
 
 impl Subscriber {
@@ -68,14 +70,14 @@ impl Subscriber {
                 return exit_status::FAILURE;
             }
         };
-        let written = self.printer.flush();
+        let written = self.write();
         match (ending, written) {
             (Ending::Failed(error), _) => {
                 say(self.is_quiet, &error.to_string());
                 exit_status::of(&error)
             }
             (Ending::NoReader(error), _) | (Ending::Orderly(..), Err(error)) => {
-                // Nothing more is acknowledged: nobody has it.
+                // What is not written stays unacknowledged: the next client of the Session gets it.
                 let _ = self.client.disconnect(ReasonCode::Success, &self.properties.disconnect).await;
                 // `dunlin sub | head -1` has ended as it was meant to.
                 if error.kind() == io::ErrorKind::BrokenPipe {
@@ -117,8 +119,7 @@ impl Subscriber {
             let event = match self.client.ready() {
                 Some(event) => event,
                 None => {
-                    // Acknowledgements leave from here on, so what they are for is written before.
-                    if let Err(error) = self.printer.flush() {
+                    if let Err(error) = self.write() {
                         return Ending::NoReader(error);
                     }
                     tokio::select! {
@@ -134,7 +135,7 @@ impl Subscriber {
                 }
             };
             let ending = match event {
-                Event::Message(message) => self.receive(&message),
+                Event::Message(message) => self.receive(*message),
                 event => self.tell(event),
             };
             if let Some(ending) = ending {
@@ -143,11 +144,18 @@ impl Subscriber {
         }
     }
 
-    fn receive(&mut self, message: &Message) -> Option<Ending> {
+    /// Writes what is printed, and then acknowledges it.
+    fn write(&mut self) -> io::Result<()> {
+        self.printer.flush()?;
+        self.in_hand.drain(..).for_each(|message| self.client.acknowledge(&message));
+        Ok(())
+    }
+
+    fn receive(&mut self, message: Message) -> Option<Ending> {
         if self.selection.retained_only && !message.retain {
             return Some(Ending::Orderly(exit_status::SUCCESS, ReasonCode::Success));
         }
-        let is_passed_over = self.selection.passes_over(message);
+        let is_passed_over = self.selection.passes_over(&message);
         if message.retain && self.selection.remove_retained && !is_passed_over {
             self.client.publish(OutgoingMessage {
                 topic: message.topic.clone(),
@@ -159,17 +167,17 @@ impl Subscriber {
         // spec(v5): [MQTT-4.5.0-2]
         // spec(v3.1.1): [MQTT-4.5.0-2]
         if is_passed_over || (message.retain && self.selection.no_retained) {
-            self.client.acknowledge(message);
+            self.in_hand.push(message);
             return None;
         }
         if self.selection.is_chosen() {
-            match self.printer.print(message) {
+            match self.printer.print(&message) {
                 Ok(None) => {}
                 Ok(Some(complaint)) => say(self.is_quiet, &complaint),
                 Err(error) => return Some(Ending::NoReader(error)),
             }
         }
-        self.client.acknowledge(message);
+        self.in_hand.push(message);
         self.left = self.left.map(|left| left - 1);
         (self.left == Some(0)).then_some(Ending::Orderly(exit_status::SUCCESS, ReasonCode::Success))
     }
