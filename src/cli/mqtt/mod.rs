@@ -36,11 +36,10 @@ pub use subscribe::SubCommand;
 /// they are depends on NAME, which clap cannot know.
 pub fn arguments() -> Vec<OsString> {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let command = <super::Cli as CommandFactory>::command();
-    let subcommand =
-        arguments.get(1).and_then(|name| name.to_str()).filter(|name| ["pub", "sub"].contains(name));
-    match subcommand.and_then(|name| command.find_subcommand(name)) {
-        Some(subcommand) => property::join(arguments, subcommand),
+    let name = arguments.get(1).and_then(|name| name.to_str()).filter(|name| ["pub", "sub"].contains(name));
+    let Some(name) = name else { return arguments };
+    match <super::Cli as CommandFactory>::command().find_subcommand(name) {
+        Some(command) => property::join(arguments, command),
         None => arguments,
     }
 }
