@@ -1,5 +1,5 @@
-//! The command line: `dunlin serve`, `check`, `import`, `passwd`, `acl`, `store`, `ban`, `token`, `dashboard`, `health`,
-//! `bench`, `completions` and `man`; `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `check`, `import`, `pub`, `sub`, `passwd`, `acl`, `store`, `ban`, `token`, `dashboard`,
+//! `health`, `bench`, `completions` and `man`; `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
@@ -14,6 +14,7 @@ mod dashboard;
 mod documents;
 mod health;
 mod operations_port;
+mod mqtt;
 mod passwd;
 mod token;
 
@@ -34,6 +35,7 @@ pub use dashboard::DashboardArgs;
 pub use documents::{CompletionsCommand, ManCommand};
 pub use health::HealthCommand;
 pub use import::ImportCommand;
+pub use mqtt::{PubCommand, SubCommand, arguments};
 pub use passwd::PasswdCommand;
 pub use token::TokenCommand;
 
@@ -61,6 +63,10 @@ pub enum Command {
     /// Translate the configuration of another broker
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Publish a message, with the options of mosquitto_pub
+    Pub(PubCommand),
+    /// Subscribe and print what comes, with the options of mosquitto_sub
+    Sub(SubCommand),
     /// Add, remove or verify the users of a password file
     #[command(subcommand)]
     Passwd(PasswdCommand),

@@ -13,10 +13,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 fn main() -> ExitCode {
-    match Cli::parse().command() {
+    match Cli::parse_from(cli::arguments()).command() {
         Command::Serve(arguments) => serve(&arguments.sources()),
         Command::Check(command) => command.run(),
         Command::Import(command) => command.run(),
+        Command::Pub(command) => command.run(),
+        Command::Sub(command) => command.run(),
         Command::Passwd(command) => {
             // It has a password in memory, and nothing to lose by going on.
             let _ = core_dumps::forbid();
