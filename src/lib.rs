@@ -16,6 +16,7 @@ pub mod store;
 pub mod http;
 pub mod log;
 mod file_watch;
+mod otlp;
 pub mod cli;
 
 pub use broker::{Broker, StartError};

@@ -8,6 +8,7 @@ use super::StartError;
 use super::access::AclAuthorizer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::otlp::Otlp;
 use crate::store::{
     self, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreError, StoreHandle, StoreHealth,
     SyncPolicy, TornTail, loader,
@@ -31,6 +32,7 @@ pub(super) struct Workers {
     mailboxes: Mailboxes,
     threads: Vec<JoinHandle<()>>,
     store: Option<Store>,
+    shared: Arc<Shared>,
 }
 
 /// How many workers a configuration asks for.
@@ -77,9 +79,10 @@ impl Workers {
             gate: Arc::clone(gate),
             clock,
             store: ways,
+            otlp: Otlp::start(config)?,
         });
         let boot_epoch = (clock.now().as_micros() / 1_000_000) as u32;
-        let mut workers = Self { mailboxes, threads: Vec::new(), store };
+        let mut workers = Self { mailboxes, threads: Vec::new(), store, shared: Arc::clone(&shared) };
         let (report, reports) = std_mpsc::channel();
         let mut signals = Vec::new();
         for (id, ((mailbox, gauge), part)) in receivers.into_iter().zip(gauges).zip(parts).enumerate() {
@@ -166,6 +169,9 @@ impl Workers {
         }
         if let Some(store) = self.store.take() {
             store.stop();
+        }
+        if let Some(otlp) = &self.shared.otlp {
+            otlp.stop();
         }
     }
 

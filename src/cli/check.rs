@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{ConfigArgs, bad_configuration};
 use crate::auth;
 use crate::config::{Config, ConfigErrors, EffectiveOption, Listener, Sources};
+use crate::otlp::Collector;
 use crate::tls;
 
 /// Its arguments.
@@ -74,6 +75,9 @@ pub fn check_files(config: &Config) -> Result<(), ConfigErrors> {
     let listeners = config.listeners();
     let mut errors = tls::endpoints(config, &listeners).err().map(|errors| errors.0).unwrap_or_default();
     errors.extend(auth::load(config, &listeners).err().into_iter().flat_map(|errors| errors.0));
+    if let Err((option, problem)) = Collector::of(&config.otlp) {
+        errors.push(config.error(&format!("otlp.{option}"), None, problem));
+    }
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 

@@ -50,7 +50,7 @@ pub(crate) use listeners::same_listeners;
 pub use network::Network;
 pub use options::{
     AuthOptions, BanOptions, HttpAuthOptions, HttpOptions, JwtOptions, LimitOptions, ListenerOptions,
-    LogOptions, ServerOptions, SessionOptions, StoreOptions, TlsCertificateOptions, TlsOptions,
+    LogOptions, OtlpOptions, ServerOptions, SessionOptions, StoreOptions, TlsCertificateOptions, TlsOptions,
 };
 pub use units::{ByteSize, Seconds, parse_duration};
 pub use value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
@@ -81,6 +81,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// `[log]`
     pub log: LogOptions,
+    /// `[otlp]`
+    pub otlp: OtlpOptions,
     /// `[http]`
     pub http: HttpOptions,
     /// Where the values above were written.
@@ -143,6 +145,7 @@ impl Config {
             ban: reader.section(),
             store: reader.section(),
             log: reader.section(),
+            otlp: reader.section(),
             http: reader.section(),
             places: Places::default(),
         };
@@ -168,6 +171,7 @@ pub fn sections() -> Vec<SectionDoc> {
         BanOptions::doc(),
         StoreOptions::doc(),
         LogOptions::doc(),
+        OtlpOptions::doc(),
         HttpOptions::doc(),
     ]
 }

@@ -34,6 +34,7 @@ pub use gate::{Gate, Spared};
 pub use refusal::RefusalReason;
 pub use ticket::Ticket;
 
+use crate::otlp::Otlp;
 use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::transport::Transport;
 use crate::worker::link::Link;
@@ -111,6 +112,8 @@ pub struct Shared {
     pub clock: Clock,
     /// The ways to the store, if there is one: to its log, and to what is in it.
     pub store: Option<(StoreHandle, LoaderHandle)>,
+    /// Who is told of publications that are traced, if anybody is.
+    pub otlp: Option<Otlp>,
 }
 
 /// What runs on one thread.

@@ -17,6 +17,7 @@ mod identities;
 mod life;
 mod listeners;
 mod log;
+mod otlp;
 mod passwd;
 mod reload;
 mod scram;

@@ -22,7 +22,7 @@
 //! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `shared` and `peers`;
 //! for the store, `restore` is the way back from an [`Image`](crate::image::Image), `vacate` says again what it
 //! wants to forget, `load` has bodies that memory has no room for, `forward` is exactly once across shards, and
-//! `park` is where 3.x clients wait while there is no room.
+//! `park` is where 3.x clients wait while there is no room. `trace` tells of publications that are traced.
 
 mod interface;
 mod counters;
@@ -48,9 +48,11 @@ mod peers;
 mod disconnect;
 mod reauthenticate;
 mod timeouts;
+mod trace;
 
 pub use counters::{Counters, DropReason};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
+pub use trace::TracedPublication;
 
 use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};
