@@ -12,8 +12,9 @@ use crate::auth;
 use crate::config::{Config, ConfigError, ConfigErrors, EffectiveOption, ListenerUrl, machine};
 use crate::tls;
 use crate::worker::{Gate, ListenerContext, Mail, Mailboxes};
+use arc_swap::ArcSwap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// See the top of the file.
 pub(super) struct Running {
@@ -24,8 +25,10 @@ pub(super) struct Running {
     pub data_dir: Option<PathBuf>,
     /// What it runs with, apart from what reloads have changed.
     started_with: Config,
-    /// What the last reload applied. Reloads take their turns by this lock.
-    current: Mutex<Config>,
+    /// What the last reload applied.
+    current: ArcSwap<Config>,
+    /// Reloads take their turns. Nobody else takes this lock: it is held while the control thread is waited for.
+    turn: Mutex<()>,
 }
 
 impl Running {
@@ -43,13 +46,14 @@ impl Running {
             mailboxes,
             data_dir,
             started_with: config.clone(),
-            current: Mutex::new(config.clone()),
+            current: ArcSwap::from_pointee(config.clone()),
+            turn: Mutex::new(()),
         }
     }
 
     /// The configuration that was applied last.
-    pub fn config(&self) -> Config {
-        self.current().clone()
+    pub fn config(&self) -> Arc<Config> {
+        self.current.load_full()
     }
 
     /// Every option as it is in force: what takes a restart is as it was at the start.
@@ -64,7 +68,8 @@ impl Running {
 
     /// Applies another configuration. On an error everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
-        let mut current = self.current();
+        // A panic leaves nothing behind that the next turn would find half done.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let listeners = config.listeners();
         let (accesses, rulebook) = auth::load(config, &listeners)?;
         let endpoints = tls::endpoints(config, &listeners)?;
@@ -102,7 +107,7 @@ impl Running {
         }
         // Last, so that whoever comes through a new listener finds everything new.
         self.doors.change(changed);
-        *current = config.clone();
+        self.current.store(Arc::new(config.clone()));
         Ok(())
     }
 
@@ -112,11 +117,6 @@ impl Running {
             [option] => tracing::warn!("{option} needs a restart"),
             options => tracing::warn!("{} need a restart", options.join(", ")),
         }
-    }
-
-    fn current(&self) -> MutexGuard<'_, Config> {
-        // It is replaced whole, so a panic leaves nothing half done.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
