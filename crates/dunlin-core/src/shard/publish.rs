@@ -89,7 +89,8 @@ impl Shard {
         if is_recorded {
             self.await_forwarded(id);
         }
-        if !publish.properties.user_properties.is_empty() && self.clients.settings.notes_traces {
+        // Most messages have no properties, and nothing else to pay for this.
+        if !forwarded.is_empty() && self.clients.settings.notes_traces {
             self.note_trace(now, key, topic, publish, routed.has_subscribers);
         }
         self.pause_publisher(now, key, &routed.barrier);
