@@ -18,6 +18,7 @@ use crate::journal::Position;
 use crate::message::ApplicationMessage;
 use crate::router::Subscription;
 use crate::slots::Key;
+use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -115,6 +116,12 @@ pub enum PeerMessage {
         message: Arc<ApplicationMessage>,
         /// Whether the member is full (and not away).
         is_busy: bool,
+    },
+    /// What the receiver publishes from now on is newer than this, whatever the clocks say: the sender waits until
+    /// nothing older comes from it.
+    Newer {
+        /// When the sender's newest message was taken in.
+        than: Timestamp,
     },
     /// Of the receiver's messages, so many are applied.
     Applied {
@@ -269,6 +276,11 @@ impl Link {
     /// Messages applied so far.
     pub(crate) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Messages that have come so far, applied or not.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.received + self.incoming.len() as u64
     }
 
     /// What to tell the peer now that `received` of its messages are applied, if that is news. `is_durable` judges
