@@ -24,8 +24,11 @@ struct SysTopics {
     heap_maximum: u64,
 }
 
+/// What was counted so far.
+type Counted = fn(&Figures, &Operations) -> u64;
+
 /// The rates: what is counted, and what its topic is called.
-const LOADS: [(&str, fn(&Figures, &Operations) -> u64); 9] = [
+const LOADS: [(&str, Counted); 9] = [
     ("messages/received", |figures, _| packets_received(figures)),
     ("messages/sent", |figures, _| packets_sent(figures)),
     ("publish/dropped", |figures, _| dropped(figures)),

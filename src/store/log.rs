@@ -28,6 +28,7 @@ use super::space::Space;
 use super::written_again::WrittenAgain;
 use super::{Batch, Disk, Event, StoreError, StoreHealth, StoreOptions, SyncPolicy};
 use dunlin_core::Timestamp;
+use dunlin_core::elastic::ElasticQueue;
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::{Position, Record, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge};
@@ -65,7 +66,7 @@ pub struct Log<D: Disk> {
     synced_through: u64,
     /// The log begins with this segment.
     begins: Segment,
-    backlog: VecDeque<Batch>,
+    backlog: ElasticQueue<Batch>,
     /// Nobody waits for what is in the backlog, which is written then.
     put_off: Option<PutOff>,
     pending: Option<Pending>,
@@ -120,7 +121,7 @@ impl<D: Disk> Log<D> {
             sequence: findings.sequence_max + 1,
             synced_through: findings.sequence,
             begins: findings.begins,
-            backlog: VecDeque::new(),
+            backlog: ElasticQueue::default(),
             put_off: None,
             pending: None,
             state: StoreState::Writing,

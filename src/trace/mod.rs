@@ -4,8 +4,8 @@
 //!   worker: shard's events (copied bytes) ──> Tracers ──> TraceSender (bounded) ──> whoever watches, as TraceLine
 //! ```
 //!
-//! A trace never slows the broker down for long: there is room for [`LINES_MAX`] lines, what finds none is counted and
-//! told, and there are at most [`TRACES_MAX`] traces at once. Payloads are shown, shortened: who may watch may read.
+//! A trace never slows the broker down for long: there is room for so many lines, what finds none is counted and
+//! told, and there are only so many traces at once. Payloads are shown, shortened: who may watch may read.
 //! Passwords and authentication data are not.
 
 mod line;

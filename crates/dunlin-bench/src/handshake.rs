@@ -22,8 +22,9 @@ use crate::transport::{BrokerUrl, Transport};
 /// A Session Expiry Interval that never ends.
 const NEVER_S: u32 = u32::MAX;
 
-/// How long the broker may take for each answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the broker may take for each answer. Some wait for its disk, which others may keep from it for ten seconds
+/// and more.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many filters a SUBSCRIBE has when there are many.
 const FILTERS_OF_A_PACKET: usize = 500;

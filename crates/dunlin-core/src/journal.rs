@@ -17,6 +17,7 @@
 //!
 //! With `Settings::durable` off nothing is staged and every position is durable at once.
 
+use crate::elastic::ElasticQueue;
 use crate::identity::ClientIdentifier;
 use crate::image::Home;
 use crate::message::{ApplicationMessage, MessageId};
@@ -26,7 +27,6 @@ use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
 use crate::time::Timestamp;
 use dunlin_codec::{PacketIdentifier, QoS};
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A point in a shard's sequence of records: everything staged before it.
@@ -292,7 +292,7 @@ impl Budget {
 #[derive(Debug, Default)]
 pub struct Journal {
     enabled: bool,
-    staged: VecDeque<Record>,
+    staged: ElasticQueue<Record>,
     end: Position,
     durable: Position,
     /// The store should not put off what is before this.

@@ -38,6 +38,7 @@ pub mod connection;
 mod delivery;
 mod queue;
 mod rare;
+pub mod elastic;
 pub mod session;
 pub mod router;
 pub mod retained;

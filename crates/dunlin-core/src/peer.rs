@@ -12,12 +12,14 @@
 //! two shards publish to one topic at once.
 
 use crate::connection::{Mark, Until};
+use crate::elastic::ElasticQueue;
 use crate::group::Ticket;
 use crate::identity::ShardId;
 use crate::journal::Position;
 use crate::message::ApplicationMessage;
 use crate::router::Subscription;
 use crate::slots::Key;
+use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -116,6 +118,12 @@ pub enum PeerMessage {
         /// Whether the member is full (and not away).
         is_busy: bool,
     },
+    /// What the receiver publishes from now on is newer than this, whatever the clocks say: the sender waits until
+    /// nothing older comes from it.
+    Newer {
+        /// When the sender's newest message was taken in.
+        than: Timestamp,
+    },
     /// Of the receiver's messages, so many are applied.
     Applied {
         /// How many.
@@ -137,11 +145,11 @@ const AHEAD_OVERHEAD_BYTES: usize = 64;
 /// The stream to and from one peer.
 #[derive(Debug, Default)]
 pub struct Link {
-    outgoing: VecDeque<PeerMessage>,
+    outgoing: ElasticQueue<PeerMessage>,
     sent: u64,
     applied: u64,
     /// Sequence and size of what is sent and not applied.
-    ahead: VecDeque<(u64, usize)>,
+    ahead: ElasticQueue<(u64, usize)>,
     ahead_bytes: usize,
     /// Messages that the peer has applied, and not stored what it has recorded because of them.
     unsettled: VecDeque<u64>,
@@ -150,7 +158,7 @@ pub struct Link {
     /// Publishers that wait until the peer has caught up.
     pub(crate) slowed: Vec<Key>,
     /// What the peer has sent and is not applied yet: it waits while a slow consumer holds the peer up.
-    incoming: VecDeque<PeerMessage>,
+    incoming: ElasticQueue<PeerMessage>,
     received: u64,
     told: u64,
     /// The peer's messages that have made this shard record something, and the position after that, since the
@@ -208,11 +216,8 @@ impl Link {
     pub(crate) fn set_applied(&mut self, sequence: u64, unsettled: Vec<u64>) {
         self.unsettled.extend(unsettled);
         self.applied = self.applied.max(sequence);
-        while let Some((number, size)) = self.ahead.front().copied() {
-            if number > self.applied {
-                break;
-            }
-            self.ahead.pop_front();
+        let applied = self.applied;
+        while let Some((_, size)) = self.ahead.pop_front_if(|(number, _)| *number <= applied) {
             self.ahead_bytes -= size;
         }
     }
@@ -269,6 +274,11 @@ impl Link {
     /// Messages applied so far.
     pub(crate) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Messages that have come so far, applied or not.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.received + self.incoming.len() as u64
     }
 
     /// What to tell the peer now that `received` of its messages are applied, if that is news. `is_durable` judges

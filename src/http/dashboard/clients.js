@@ -115,7 +115,7 @@ function details(one) {
     ["MQTT version", one.version ?? "–"],
     ["Connected since", clock(one.connected_at)],
     ["Keep Alive", one.keep_alive_s ? `${one.keep_alive_s} s` : "off"],
-    ["Session Expiry", one.session_expiry_s === null ? "never" : duration(one.session_expiry_s)],
+    ["Session Expiry", one.session_expiry_s === null ? "never" : one.session_expiry_s === 0 ? "with the connection" : duration(one.session_expiry_s)],
     ["Session ends", clock(one.expires_at)],
     ["Messages received / sent", `${count(one.messages_received)} / ${count(one.messages_sent)}`],
     ["Messages dropped", count(one.dropped)],

@@ -30,6 +30,11 @@ export function count(value) {
   return value === null || value === undefined ? "–" : counts.format(value);
 }
 
+/** A number of things: 1 client, 2 clients. */
+export function counted(value, name) {
+  return `${count(value)} ${name}${value === 1 ? "" : "s"}`;
+}
+
 /** A rate or a size with three digits and a letter: 12.3 k. */
 export function short(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";

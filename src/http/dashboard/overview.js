@@ -1,7 +1,7 @@
 // The whole broker at a glance: is it well, what passes through it, how fast, and what does not arrive.
 
 import { get } from "./api.js";
-import { bytes, clock, count, duration, failure, fill, h, short, table } from "./dom.js";
+import { bytes, clock, count, counted, duration, failure, fill, h, short, table } from "./dom.js";
 import { courses, INTERVAL_MS, POINTS, sample } from "./metrics.js";
 import { plot } from "./plot.js";
 
@@ -47,7 +47,7 @@ function figures(metrics, status) {
   return [
     card("Clients connected", count(connected), versions.join(" · ") || "none"),
     card("Sessions", count(status.sessions), `${count(status.sessions - connected)} away`),
-    card("Subscriptions", count(status.subscriptions), `${count(metrics.sum("dunlin_shared_groups"))} shared groups`),
+    card("Subscriptions", count(status.subscriptions), counted(metrics.sum("dunlin_shared_groups"), "shared group")),
     card("Waiting messages", count(status.queued_messages), `${bytes(status.queued_bytes)} · ${count(inFlight)} in flight`),
     card("Retained Messages", count(status.retained), bytes(status.retained_bytes)),
     card("Memory", bytes(status.memory_bytes), `${bytes(metrics.sum("dunlin_message_memory_bytes"))} of it messages`),

@@ -8,8 +8,8 @@
 //!
 //! The load is the same all the time, so whatever the broker needs more and more of is growth: see growth.rs. Memory
 //! and descriptors have a limit for it; CPU time and latency are shown, because they are the machine's as much as
-//! the broker's. Afterwards everybody leaves, and the descriptors have to be those of before. What was lost or came
-//! twice is counted by the day, and ends the visits with an error.
+//! the broker's. Afterwards everybody leaves, and the descriptors have to be those of before, but for a spare file. What
+//! was lost or came twice is counted by the day, and ends the visits with an error.
 
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,9 @@ const MEMORY_GROWTH_SHARE: f64 = 0.02;
 const MEMORY_GROWTH_BYTES: f64 = 1024.0 * 1024.0;
 /// Descriptors may be more by this: a guest may be about to leave while another one comes.
 const DESCRIPTOR_GROWTH: f64 = 4.0;
+/// Afterwards so many may be more than before: Dunlin's store begins with one spare file, and keeps two when it has
+/// freed some.
+const SPARE_FILES: u64 = 1;
 /// Topics of the Subscriptions that come and go.
 const CHURN_TOPICS: u32 = 10_000;
 
@@ -136,7 +139,7 @@ impl SoakFigures {
                 ));
             }
         }
-        if self.after.descriptors > self.before.descriptors {
+        if self.after.descriptors > self.before.descriptors + SPARE_FILES {
             let (before, after) = (self.before.descriptors, self.after.descriptors);
             faults
                 .push(format!("{after} descriptors are open after everybody has left, {before} were before"));

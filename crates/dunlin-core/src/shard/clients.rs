@@ -32,6 +32,9 @@ const POOL_MAX: usize = 256;
 /// Bytes of them.
 const POOL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How many outboxes come back before those are dropped that nobody has needed meanwhile.
+const POOL_LOOK_BACK: u32 = 1024;
+
 /// See the top of the file.
 pub(crate) struct Clients {
     pub settings: Arc<Settings>,
@@ -76,6 +79,10 @@ pub(crate) struct Wire {
     pool: Vec<Box<Outbox>>,
     /// What they hold.
     pool_bytes: usize,
+    /// The fewest there were since the pool was last looked at: so many of the first were not touched.
+    pool_least: usize,
+    /// Outboxes that came back since.
+    returned: u32,
 }
 
 /// Bytes for each connection that is written to, with which a turn is full: more in one write saves nothing, and
@@ -108,11 +115,7 @@ impl Wire {
     /// Appends to the outbox of `connection`, whose key is `key`.
     #[inline]
     pub fn append(&mut self, key: Key, connection: &mut Connection, write: impl FnOnce(&mut Outbox)) {
-        let outbox = connection.outbox.get_or_insert_with(|| {
-            let pooled = self.pool.pop().unwrap_or_default();
-            self.pool_bytes -= pooled.capacity();
-            pooled
-        });
+        let outbox = connection.outbox.get_or_insert_with(|| self.lend());
         let before = outbox.len();
         self.last_at = outbox.end();
         write(outbox);
@@ -120,6 +123,29 @@ impl Wire {
         if !connection.is_dirty {
             connection.is_dirty = true;
             self.dirty.push(key);
+        }
+    }
+
+    #[inline]
+    fn lend(&mut self) -> Box<Outbox> {
+        let outbox = self.pool.pop().unwrap_or_default();
+        self.pool_bytes -= outbox.capacity();
+        self.pool_least = self.pool_least.min(self.pool.len());
+        outbox
+    }
+
+    /// Takes an empty outbox back, if it is worth keeping. From time to time those go that only a burst had needed.
+    fn take_back(&mut self, outbox: Box<Outbox>) {
+        let has_room = self.pool.len() < POOL_MAX && self.pool_bytes + outbox.capacity() <= POOL_BYTES_MAX;
+        if outbox.is_poolable() && has_room {
+            self.pool_bytes += outbox.capacity();
+            self.pool.push(outbox);
+        }
+        self.returned += 1;
+        if self.returned >= POOL_LOOK_BACK {
+            let untouched = self.pool_least.min(self.pool.len());
+            self.pool_bytes -= self.pool.drain(..untouched).map(|outbox| outbox.capacity()).sum::<usize>();
+            (self.pool_least, self.returned) = (self.pool.len(), 0);
         }
     }
 }
@@ -312,13 +338,8 @@ impl Clients {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if let Some(outbox) = connection.outbox.take_if(|outbox| outbox.is_empty())
-            && outbox.is_poolable()
-            && self.wire.pool.len() < POOL_MAX
-            && self.wire.pool_bytes + outbox.capacity() <= POOL_BYTES_MAX
-        {
-            self.wire.pool_bytes += outbox.capacity();
-            self.wire.pool.push(outbox);
+        if let Some(outbox) = connection.outbox.take_if(|outbox| outbox.is_empty()) {
+            self.wire.take_back(outbox);
         }
     }
 
@@ -416,5 +437,31 @@ fn ask(authorizer: &dyn Authorizer, who: Who<'_>, asked: Asked, topic: &str) -> 
     match asked {
         Asked::Publish { qos, retain } => authorizer.may_publish(who, topic, qos, retain),
         Asked::Receive => authorizer.may_receive(who, topic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outboxes_that_only_a_burst_needed_are_dropped() {
+        let mut wire = Wire::default();
+        let mut lend_and_take_back = |count: usize, bytes: usize| {
+            let mut lent: Vec<_> = (0..count).map(|_| wire.lend()).collect();
+            for outbox in &mut lent {
+                outbox.push(&vec![0; bytes]);
+                outbox.clear();
+            }
+            lent.into_iter().for_each(|outbox| wire.take_back(outbox));
+            (wire.pool.len(), wire.pool_bytes)
+        };
+        let (count, bytes) = lend_and_take_back(POOL_MAX, 10_000);
+        assert_eq!((count, bytes >= 10_000 * POOL_MAX), (POOL_MAX, true), "they are kept for the next burst");
+        let mut left = (count, bytes);
+        for _ in 0..POOL_LOOK_BACK {
+            left = lend_and_take_back(2, 100);
+        }
+        assert_eq!((left.0, left.1 < 10 * 10_000), (2, true), "{} bytes", left.1);
     }
 }

@@ -19,8 +19,8 @@
 //! # One file per packet
 //!
 //! `connect`, `publish`, `acknowledge`, `subscribe` (with UNSUBSCRIBE), `disconnect`, `reauthenticate`; what
-//! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `shared` and `peers`;
-//! for the store, `restore` is the way back from an [`Image`](crate::image::Image), `vacate` says again what it
+//! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `cleared`, `shared` and
+//! `peers`; for the store, `restore` is the way back from an [`Image`](crate::image::Image), `vacate` says again what it
 //! wants to forget, `load` has bodies that memory has no room for, `forward` is exactly once across shards, and
 //! `park` is where 3.x clients wait while there is no room. `traceparent` tells of publications
 //! that carry the context of a trace, and `trace` of clients and topics that an operator watches.
@@ -41,6 +41,7 @@ mod park;
 mod acknowledge;
 mod subscribe;
 mod retain;
+mod cleared;
 mod load;
 mod forward;
 mod vacate;
@@ -73,13 +74,14 @@ use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};
 use crate::identity::{ClientIdentifier, ShardId};
 use crate::journal::{GroupNumber, Position, Record, Segment};
-use crate::message::{MemoryGauge, MessageId};
+use crate::message::MemoryGauge;
 use crate::peer::{PeerMessage, Peers};
 use crate::retained::RetainedTree;
 use crate::router::Router;
 use crate::settings::Settings;
 use crate::slots::{Key, Slots};
 use crate::time::Timestamp;
+use cleared::Cleared;
 use clients::Clients;
 use complete::Answer;
 use dunlin_codec::{MalformedPacket, Packet, PacketType, ReasonCode, Split, decode, split};
@@ -117,8 +119,7 @@ pub struct Shard {
     /// Topics of the broker's own among them (`$SYS`), whose bytes do not count.
     reserved_retained: usize,
     /// Topics cleared lately, so that an older message from another shard does not come back.
-    cleared: HashMap<Box<str>, MessageId, FixedState>,
-    cleared_bytes: usize,
+    cleared: Cleared,
     /// When Retained Messages expire.
     retained_expiries: BTreeSet<(Timestamp, Box<str>)>,
     /// When the next of them is looked at.
@@ -170,8 +171,7 @@ impl Shard {
             retained: RetainedTree::new(),
             retained_bytes: 0,
             reserved_retained: 0,
-            cleared: HashMap::with_hasher(hasher.clone()),
-            cleared_bytes: 0,
+            cleared: Cleared::new(&hasher),
             retained_expiries: BTreeSet::new(),
             retained_timer_at: None,
             retained_continues: VecDeque::new(),

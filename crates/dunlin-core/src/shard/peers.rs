@@ -126,6 +126,7 @@ impl Shard {
             PeerMessage::GroupReturn { ticket, session, message, is_busy } => {
                 self.group_returned(now, ticket, member(session), message, is_busy);
             }
+            PeerMessage::Newer { than } => self.last_message_at = self.last_message_at.max(than),
             PeerMessage::Applied { received, unsettled } => {
                 self.peer_answered(now, from, |link| link.set_applied(received, unsettled));
             }

@@ -2,7 +2,7 @@
 //!
 //! Every shard keeps all of them (bodies are shared), so that a subscriber's own shard answers, in the same
 //! order as live messages. Where two shards publish to one topic at once, the greater message id wins
-//! everywhere; what was cleared is remembered for a moment, so that an older message on its way does not
+//! everywhere; what was cleared is remembered (`cleared.rs`), so that an older message on its way does not
 //! bring it back.
 //!
 //! A new subscription gets its Retained Messages in slices, as fast as the client takes them: a `#` over a
@@ -13,7 +13,7 @@ use super::forward::Reach;
 use super::{DropReason, Shard};
 use crate::identity::{ShardId, partition};
 use crate::journal::{Record, Segment};
-use crate::message::{ApplicationMessage, MessageId, Publication};
+use crate::message::{ApplicationMessage, Publication};
 use crate::retained::Progress;
 use crate::router::Subscription;
 use crate::session::RetainedDelivery;
@@ -26,12 +26,6 @@ use std::sync::Arc;
 
 /// Tree nodes visited for one subscription before others have their turn.
 const SLICE_NODES: usize = 1024;
-
-/// Cleared topics remembered; far more than can be on their way between shards.
-const CLEARED_MAX: usize = 16 * 1024;
-
-/// Bytes of their names.
-const CLEARED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Whether a shard, one of so many, is the one that tells the store about a topic's Retained Message.
 pub(super) fn is_told_by(topic: &str, shard: ShardId, shards: u16) -> bool {
@@ -78,8 +72,7 @@ impl Shard {
     // [MQTT-3.1.2-7]
     pub(super) fn retain(&mut self, now: Timestamp, publication: &mut Publication<'_>) {
         let topic = publication.topic;
-        let newest =
-            self.retained.get(topic).map(|kept| kept.message.id).max(self.cleared.get(topic).copied());
+        let newest = self.retained.get(topic).map(|kept| kept.message.id).max(self.cleared.get(topic));
         if newest.is_some_and(|newest| newest > publication.id) {
             // What has replaced it must be durable before it counts as stored.
             if self.records_retained(topic) {
@@ -97,9 +90,7 @@ impl Shard {
             self.remember_cleared(topic, publication.id);
             return;
         }
-        if self.cleared.remove(topic).is_some() {
-            self.cleared_bytes -= topic.len();
-        }
+        self.cleared.remove(topic);
         let recorded_in = self.clients.journal.segment();
         self.keep_retained(topic, Kept { message: publication.keep(&self.clients.gauge), recorded_in });
     }
@@ -126,21 +117,6 @@ impl Shard {
             None => self.reserved_retained += usize::from(is_reserved),
         }
         self.arm_retained_expiry();
-    }
-
-    /// Remembers up to which message a topic is empty, for older ones that are still on their way from a
-    /// peer.
-    fn remember_cleared(&mut self, topic: &str, id: MessageId) {
-        if self.peers.count() == 1 {
-            return;
-        }
-        if self.cleared_bytes > CLEARED_BYTES_MAX || self.cleared.len() >= CLEARED_MAX {
-            self.cleared.clear();
-            self.cleared_bytes = 0;
-        }
-        if self.cleared.insert(topic.into(), id).is_none() {
-            self.cleared_bytes += topic.len();
-        }
     }
 
     pub(super) fn arm_retained_expiry(&mut self) {

@@ -255,13 +255,17 @@ impl Clients {
                     }
                 });
             }
-            return self.count_sent(now, key, fits, version, qos, retain, publication);
+            if !fits {
+                return self.too_large();
+            }
+            self.note_sent(now, key, version, qos, retain, publication);
+            return true;
         }
         let mut parts = frames::parts(publication, qos, retain, now);
         (parts.dup, parts.packet_identifier, parts.subscription_identifiers) =
             (dup, packet_identifier, identifiers);
         if parts.frame_length(version) > maximum {
-            return self.count_sent(now, key, false, version, qos, retain, publication);
+            return self.too_large();
         }
         if let Some(aliases) = aliases {
             let found = aliases.of(publication.topic);
@@ -289,24 +293,25 @@ impl Clients {
                 None => outbox.push(publication.payload),
             }
         });
-        self.count_sent(now, key, true, version, qos, retain, publication)
+        self.note_sent(now, key, version, qos, retain, publication);
+        true
+    }
+
+    fn too_large(&mut self) -> bool {
+        self.counters.drop(DropReason::TooLargeForClient);
+        false
     }
 
     #[inline]
-    fn count_sent(
+    fn note_sent(
         &mut self,
         now: Timestamp,
         key: Key,
-        fits: bool,
         version: ProtocolVersion,
         qos: QoS,
         retain: bool,
         publication: &Publication<'_>,
-    ) -> bool {
-        if !fits {
-            self.counters.drop(DropReason::TooLargeForClient);
-            return false;
-        }
+    ) {
         self.counters.message_sent(version, qos, publication.payload.len());
         if self.trace.is_some() {
             self.trace_sent(key, Some(publication.topic));
@@ -315,7 +320,6 @@ impl Clients {
         if self.turn.is_old(now, received_at) {
             self.note_old_message(now, received_at, retain);
         }
-        true
     }
 
     /// Applies an acknowledgement from the client to its Session.
