@@ -156,6 +156,19 @@ fn scopes_of(item: &serde_json::Value) -> HashMap<String, Scope> {
         .collect()
 }
 
+/// The gate before what is no part of the API and changes nothing: everybody who is known may pass.
+pub(super) async fn only_known(
+    State(guard): State<Arc<Guard>>,
+    ConnectInfo(remote): ConnectInfo<Remote>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match guard.access.identify(request.headers(), &remote) {
+        Ok(_) => next.run(request).await,
+        Err(stranger) => guard.refuse(stranger, request.method(), &remote).await,
+    }
+}
+
 /// The gate; see the top of the file.
 pub(super) async fn guard(
     State(guard): State<Arc<Guard>>,

@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -45,6 +46,7 @@ use crate::config::{Config, ConfigError, ConfigErrors, HostPort, TlsOptions};
 use crate::operations::Operations;
 use crate::store::StoreHealth;
 use crate::tls::{Application, TlsEndpoint};
+use guard::only_known;
 use port::{Port, Remote};
 
 /// What the operations port tells about the broker.
@@ -171,14 +173,23 @@ impl Service {
     }
 
     fn router(self) -> Router {
-        let health = Arc::clone(&self.operations.health);
+        let Self { operations, access, audit, .. } = self;
+        let health = Arc::clone(&operations.health);
+        let address = operations.config.load().http.address.clone();
+        let (api, guard) = api::router(&operations, access, audit);
+        let metrics = metrics::router(operations);
+        // What passes through the broker is nobody's business beyond this machine.
+        let metrics = match address.is_some_and(|address| address.is_loopback()) {
+            true => metrics,
+            false => metrics.route_layer(from_fn_with_state(guard, only_known)),
+        };
         Router::new()
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .with_state(health)
-            .merge(metrics::router(self.operations.clone()))
+            .merge(metrics)
             .merge(dashboard::router())
-            .merge(api::router(&self.operations, self.access, self.audit))
+            .merge(api)
             .layer(axum::middleware::map_response(close_connection))
     }
 }

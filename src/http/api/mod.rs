@@ -90,18 +90,19 @@ fn all() -> OpenApiRouter<Operations> {
         .merge(backup::routes())
 }
 
-/// The router, behind its guard.
-pub(super) fn router(operations: &Operations, access: Access, audit: Audit) -> Router {
+/// The router, behind its guard, and the guard.
+pub(super) fn router(operations: &Operations, access: Access, audit: Audit) -> (Router, Arc<Guard>) {
     let (router, described) = all().split_for_parts();
-    let guarded = Guard::new(access, audit, Scopes::of(&described));
+    let guarded = Arc::new(Guard::new(access, audit, Scopes::of(&described)));
     let body_bytes_max = usize::try_from(operations.config.load().http.max_body.0).unwrap_or(usize::MAX);
-    router
+    let router = router
         .route("/api", any(nowhere))
         .route("/api/", any(nowhere))
         .route("/api/{*path}", any(nowhere))
         .layer(DefaultBodyLimit::max(body_bytes_max))
-        .route_layer(from_fn_with_state(Arc::new(guarded), guard))
-        .with_state(operations.clone())
+        .route_layer(from_fn_with_state(Arc::clone(&guarded), guard))
+        .with_state(operations.clone());
+    (router, guarded)
 }
 
 async fn nowhere() -> Problem {
