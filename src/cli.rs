@@ -10,6 +10,7 @@ mod acl;
 mod ban;
 mod import;
 mod passwd;
+mod remote;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ use crate::tls;
 pub use acl::AclCommand;
 pub use import::ImportCommand;
 pub use passwd::PasswdCommand;
+pub use remote::RemoteCommand;
 
 /// The exit status for a configuration that cannot be used.
 pub const EXIT_BAD_CONFIGURATION: u8 = 2;
@@ -64,6 +66,9 @@ pub enum Command {
     /// Show and change who is shut out of the running broker
     #[command(subcommand)]
     Ban(BanCommand),
+    /// Ask and steer a running broker
+    #[command(flatten)]
+    Remote(RemoteCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection
     Bench(BenchArgs),
 }

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Acl(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Ban(command) => command.run(),
+        Command::Remote(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
     }
 }

@@ -19,6 +19,7 @@ mod life;
 mod log;
 mod passwd;
 mod reload;
+mod remote;
 mod scram;
 mod slow;
 mod store;
