@@ -1,5 +1,5 @@
 //! The command line: `dunlin serve`, `dunlin check`, `dunlin import`, `dunlin passwd`, `dunlin acl`, `dunlin ban`,
-//! `dunlin store` and `dunlin bench`; `dunlin` alone is `dunlin serve`.
+//! `dunlin token`, `dunlin dashboard`, `dunlin store` and `dunlin bench`; `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
@@ -9,8 +9,11 @@
 mod acl;
 mod ban;
 mod import;
+mod dashboard;
+mod operations_port;
 mod passwd;
 mod remote;
+mod token;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,13 +25,16 @@ pub use ban::BanCommand;
 
 use crate::auth;
 use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
+use crate::http;
 use crate::store::{StoreOptions, commands};
 use crate::tls;
 
 pub use acl::AclCommand;
+pub use dashboard::DashboardArgs;
 pub use import::ImportCommand;
 pub use passwd::PasswdCommand;
 pub use remote::RemoteCommand;
+pub use token::TokenCommand;
 
 /// The exit status for a configuration that cannot be used.
 pub const EXIT_BAD_CONFIGURATION: u8 = 2;
@@ -66,6 +72,11 @@ pub enum Command {
     /// Show and change who is shut out of the running broker
     #[command(subcommand)]
     Ban(BanCommand),
+    /// Make, list and remove the tokens that open the API
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Print the address of the dashboard of a broker on this machine, with what opens it
+    Dashboard(DashboardArgs),
     /// Ask and steer a running broker
     #[command(flatten)]
     Remote(RemoteCommand),
@@ -226,6 +237,8 @@ pub fn bad_configuration(errors: &ConfigErrors) -> ExitCode {
 pub fn check_files(config: &Config) -> Result<(), ConfigErrors> {
     let listeners = config.listeners();
     let mut errors = tls::endpoints(config, &listeners).err().map(|errors| errors.0).unwrap_or_default();
+    errors.extend(http::endpoint(config).err().into_iter().flat_map(|errors| errors.0));
+    errors.extend(http::check(config).err());
     errors.extend(auth::load(config, &listeners).err().into_iter().flat_map(|errors| errors.0));
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }

@@ -11,6 +11,7 @@ pub mod transport;
 pub mod worker;
 pub mod broker;
 pub mod data_dir;
+mod whole_file;
 pub mod core_dumps;
 pub mod store;
 pub mod operations;

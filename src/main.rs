@@ -3,9 +3,10 @@
 use clap::Parser;
 use dunlin::broker::{Broker, StartError};
 use dunlin::cli::{self, Cli, Command};
-use dunlin::config::Sources;
+use dunlin::config::{ConfigErrors, Sources};
 use dunlin::core_dumps;
 use dunlin::log::{self, Log};
+use dunlin::operations::{Reloaded, Reread, Wishes};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -22,6 +23,8 @@ fn main() -> ExitCode {
         Command::Acl(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Ban(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Dashboard(arguments) => arguments.run(),
         Command::Remote(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
     }
@@ -52,6 +55,7 @@ fn serve(sources: &Sources) -> ExitCode {
         }
     };
     let advice = config.advice(sources);
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
     let broker = match Broker::start(config) {
         Ok(broker) => broker,
         Err(StartError::Config(errors)) => return cli::bad_configuration(&errors),
@@ -60,14 +64,14 @@ fn serve(sources: &Sources) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    announce(&broker, &advice);
-    signals.wait(|| reload(sources, &broker, &log));
+    announce(&broker, scheme, &advice);
+    signals.wait(broker.operations().wishes(), |reread| reload(sources, &broker, &log, reread));
     tracing::info!("stopping");
     broker.stop();
     ExitCode::SUCCESS
 }
 
-fn announce(broker: &Broker, advice: &[String]) {
+fn announce(broker: &Broker, scheme: &str, advice: &[String]) {
     for listener in broker.listeners() {
         match listener.address {
             Some(address) => tracing::info!(url = %listener.url, %address, "listening"),
@@ -75,23 +79,28 @@ fn announce(broker: &Broker, advice: &[String]) {
         }
     }
     if let Some(address) = broker.http_address() {
-        tracing::info!("operations port: http://{address}/healthz");
+        tracing::info!("operations port: {scheme}://{address}/healthz");
     }
     for line in advice {
         tracing::info!("{line}");
     }
 }
 
-fn reload(sources: &Sources, broker: &Broker, log: &Log) {
-    let reloaded = sources.load().and_then(|config| {
-        broker.reload(&config)?;
-        log.set_level(&config.log.level);
-        Ok(())
-    });
-    match reloaded {
-        Ok(()) => tracing::info!("configuration reloaded"),
-        Err(errors) => tracing::error!("nothing was reloaded: {errors}"),
+fn reload(sources: &Sources, broker: &Broker, log: &Log, reread: Reread) -> Result<Reloaded, ConfigErrors> {
+    let reloaded = match reread {
+        Reread::Files => broker.reload_files(),
+        Reread::Configuration => sources.load().and_then(|config| {
+            let reloaded = broker.reload(&config)?;
+            log.set_level(&config.log.level);
+            Ok(reloaded)
+        }),
+    };
+    match (&reloaded, reread) {
+        (Ok(_), Reread::Configuration) => tracing::info!("configuration reloaded"),
+        (Ok(_), Reread::Files) => tracing::info!("the files of the configuration were read again"),
+        (Err(errors), _) => tracing::error!("nothing was reloaded: {errors}"),
     }
+    reloaded
 }
 
 /// The signals that end or reload the broker, caught before it starts.
@@ -113,15 +122,20 @@ impl Signals {
         Ok(Self { runtime, interrupt, terminate, hangup })
     }
 
-    /// Returns at SIGINT or SIGTERM; SIGHUP calls `reload`.
-    fn wait(&mut self, reload: impl Fn()) {
+    /// Returns at SIGINT or SIGTERM; SIGHUP and the wishes of operators call `reload`.
+    fn wait(&mut self, mut wishes: Wishes, reload: impl Fn(Reread) -> Result<Reloaded, ConfigErrors>) {
         let Self { runtime, interrupt, terminate, hangup } = self;
         runtime.block_on(async {
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => return,
                     _ = terminate.recv() => return,
-                    _ = hangup.recv() => reload(),
+                    // The log has what comes of it.
+                    _ = hangup.recv() => drop(reload(Reread::Configuration)),
+                    Some(wish) = wishes.recv() => {
+                        let result = reload(wish.reread);
+                        wish.answer(result);
+                    }
                 }
             }
         });

@@ -807,6 +807,7 @@ fn the_generated_files_are_up_to_date() {
         ("config/dunlin.toml", reference::sample_toml()),
         ("docs/configuration.md", reference::markdown()),
         ("docs/metrics.md", dunlin::metrics::markdown()),
+        ("docs/openapi.json", dunlin::http::api::document()),
     ];
     for (name, text) in files {
         if std::env::var_os("DUNLIN_BLESS").is_some() {

@@ -3,34 +3,26 @@
 //! Everything that does not concern the user stays as it is, byte for byte: comments, blank lines, other users,
 //! and even lines that nobody understands, or a broken file could not be mended.
 //!
-//! A broker may read the file at any moment, and the machine may fail at any moment, so the new text is written to
-//! a file beside it, synced, and renamed into its place: there is the old file or the new one, never a part. The
-//! new one is its owner's alone (mode 0600), and its owner is who owned the old one. Two editors at once wait for
+//! The new text replaces the file as a whole (`whole_file.rs`) and is its owner's alone. Two editors at once wait for
 //! each other, or one of them would undo what the other has done.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::password_file::PasswordFileError;
 use super::text_file::{self, FileError};
+use crate::whole_file::{self, directory_of};
 
 /// A password file that is being edited. Nothing is changed before [`save`](Self::save).
 pub struct PasswordLines {
     path: PathBuf,
     /// The directory of the file, locked while this value lives.
-    directory: File,
+    _directory: File,
     text: Zeroizing<Vec<u8>>,
-    /// Whose the file is, if it is there.
-    owner: Option<Owner>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Owner {
-    user: u32,
-    group: u32,
+    exists: bool,
 }
 
 impl PasswordLines {
@@ -49,26 +41,42 @@ impl PasswordLines {
         let directory = File::open(directory_of(&path)).map_err(unreadable)?;
         // Where a file system has no locks, one editor at a time is the operator's business.
         let _ = directory.lock();
-        let owner = match fs::metadata(&path) {
+        let exists = match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => {
                 return Err(unreadable(io::Error::other("it is not a regular file")));
             }
-            Ok(metadata) => Some(owner_of(&metadata)),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Ok(_) => true,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => return Err(unreadable(error)),
         };
-        let text = if owner.is_some() { text_file::read(&path)?.0 } else { Vec::new() };
-        Ok(Self { path, directory, text: Zeroizing::new(text), owner })
+        let text = if exists { text_file::read(&path)?.0 } else { Vec::new() };
+        Ok(Self { path, _directory: directory, text: Zeroizing::new(text), exists })
     }
 
     /// Whether the file is there already.
     pub fn exists(&self) -> bool {
-        self.owner.is_some()
+        self.exists
     }
 
     /// What the file says now, with the edits.
     pub fn text(&self) -> &[u8] {
         &self.text
+    }
+
+    /// The users, in the order of the file.
+    pub fn users(&self) -> impl Iterator<Item = &str> {
+        self.lines().filter_map(user_of)
+    }
+
+    /// The hash that a user has, if it is there.
+    pub fn hash_of(&self, user_name: &str) -> Option<&str> {
+        let line = self.lines().find(|line| user_of(line) == Some(user_name))?;
+        let (_, hash) = std::str::from_utf8(line).ok()?.split_once(':')?;
+        Some(hash.trim())
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.text.split_inclusive(|byte| *byte == b'\n')
     }
 
     /// Gives a user this hash, in the place of the line it has or at the end. Returns whether it had one.
@@ -86,7 +94,7 @@ impl PasswordLines {
     fn replace(&mut self, user_name: &str, mut new: Option<&str>) -> bool {
         let mut text = Zeroizing::new(Vec::with_capacity(self.text.len() + new.map_or(0, str::len) + 1));
         let mut was_there = false;
-        for line in self.text.split_inclusive(|byte| *byte == b'\n') {
+        for line in self.lines() {
             if user_of(line) == Some(user_name) {
                 was_there = true;
                 text.extend_from_slice(new.take().unwrap_or_default().as_bytes());
@@ -109,16 +117,7 @@ impl PasswordLines {
     /// # Errors
     /// When it cannot be written, or would change its owner; then the old file stays as it was.
     pub fn save(self) -> io::Result<()> {
-        // Its mode is 0600.
-        let mut file = tempfile::Builder::new().prefix(".passwd-").tempfile_in(directory_of(&self.path))?;
-        file.write_all(&self.text)?;
-        if let Some(owner) = self.owner {
-            give_to(file.as_file(), owner)?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        // The name is as durable as the text.
-        self.directory.sync_all()
+        whole_file::replace(&self.path, &self.text, whole_file::Mode::OwnerAlone)
     }
 }
 
@@ -144,46 +143,6 @@ fn user_of(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?.trim();
     let (user_name, _) = line.split_once(':')?;
     (!line.starts_with('#')).then(|| user_name.trim())
-}
-
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(directory) if directory != Path::new("") => directory,
-        _ => Path::new("."),
-    }
-}
-
-#[cfg(unix)]
-fn owner_of(metadata: &fs::Metadata) -> Owner {
-    use std::os::unix::fs::MetadataExt;
-    Owner { user: metadata.uid(), group: metadata.gid() }
-}
-
-#[cfg(unix)]
-fn give_to(file: &File, owner: Owner) -> io::Result<()> {
-    let own = owner_of(&file.metadata()?);
-    if own == owner {
-        return Ok(());
-    }
-    match std::os::unix::fs::fchown(file, Some(owner.user), Some(owner.group)) {
-        // The group may do nothing with the file.
-        Err(_) if own.user == owner.user => Ok(()),
-        Err(_) => Err(io::Error::new(
-            ErrorKind::PermissionDenied,
-            "it belongs to another user, and only that user or root can replace it",
-        )),
-        Ok(()) => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-fn owner_of(_metadata: &fs::Metadata) -> Owner {
-    Owner { user: 0, group: 0 }
-}
-
-#[cfg(not(unix))]
-fn give_to(_file: &File, _owner: Owner) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

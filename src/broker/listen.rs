@@ -184,7 +184,10 @@ impl Door {
             (Err(error), _) => {
                 tracing::debug!(address = %peer, %error, "a connection ended while it was accepted")
             }
-            (_, Err(reason)) => self.gate.refused(peer, reason, None, reason.sentence()),
+            (_, Err(reason)) => {
+                self.context.count_refusal();
+                self.gate.refused(peer, reason, None, reason.sentence());
+            }
         }
     }
 

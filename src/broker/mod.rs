@@ -23,9 +23,9 @@ pub use listen::BoundListener;
 use crate::auth::{self, Access};
 use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::http::{self, Api, ApiToken, Health};
+use crate::http::{self, ApiToken, Health, Service};
 use crate::metrics;
-use crate::operations::{self, Operations};
+use crate::operations::{OpenListener, Operations, Parts, Reloaded};
 use crate::store::StoreError;
 use crate::tls::{self, Expiry, TlsEndpoint};
 use crate::worker::{Gate, ListenerContext, RefusalReason};
@@ -52,6 +52,7 @@ pub struct Broker {
     shutdown_deadline: Duration,
     gate: Arc<Gate>,
     operations: Operations,
+    http_tls: Option<Arc<TlsEndpoint>>,
     /// What it runs with, apart from what reloads have changed.
     started_with: Config,
     data_dir: Option<DataDir>,
@@ -106,6 +107,8 @@ impl Broker {
         let listeners = config.listeners();
         let (accesses, rulebook) = auth::load(&config, &listeners)?;
         let endpoints = tls::endpoints(&config, &listeners)?;
+        http::check(&config)?;
+        let http_tls = http::endpoint(&config)?.map(Arc::new);
         let data_dir =
             config.store.path.as_deref().map(DataDir::open).transpose().map_err(StartError::DataDir)?;
         if let Some(data_dir) = &data_dir {
@@ -125,7 +128,7 @@ impl Broker {
         let gate = Arc::new(Gate::new(&config, connections_max(&config, workers_count(&config))));
         let authorizer = Arc::new(AclAuthorizer::new(rulebook));
         let workers = Workers::start(&config, &gate, &authorizer, data_dir.as_ref())?;
-        let bound = sockets.iter().map(|socket| socket.bound.clone()).collect();
+        let bound: Vec<BoundListener> = sockets.iter().map(|socket| socket.bound.clone()).collect();
         let doors = listen::Doors {
             sockets: sockets.into_iter().zip(contexts.iter().cloned()).collect(),
             gate: Arc::clone(&gate),
@@ -135,20 +138,20 @@ impl Broker {
             Some(data_dir) if config.http.address.is_some() => {
                 let created = ApiToken::create(data_dir.path());
                 let unusable = |error| DataDirError::Unusable(data_dir.path().to_owned(), error);
-                Some(Arc::new(created.map_err(unusable).map_err(StartError::DataDir)?))
+                Some(created.map_err(unusable).map_err(StartError::DataDir)?)
             }
             _ => None,
         };
         let health = Arc::new(Health::new(workers.store_health()));
-        let operations = Operations::new(operations::Parts {
+        let operations = Operations::new(Parts {
             mailboxes: workers.mailboxes(),
             gate: Arc::clone(&gate),
             health,
             commits: workers.commits(),
-            data_dir: data_dir.as_ref().map(|data_dir| data_dir.path().into()),
-            listeners: contexts.clone().into(),
+            config: config.clone(),
         });
-        let api = Api { operations: operations.clone(), token };
+        operations.set_listeners(open_listeners(&bound, &contexts));
+        let service = Service::new(&config, operations.clone(), token, http_tls.clone())?;
         let mut broker = Self {
             listeners: bound,
             http_address: None,
@@ -159,11 +162,12 @@ impl Broker {
             shutdown_deadline: config.server.shutdown_deadline,
             gate,
             operations,
+            http_tls,
             started_with: config.clone(),
             data_dir,
         };
         // From here on an error drops the broker, which stops the workers.
-        let (control, http_address) = start_control(config, doors, api)?;
+        let (control, http_address) = start_control(config, doors, service)?;
         (broker.control, broker.http_address) = (Some(control), http_address);
         Ok(broker)
     }
@@ -200,14 +204,16 @@ impl Broker {
 
     /// Applies what can change while running: certificates, users, rules, who is let in. The log names the options
     /// that have changed and take a restart. On an error everything stays as it is.
-    pub fn reload(&self, config: &Config) -> Result<(), ConfigErrors> {
+    pub fn reload(&self, config: &Config) -> Result<Reloaded, ConfigErrors> {
         let listeners = config.listeners();
         let (accesses, rulebook) = auth::load(config, &listeners)?;
         let endpoints = tls::endpoints(config, &listeners)?;
+        let http_tls = http::endpoint(config)?;
         if let Some(data_dir) = &self.data_dir {
             auth::keep_decoys(data_dir.path(), &accesses);
         }
-        match &self.started_with.needing_restart(config)[..] {
+        let need_restart = self.started_with.needing_restart(config);
+        match &need_restart[..] {
             [] => {}
             [option] => tracing::warn!("{option} needs a restart"),
             options => tracing::warn!("{} need a restart", options.join(", ")),
@@ -231,7 +237,16 @@ impl Broker {
         let open: Vec<_> = self.contexts.iter().map(|context| context.url.to_string()).collect();
         self.authorizer.replace(rulebook, open.iter().map(String::as_str));
         self.gate.reload(config);
-        Ok(())
+        if let (Some(current), Some(fresh)) = (&self.http_tls, http_tls) {
+            current.replace(fresh);
+        }
+        self.operations.config.store(Arc::new(config.clone()));
+        Ok(Reloaded { need_restart })
+    }
+
+    /// Reads the files again that the configuration names, which itself stays as it is.
+    pub fn reload_files(&self) -> Result<Reloaded, ConfigErrors> {
+        self.reload(&self.operations.config.load_full())
     }
 
     /// The certificates and lists of revoked certificates in use, and when they end.
@@ -239,6 +254,7 @@ impl Broker {
         self.contexts
             .iter()
             .filter_map(|context| context.tls.as_ref())
+            .chain(&self.http_tls)
             .flat_map(|tls| tls.expiries())
             .collect()
     }
@@ -268,6 +284,14 @@ impl Drop for Broker {
     }
 }
 
+fn open_listeners(bound: &[BoundListener], contexts: &[Arc<ListenerContext>]) -> Vec<OpenListener> {
+    let open = |(bound, context): (&BoundListener, &Arc<ListenerContext>)| OpenListener {
+        bound: bound.clone(),
+        context: Arc::clone(context),
+    };
+    bound.iter().zip(contexts).map(open).collect()
+}
+
 /// The configured bound, or what the process's limit of open files leaves.
 fn connections_max(config: &Config, workers: usize) -> usize {
     let wanted = config.limits.max_connections as usize;
@@ -285,7 +309,7 @@ fn connections_max(config: &Config, workers: usize) -> usize {
 fn start_control(
     config: Config,
     doors: listen::Doors,
-    api: Api,
+    service: Service,
 ) -> Result<(Control, Option<SocketAddr>), StartError> {
     let (stop, stopped) = oneshot::channel();
     let (report, started) = std_mpsc::channel();
@@ -299,7 +323,7 @@ fn start_control(
                     )))));
                 }
             };
-        runtime.block_on(control(config, doors, api, report, stopped));
+        runtime.block_on(control(config, doors, service, report, stopped));
     };
     let thread = std::thread::Builder::new()
         .name("dunlin-control".into())
@@ -316,12 +340,13 @@ fn start_control(
 async fn control(
     config: Config,
     doors: listen::Doors,
-    api: Api,
+    service: Service,
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let endpoints = doors.endpoints();
-    let operations = api.operations.clone();
+    let mut endpoints = doors.endpoints();
+    endpoints.extend(service.tls.clone().map(|tls| ("the operations port".to_owned(), tls)));
+    let operations = service.operations.clone();
     let health = Arc::clone(&operations.health);
     let opened = match http::bind(&config).await {
         Ok(http) => doors.open().map(|doors| (http, doors)).map_err(StartError::System),
@@ -333,8 +358,7 @@ async fn control(
     };
     let http_address = http.as_ref().and_then(|listener| listener.local_addr().ok());
     let (close_http, http_closed) = oneshot::channel::<()>();
-    let http =
-        http.map(|listener| tokio::spawn(http::serve(listener, api, async { drop(http_closed.await) })));
+    let http = http.map(|listener| tokio::spawn(service.serve(listener, async { drop(http_closed.await) })));
     health.set_ready(true);
     drop(report.send(Ok(http_address)));
     let watch = tokio::spawn(tls::watch(endpoints));

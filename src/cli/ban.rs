@@ -1,23 +1,15 @@
 //! `dunlin ban list|add|remove`: asks the broker that runs, over its operations port.
-//!
-//! Where that is and where the token lies is in the configuration, so the command takes the flags that the broker
-//! was started with. It speaks one request of HTTP over one connection, which the broker closes.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{bad_configuration, sources};
-use crate::config::{Config, Flags, Network, parse_duration};
-use crate::http::bans::{BanList, BanRequest, PATH};
-use crate::http::token::{ApiToken, TOKEN_FILE};
-
-/// How long the broker may take to answer.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+use super::bad_configuration;
+use super::operations_port::{BrokerPlace, OperationsPort};
+use crate::config::{Config, Network, parse_duration};
+use crate::http::Problem;
+use crate::http::api::bans::{BanList, BanRequest, PATH};
 
 /// What shall be done about bans.
 #[derive(Debug, Subcommand)]
@@ -58,20 +50,6 @@ pub struct Whom {
     client: Option<String>,
 }
 
-/// Where the broker is.
-#[derive(Debug, Args)]
-pub struct BrokerPlace {
-    /// The broker's configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The broker's data directory [default: the configured one]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<String>,
-    /// The address of its operations port [default: the configured one]
-    #[arg(long, value_name = "ADDR")]
-    http: Option<String>,
-}
-
 fn seconds(text: &str) -> Result<u64, String> {
     let seconds = parse_duration(text).map(|duration| duration.as_secs()).filter(|seconds| *seconds > 0);
     seconds.ok_or_else(|| "must be a duration of at least a second, such as 90s, 15m, 1h or 7d".to_owned())
@@ -91,8 +69,7 @@ impl BanCommand {
         };
         let request =
             request.map(|(Whom { network, client }, duration_s)| BanRequest { network, client, duration_s });
-        let flags = Flags { data_dir: place.data_dir, http: place.http, ..Flags::default() };
-        let config = match sources(place.config, flags).load() {
+        let config = match place.load() {
             Ok(config) => config,
             Err(errors) => return bad_configuration(&errors),
         };
@@ -130,59 +107,14 @@ fn explain(config: &Config, subject: &str, status: u16, body: &str) -> String {
             "the broker does not take the token in {data_dir}: does it run on another data directory?"
         );
     }
-    let error = serde_json::from_str::<serde_json::Value>(body).ok();
-    match error.as_ref().and_then(|error| error["error"].as_str()) {
-        Some(error) => format!("{subject} {error}").trim_start().to_owned(),
-        None => format!("the broker answers with status {status}"),
+    match serde_json::from_str::<Problem>(body) {
+        Ok(problem) => format!("{subject} {}", problem.detail).trim_start().to_owned(),
+        Err(_) => format!("the broker answers with status {status}"),
     }
 }
 
-/// One request to the broker: status and body of its answer, or what prevented it in a sentence.
+/// Asks the broker: status and body of its answer, or what prevented it in a sentence.
 fn ask(config: &Config, method: &str, request: Option<&BanRequest>) -> Result<(u16, String), String> {
-    let data_dir = config.store.path.as_deref();
-    let data_dir =
-        data_dir.ok_or("bans need a data directory (store.path), where the broker leaves a token")?;
-    let token = ApiToken::read(data_dir).map_err(|error| {
-        let file = data_dir.join(TOKEN_FILE);
-        format!(
-            "the token of the broker cannot be read from {}: {error}; is it running on this data directory?",
-            file.display()
-        )
-    })?;
-    let address = config.http.address.as_ref().ok_or("the operations port is closed (http.address)")?;
-    let body = match request {
-        Some(request) => serde_json::to_string(request).map_err(|error| error.to_string())?,
-        None => String::new(),
-    };
-    let request = format!(
-        "{method} {PATH} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        token.authorization(),
-        body.len()
-    );
-    let answer = address.resolve().and_then(|address| exchange(reachable(address), &request));
-    let answer = answer.map_err(|error| format!("no broker answers at http://{address}: {error}"))?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status.ok_or_else(|| format!("what answers at http://{address} is no broker"))?, body.to_owned()))
-}
-
-fn exchange(address: SocketAddr, request: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_DEADLINE)?;
-    stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
-    stream.set_write_timeout(Some(ANSWER_DEADLINE))?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
-/// Who listens on every address also does so on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
+    let body = request.map(serde_json::to_string).transpose().map_err(|error| error.to_string())?;
+    OperationsPort::of(config)?.ask(method, PATH, &body.unwrap_or_default())
 }

@@ -45,11 +45,14 @@ pub use listener_url::{ListenerUrl, WEBSOCKET_PATH};
 pub use listeners::Listener;
 pub use network::Network;
 pub use options::{
-    AuthOptions, BanOptions, HttpAuthOptions, HttpOptions, JwtOptions, LimitOptions, ListenerOptions,
-    LogOptions, ServerOptions, SessionOptions, StoreOptions, SysOptions, TlsCertificateOptions, TlsOptions,
+    AuthOptions, BanOptions, HttpAuthOptions, HttpOptions, HttpTlsOptions, JwtOptions, LimitOptions,
+    ListenerOptions, LogOptions, ServerOptions, SessionOptions, StoreOptions, SysOptions,
+    TlsCertificateOptions, TlsOptions,
 };
 pub use units::{ByteSize, Seconds, parse_duration};
-pub use value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
+pub use value::{
+    DeniedPublish, LogFilter, LogFormat, Scope, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown,
+};
 pub use web_url::WebUrl;
 
 use declare::Section;

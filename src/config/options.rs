@@ -17,7 +17,9 @@ use super::host_port::HostPort;
 use super::listener_url::ListenerUrl;
 use super::network::Network;
 use super::units::{ByteSize, DAY, GB, KB, MB, MINUTE, SECOND, Seconds, TB};
-use super::value::{DeniedPublish, LogFilter, LogFormat, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown};
+use super::value::{
+    DeniedPublish, LogFilter, LogFormat, Scope, SignatureAlgorithm, SyncMode, TlsVersion, WhenDown,
+};
 use super::web_url::WebUrl;
 use crate::auth::{CertificateName, ClientIdentifierPattern};
 
@@ -344,11 +346,36 @@ options! {
         format: LogFormat = LogFormat::Text;
     }
 
-    /// The operations port: `/healthz`, `/readyz` and, for who has the token, `/api/v1/bans`.
+    /// The operations port: `/healthz`, `/readyz` and, for who has a token or a certificate, the API (docs/api.md).
     ["http"] HttpOptions {
         /// Its address (`--http`). "" means none. If the default is taken, the broker warns and runs without;
-        /// an address that you set must be free.
+        /// an address that you set must be free. One that others than this machine reach needs a token
+        /// (`dunlin token create`) or `http.tls` with `client_ca`.
         address: Option<HostPort> = Some(HostPort::new("127.0.0.1", 18083));
+        /// The largest body of a request; a larger one is refused (413).
+        max_body: ByteSize = ByteSize(MB), range KB..=64 * MB;
+        /// What who shows a certificate that `http.tls.client_ca` has signed may do: `read` or `admin`.
+        certificate_scope: Scope = Scope::Admin;
+        /// A file to which a line of JSON is added for every change by the API: who, from where, what, and how it
+        /// ended. Unset, changes are in the log only.
+        audit_file: Option<PathBuf> = None, example "\"audit.jsonl\"";
+        [tables] {
+            /// With this table, the operations port speaks HTTPS only.
+            tls: HttpTlsOptions;
+        }
+    }
+
+    /// The certificate of the operations port.
+    ["http.tls"] HttpTlsOptions {
+        /// The certificate and its intermediates, as PEM, its own first.
+        cert: Option<PathBuf> = None, example "\"certs/server.pem\"", reloads true;
+        /// Its private key, as unencrypted PEM.
+        key: Option<PathBuf> = None, example "\"certs/server-key.pem\"", reloads true;
+        /// Certificates of the authorities that sign the certificates of operators, as PEM. Unset, nobody is asked
+        /// for one.
+        client_ca: Option<PathBuf> = None, example "\"certs/operators.pem\"", reloads true;
+        /// Refuse everybody who shows no such certificate, those with a token included.
+        require_client_cert: bool = false, reloads true;
     }
 
     /// What the broker says of itself in topics below `$SYS/broker`.

@@ -3,7 +3,7 @@
 //! Files are not opened here: whoever uses a file reports what is wrong with it ([`Config::error`]), at start
 //! and in `dunlin check` alike.
 
-use super::{AuthOptions, Config, ConfigError, ListenerOptions, ListenerUrl, TlsOptions};
+use super::{AuthOptions, Config, ConfigError, HttpTlsOptions, ListenerOptions, ListenerUrl, TlsOptions};
 
 /// Everything that contradicts itself in a configuration whose options are all valid.
 pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
@@ -16,6 +16,21 @@ pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
         config.listener.iter().filter_map(|listener| listener.tls.as_ref()).chain([&config.tls]);
     if config.auth.certificate_user.is_some() && !anybody_asks.into_iter().any(asks_for_certificates) {
         errors.push(no_certificates(config, "auth", "auth"));
+    }
+    errors.extend(config.http.tls.iter().flat_map(|tls| http_tls_contradictions(config, tls)));
+    errors
+}
+
+/// HTTPS without a certificate, or that asks for certificates of nobody.
+fn http_tls_contradictions(config: &Config, tls: &HttpTlsOptions) -> Vec<ConfigError> {
+    let about = about(config, "http.tls", "http.tls");
+    let mut errors = Vec::new();
+    if tls.cert.is_none() || tls.key.is_none() {
+        let missing = if tls.cert.is_none() { "cert" } else { "key" };
+        errors.push(about(missing, "must be set: HTTPS needs cert and key"));
+    }
+    if tls.require_client_cert && tls.client_ca.is_none() {
+        errors.push(about("require_client_cert", "needs the authorities to trust: set client_ca"));
     }
     errors
 }

@@ -11,6 +11,7 @@
 use std::path::PathBuf;
 
 use config::{Value, ValueKind};
+use serde::{Deserialize, Serialize};
 
 use crate::auth::{CertificateName, ClientIdentifierPattern};
 use dunlin_core::settings::OverflowPolicy;
@@ -128,6 +129,16 @@ pub enum WhenDown {
     Ignore,
 }
 
+/// What somebody may do by the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Look.
+    Read,
+    /// Look and change.
+    Admin,
+}
+
 /// Directives that say which log events are written; valid by construction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
@@ -205,6 +216,7 @@ words! {
         CommonName = "common-name", Uri = "uri", Dns = "dns", Email = "email", Subject = "subject"
     }
     WhenDown { Deny = "deny", Ignore = "ignore" }
+    Scope { Read = "read", Admin = "admin" }
     SignatureAlgorithm {
         Hs256 = "HS256", Hs384 = "HS384", Hs512 = "HS512", Rs256 = "RS256", Rs384 = "RS384", Rs512 = "RS512",
         Ps256 = "PS256", Ps384 = "PS384", Ps512 = "PS512", Es256 = "ES256", Es384 = "ES384", EdDsa = "EdDSA"

@@ -47,6 +47,11 @@ impl ApiToken {
         bool::from(presented.ct_eq(self.0.as_bytes()))
     }
 
+    /// The token, for its owner.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The value of an `Authorization` header that shows it.
     pub fn authorization(&self) -> String {
         format!("Bearer {}", self.0)

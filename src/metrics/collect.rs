@@ -3,7 +3,6 @@
 use super::declared::*;
 use super::{Family, Figures};
 use crate::operations::Operations;
-use crate::store;
 use crate::tls::Expiring;
 use crate::worker::RefusalReason;
 use dunlin_bench::process::Process;
@@ -32,7 +31,6 @@ fn whole(families: &mut Vec<Family>, operations: &Operations, figures: &Figures)
         connected.push([version.to_string().as_str()], census.connected[version as usize]);
     }
     let is_ready = operations.health.is_ready() && operations.health.store_problem().is_none();
-    let groups_queued: u64 = figures.workers.iter().map(|worker| worker.groups_queued).sum();
     families.extend([
         build,
         Family::of(&READY, is_ready),
@@ -44,7 +42,7 @@ fn whole(families: &mut Vec<Family>, operations: &Operations, figures: &Figures)
         Family::of(&SUBSCRIPTIONS, census.subscriptions),
         Family::of(&SHARED_SUBSCRIPTIONS, census.shared_subscriptions),
         Family::of(&SHARED_GROUPS, figures.total(|worker| worker.groups)),
-        Family::of(&SHARED_GROUPS_QUEUED, groups_queued),
+        Family::of(&SHARED_GROUPS_QUEUED, figures.total(|worker| worker.groups_queued)),
         Family::of(&RETAINED_MESSAGES, figures.common(|worker| worker.retained)),
         Family::of(&RETAINED_BYTES, figures.common(|worker| worker.retained_bytes)),
         Family::of(&QUEUED_MESSAGES, census.queued_messages),
@@ -75,7 +73,7 @@ fn traffic(families: &mut Vec<Family>, figures: &Figures) {
     ]);
     let mut dropped = Family::new(&DROPPED);
     for reason in DropReason::ALL {
-        dropped.push([reason.name()], figures.sum(|counters| counters.dropped_for(reason)));
+        dropped.push([reason.name()], figures.dropped_for(reason));
     }
     families.push(dropped);
     let mut delivery = Latencies::default();
@@ -106,19 +104,18 @@ fn stored(families: &mut Vec<Family>, operations: &Operations, figures: &Figures
         Family::of(&MESSAGE_MEMORY, figures.total(|worker| worker.message_bytes)),
         Family::of(&SESSION_MEMORY, figures.total(|worker| worker.session_bytes)),
     ]);
-    let (Some(commits), Some(data_dir)) = (&operations.commits, &operations.data_dir) else {
+    let (Some(commits), Some(store)) = (&operations.commits, operations.health.store()) else {
         return;
     };
     let mut state = Family::new(&STORE_STATE);
-    let current = operations.health.store_state();
     for (name, of_name) in
         [("writing", StoreState::Writing), ("full", StoreState::Full), ("failed", StoreState::Failed)]
     {
-        state.push([name], current == Some(of_name));
+        state.push([name], store.state() == of_name);
     }
     families.extend([
         Family::of_latencies(&STORE_COMMITS, &commits.latencies()),
-        Family::of(&STORE_BYTES, store::size_bytes(data_dir)),
+        Family::of(&STORE_BYTES, store.bytes()),
         state,
     ]);
 }
@@ -130,9 +127,11 @@ fn listeners(families: &mut Vec<Family>, operations: &Operations) {
     }
     let mut connections = Family::new(&LISTENER_CONNECTIONS);
     let mut expiry = Family::new(&CERTIFICATE_EXPIRY);
-    for listener in operations.listeners() {
+    let mut accepted = Family::new(&LISTENER_ACCEPTED);
+    for listener in operations.listeners().iter().map(|listener| &listener.context) {
         let url = listener.url.to_string();
         connections.push([&url], listener.connections());
+        accepted.push([&url], listener.accepted());
         for ending in listener.tls.iter().flat_map(|tls| tls.expiries()) {
             let kind = match ending.what {
                 Expiring::Certificate => "certificate",
@@ -146,7 +145,7 @@ fn listeners(families: &mut Vec<Family>, operations: &Operations) {
         }
     }
     let bans = operations.gate.bans().1.len();
-    families.extend([refused, Family::of(&BANS, bans), connections, expiry]);
+    families.extend([refused, Family::of(&BANS, bans), connections, accepted, expiry]);
 }
 
 fn workers(families: &mut Vec<Family>, figures: &Figures) {

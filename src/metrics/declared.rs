@@ -70,6 +70,7 @@ declare! {
     STORE_BYTES = "dunlin_store_bytes", Gauge [], "Size of the store's files.";
     STORE_STATE = "dunlin_store_state", Gauge ["state"], "1 for the state that the store is in.";
     LISTENER_CONNECTIONS = "dunlin_listener_connections", Gauge ["listener"], "Network connections of a listener.";
+    LISTENER_ACCEPTED = "dunlin_listener_accepted_total", Counter ["listener"], "Network connections that came to a listener.";
     CERTIFICATE_EXPIRY = "dunlin_certificate_expiry_timestamp_seconds", Gauge ["listener", "kind", "subject"], "When a certificate, or a list of revoked certificates, of a listener ends.";
     WORKER_CONNECTIONS = "dunlin_worker_connections", Gauge ["worker"], "Connections of clients, by worker.";
     WORKER_SESSIONS = "dunlin_worker_sessions", Gauge ["worker"], "Sessions, by worker.";

@@ -1,8 +1,10 @@
 //! What is gathered from the workers, and how.
 
+use super::Census;
 use crate::operations::{Operations, Stopping};
 use crate::worker::Worker;
-use dunlin_core::shard::{Census, Counters};
+use dunlin_codec::QoS;
+use dunlin_core::shard::{Counters, DropReason};
 use std::time::Duration;
 
 /// Places of the table of Sessions that are counted in one visit: about 0.2 ms.
@@ -20,7 +22,9 @@ pub struct WorkerFigures {
     /// Shared groups that live there.
     pub groups: usize,
     /// Messages that wait for a member of one of them.
-    pub groups_queued: u64,
+    pub groups_queued: usize,
+    /// Their topics, properties and payloads.
+    pub groups_queued_bytes: usize,
     /// Retained Messages; every worker has all of them.
     pub retained: usize,
     /// Their memory.
@@ -41,15 +45,21 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Asks all workers.
+    /// Asks all workers, but for what only a walk over the Sessions tells: the census stays empty.
+    pub(crate) async fn counted(operations: &Operations) -> Result<Self, Stopping> {
+        Ok(Self { workers: operations.ask_all(WorkerFigures::of).await? })
+    }
+
+    /// Asks all workers for everything.
     pub(crate) async fn gather(operations: &Operations) -> Result<Self, Stopping> {
-        let mut workers = operations.ask_all(WorkerFigures::of).await?;
+        let Self { mut workers } = Self::counted(operations).await?;
         for (id, figures) in (0..).zip(&mut workers) {
             let mut next = Some(0);
             while let Some(from) = next {
                 let counted = operations.ask(id, move |worker| {
                     let mut census = Census::default();
-                    let next = worker.shard.borrow().census(from, CENSUS_PLACES, &mut census);
+                    let shard = worker.shard.borrow();
+                    let next = shard.visit_clients(from, CENSUS_PLACES, |sight| census.count(&sight));
                     (census, next)
                 });
                 let (census, following) = counted.await?;
@@ -65,6 +75,16 @@ impl Figures {
         let mut census = Census::default();
         self.workers.iter().for_each(|worker| census.add(&worker.census));
         census
+    }
+
+    /// Messages dropped for a reason.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.sum(|counters| counters.dropped_for(reason))
+    }
+
+    /// PUBLISH packets of every QoS, from clients or to them.
+    pub fn messages(&self, count: fn(&Counters, QoS) -> u64) -> u64 {
+        QoS::ALL.into_iter().map(|qos| self.sum(|counters| count(counters, qos))).sum()
     }
 
     /// Adds up a count of every worker.
@@ -86,14 +106,15 @@ impl Figures {
 impl WorkerFigures {
     fn of(worker: &Worker) -> Self {
         let shard = worker.shard.borrow();
-        let (groups, groups_queued) = shard.groups_census();
+        let (groups_queued, groups_queued_bytes) = shard.queued_in_groups();
         let gauge = shard.memory_gauge();
         Self {
             counters: shard.counters().clone(),
             census: Census::default(),
             connections: shard.connections_count(),
-            groups,
+            groups: shard.groups_count(),
             groups_queued,
+            groups_queued_bytes,
             retained: shard.retained_count(),
             retained_bytes: shard.retained_bytes(),
             message_bytes: gauge.bytes(),

@@ -10,12 +10,14 @@
 mod declared;
 mod family;
 mod exposition;
+mod census;
 mod figures;
 mod collect;
 mod load;
 mod sys_topics;
 mod reference;
 
+pub use census::Census;
 pub use collect::collect;
 pub use declared::{DECLARED, Declared};
 pub use exposition::{CONTENT_TYPE, exposition};

@@ -29,11 +29,11 @@ const LOADS: [(&str, fn(&Figures, &Operations) -> u64); 9] = [
     ("messages/received", |figures, _| packets_received(figures)),
     ("messages/sent", |figures, _| packets_sent(figures)),
     ("publish/dropped", |figures, _| dropped(figures)),
-    ("publish/received", |figures, _| publishes(figures, Counters::messages_received)),
-    ("publish/sent", |figures, _| publishes(figures, Counters::messages_sent)),
+    ("publish/received", |figures, _| figures.messages(Counters::messages_received)),
+    ("publish/sent", |figures, _| figures.messages(Counters::messages_sent)),
     ("bytes/received", |figures, _| figures.sum(|counters| counters.bytes_received)),
     ("bytes/sent", |figures, _| figures.sum(|counters| counters.bytes_sent)),
-    ("sockets", |_, operations| operations.gate.accepted()),
+    ("sockets", |_, operations| accepted(operations)),
     ("connections", |figures, _| connects(figures)),
 ];
 
@@ -108,8 +108,8 @@ impl SysTopics {
             ("messages/sent", packets_sent(figures)),
             ("messages/stored", stored),
             ("messages/inflight", census.in_flight_messages),
-            ("publish/messages/received", publishes(figures, Counters::messages_received)),
-            ("publish/messages/sent", publishes(figures, Counters::messages_sent)),
+            ("publish/messages/received", figures.messages(Counters::messages_received)),
+            ("publish/messages/sent", figures.messages(Counters::messages_sent)),
             ("publish/messages/dropped", dropped(figures)),
             ("publish/bytes/received", figures.sum(|counters| counters.payload_bytes_received)),
             ("publish/bytes/sent", figures.sum(|counters| counters.payload_bytes_sent)),
@@ -143,12 +143,12 @@ fn message(topic: &str, value: &str) -> OwnMessage {
     }
 }
 
-fn publishes(figures: &Figures, count: fn(&Counters, QoS) -> u64) -> u64 {
-    QoS::ALL.into_iter().map(|qos| figures.sum(|counters| count(counters, qos))).sum()
+fn accepted(operations: &Operations) -> u64 {
+    operations.listeners().iter().map(|listener| listener.context.accepted()).sum()
 }
 
 fn dropped(figures: &Figures) -> u64 {
-    DropReason::ALL.into_iter().map(|reason| figures.sum(|counters| counters.dropped_for(reason))).sum()
+    DropReason::ALL.into_iter().map(|reason| figures.dropped_for(reason)).sum()
 }
 
 fn packets_received(figures: &Figures) -> u64 {

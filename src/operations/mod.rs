@@ -5,13 +5,27 @@
 //! turns; nobody takes a lock, and a message never waits for more than one short answer. Whatever could be long (all
 //! clients, all Retained Messages) is asked for a page at a time.
 
+mod owner;
+mod clients;
+mod listeners;
+mod publish;
+mod tap;
+
+pub(crate) use clients::{ClientOrder, ClientRow, ClientSort, ClientState, ClientsQuery, RowPlace};
+pub use listeners::OpenListener;
+pub use owner::{Reloaded, Reread, Unfulfilled, Wish, Wishes};
+pub(crate) use publish::Refusal;
+pub(crate) use tap::OpenTap;
+
+use crate::config::Config;
 use crate::http::Health;
 use crate::store::CommitFigures;
 use crate::trace::TraceCount;
-use crate::worker::{Gate, ListenerContext, Mail, Mailboxes, Visit, Worker};
+use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
+use arc_swap::ArcSwap;
 use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
+use owner::Owner;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use tokio::sync::oneshot;
@@ -26,15 +40,17 @@ pub struct Operations {
     pub(crate) health: Arc<Health>,
     /// How long commits of the store take, if there is one.
     pub(crate) commits: Option<Arc<CommitFigures>>,
-    /// Where its data is, if anywhere.
-    pub(crate) data_dir: Option<Arc<Path>>,
-    listeners: Arc<[Arc<ListenerContext>]>,
     /// Traces under way.
     pub(crate) traces: TraceCount,
     /// When the broker was started.
     pub(crate) started: Instant,
     /// The same by the calendar.
     pub(crate) started_at: SystemTime,
+    /// What is open to clients.
+    listeners: Arc<ArcSwap<Vec<OpenListener>>>,
+    /// What it runs with, as the last reload has left it.
+    pub(crate) config: Arc<ArcSwap<Config>>,
+    owner: Arc<Owner>,
 }
 
 /// What there is to operate on.
@@ -43,8 +59,7 @@ pub(crate) struct Parts {
     pub gate: Arc<Gate>,
     pub health: Arc<Health>,
     pub commits: Option<Arc<CommitFigures>>,
-    pub data_dir: Option<Arc<Path>>,
-    pub listeners: Arc<[Arc<ListenerContext>]>,
+    pub config: Config,
 }
 
 /// The broker is stopping, and answers no more.
@@ -61,24 +76,32 @@ impl std::error::Error for Stopping {}
 
 impl Operations {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { mailboxes, gate, health, commits, data_dir, listeners } = parts;
-        let (started, started_at) = (Instant::now(), SystemTime::now());
+        let Parts { mailboxes, gate, health, commits, config } = parts;
         Self {
             mailboxes,
             gate,
             health,
             commits,
-            data_dir,
-            listeners,
             traces: TraceCount::default(),
-            started,
-            started_at,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            listeners: Arc::default(),
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            owner: Arc::default(),
         }
     }
 
-    /// The listeners.
-    pub(crate) fn listeners(&self) -> &[Arc<ListenerContext>] {
-        &self.listeners
+    /// What operators want of whoever has started the broker: from now on it arrives here.
+    pub fn wishes(&self) -> Wishes {
+        self.owner.wishes()
+    }
+
+    /// Has whoever has started the broker read things again.
+    ///
+    /// # Errors
+    /// When nobody takes wishes, or when what was read is wrong; then nothing has changed.
+    pub async fn reread(&self, reread: Reread) -> Result<Reloaded, Unfulfilled> {
+        self.owner.ask(reread).await
     }
 
     /// How many workers there are.

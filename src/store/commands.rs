@@ -4,8 +4,8 @@
 //! and `backup` also work beside a broker that runs: they take no lock and change nothing in its directory. A
 //! frame that is being written while it is read can look damaged, so a problem counts when it stays.
 
+use super::{BackupReport, backup, inventory, reading, salvage};
 use super::{Disk, Holding, Inventory, LOG_DIRECTORY, RealDisk, StoreError, StoreOptions};
-use super::{backup, inventory, reading, salvage};
 use dunlin_core::Timestamp;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,10 +86,14 @@ pub fn take_out(data_dir: &Path, new: &Path, options: StoreOptions) -> ExitCode 
     }))
 }
 
+/// Copies a store, and says what was copied.
+pub fn copied(data_dir: &Path, new: &Path) -> Result<BackupReport, StoreError> {
+    backup(&source(data_dir)?, &destination(new)?)
+}
+
 /// Copies a store.
 pub fn copy(data_dir: &Path, new: &Path) -> ExitCode {
-    ended(source(data_dir).and_then(|disk| {
-        let report = backup(&disk, &destination(new)?)?;
+    ended(copied(data_dir, new).map(|report| {
         println!(
             "{}: {} in {}, {}",
             new.display(),
@@ -97,7 +101,6 @@ pub fn copy(data_dir: &Path, new: &Path) -> ExitCode {
             count(report.segments, "segment"),
             count(report.frames, "frame")
         );
-        Ok(())
     }))
 }
 

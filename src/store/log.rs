@@ -132,6 +132,7 @@ impl<D: Disk> Log<D> {
             retry_at: None,
         };
         // Without any segment nothing works; without room for another one, all that needs no room.
+        log.health.set_bytes(log.segments.total_bytes());
         if log.segments.place().is_none() && log.segments.newest() == Segment::default() {
             log.segments.begin(0).map_err(|failure| StoreError::NotBegun(failure.into_reason()))?;
         }
@@ -258,6 +259,7 @@ impl<D: Disk> Log<D> {
         if let Err(failure) = done {
             self.fail(failure, now);
         }
+        self.health.set_bytes(self.segments.total_bytes());
     }
 
     fn write_frames(&mut self, now: Timestamp) -> Result<(), Failure> {

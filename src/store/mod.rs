@@ -59,7 +59,7 @@ mod error;
 pub use backup::{BackupReport, backup};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StoreError;
-pub use figures::{CommitFigures, size_bytes};
+pub use figures::CommitFigures;
 pub use health::StoreHealth;
 pub use inventory::{Holding, Inventory, inventory};
 pub use loader::{Loaded, LoaderHandle};

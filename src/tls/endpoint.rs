@@ -37,6 +37,8 @@ pub enum Application {
     Mqtt,
     /// HTTP/1.1, to become a WebSocket.
     WebSocket,
+    /// HTTP/1.1, at the operations port.
+    Http,
 }
 
 impl Application {
@@ -50,7 +52,7 @@ impl Application {
     fn alpn_name(self) -> &'static [u8] {
         match self {
             Self::Mqtt => b"mqtt",
-            Self::WebSocket => b"http/1.1",
+            Self::WebSocket | Self::Http => b"http/1.1",
         }
     }
 }

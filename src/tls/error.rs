@@ -52,7 +52,7 @@ pub enum TlsProblem {
 
 impl TlsError {
     /// The same as an error of the configuration, for the section that names the file.
-    pub(super) fn located(&self, config: &Config, section: &str) -> ConfigError {
+    pub(crate) fn located(&self, config: &Config, section: &str) -> ConfigError {
         let path = format!("{section}.{}", self.option);
         let is_index = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
         let name: Vec<_> = path.split('.').filter(|part| !is_index(part)).collect();

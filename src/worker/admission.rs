@@ -24,7 +24,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use zeroize::Zeroize;
@@ -47,6 +47,9 @@ pub struct ListenerContext {
     pub(super) doorway: ArcSwap<Doorway>,
     pub(super) connections_max: usize,
     pub(super) connections: AtomicUsize,
+    /// Connections that came so far, and those of them that were refused.
+    pub(super) accepted: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Mechanisms for ListenerContext {
@@ -73,12 +76,29 @@ impl ListenerContext {
             doorway: ArcSwap::from_pointee(Doorway::new(listener)),
             connections_max: listener.max_connections.map_or(usize::MAX, |count| count as usize),
             connections: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
-    /// Connections of this listener at present.
+    /// Connections at present.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Connections that came so far.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// One more was refused.
+    pub(crate) fn count_refusal(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Applies what a reload can change.
@@ -157,9 +177,12 @@ impl Failure {
             Self::NoHeader(error) => gate.refused(peer, RefusalReason::Proxy, None, &error.to_string()),
             Self::Transport(error) => match breach(error) {
                 Some(reason) => gate.refused(peer, reason, None, &error.to_string()),
-                None => tracing::info!(address = %peer, %error, "no client came of a connection"),
+                None => {
+                    return tracing::info!(address = %peer, %error, "no client came of a connection");
+                }
             },
         }
+        ticket.listener.count_refusal();
     }
 }
 

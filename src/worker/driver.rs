@@ -6,7 +6,7 @@
 //! what is to be closed or resumed.
 
 use super::link::Link;
-use super::{Mail, Worker};
+use super::{Ending, Mail, Worker};
 use crate::store::Event;
 use crate::trace::Tracers;
 use dunlin_codec::ReasonCode;
@@ -132,6 +132,18 @@ impl Driver {
         self.worker.shard.borrow_mut().handle_turn_end(self.worker.now());
     }
 
+    /// What operators wait for: that something is durable, and what is published.
+    fn answer_operators(&self) {
+        let mut durable = self.worker.durable.borrow_mut();
+        let taps = self.worker.taps.borrow();
+        if !durable.is_empty() {
+            durable.release(&self.worker.shard.borrow());
+        }
+        if !taps.is_empty() {
+            taps.take(&mut self.worker.shard.borrow_mut());
+        }
+    }
+
     fn carry_out(&self) -> bool {
         let mut has_done = false;
         loop {
@@ -159,6 +171,8 @@ impl Driver {
                         if !self.worker.tracers.borrow().is_empty() {
                             Tracers::closed(&self.worker, connection, &cause);
                         }
+                        let ending = Ending { at: self.worker.now(), cause };
+                        self.worker.endings.borrow_mut().note(link.description.client(), ending);
                         tokio::task::spawn_local(close(Rc::clone(&self.worker), link, cause));
                     }
                 }
@@ -200,6 +214,7 @@ impl Driver {
             Tracers::take(&self.worker);
         }
         let has_done = self.carry_out();
+        self.answer_operators();
         // Last, because everything above may have set a deadline.
         let is_due = self.poll_timer(context);
         has_mail || is_due || has_done || self.worker.shard.borrow().has_flush()

@@ -17,21 +17,20 @@ use super::login;
 use super::refusal::{RefusalCounters, RefusalReason};
 use super::ticket::Ticket;
 use super::watch::{Line, Watch};
-use crate::config::{BanOptions, Config, LimitOptions};
+use crate::config::{BanOptions, Config, LimitOptions, Network};
 use crate::transport::Peer;
 use arc_swap::ArcSwap;
 use dunlin_codec::ReasonCode;
 use dunlin_core::time::Timestamp;
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// The bounds on connections, for all listeners.
 pub struct Gate {
-    accepted: AtomicU64,
     pub(super) connections: AtomicUsize,
     connections_max: usize,
     pub(super) handshakes: AtomicUsize,
@@ -74,7 +73,6 @@ impl Gate {
     pub fn new(config: &Config, connections_max: usize) -> Self {
         let limits = &config.limits;
         Self {
-            accepted: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
             connections_max,
             handshakes: AtomicUsize::new(0),
@@ -101,14 +99,14 @@ impl Gate {
         self.connect_packet_size_max + ENVELOPE_BYTES_MAX
     }
 
+    /// The time by the broker's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Connections at present.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
-    }
-
-    /// Connections accepted so far, those refused at once included.
-    pub fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Refusals so far for a reason.
@@ -122,9 +120,9 @@ impl Gate {
         listener: &Arc<ListenerContext>,
         peer: Peer,
     ) -> Result<Ticket, RefusalReason> {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
         let connections = self.connections.fetch_add(1, Ordering::Relaxed);
         let of_listener = listener.connections.fetch_add(1, Ordering::Relaxed);
+        listener.accepted.fetch_add(1, Ordering::Relaxed);
         let handshakes = self.handshakes.fetch_add(1, Ordering::Relaxed);
         let doorway = listener.doorway.load_full();
         // From here on the ticket takes back what was counted.
@@ -176,6 +174,12 @@ impl Gate {
     pub fn bans(&self) -> (Timestamp, Vec<Ban>) {
         let now = self.clock.now();
         (now, self.watch().bans.list(now))
+    }
+
+    /// The addresses that have failed most within `ban.window`, at most so many, with how often.
+    pub fn failures(&self, most: usize) -> Vec<(Network, u32)> {
+        let (now, rules) = (self.clock.now(), self.rules.load());
+        self.watch().failures(now, rules.ban.window, most)
     }
 
     /// Bans somebody for so long, by default for `ban.duration`.

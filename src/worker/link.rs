@@ -4,6 +4,7 @@
 //! needed ([`Busy`]), and what only the log wants lies apart ([`Description`]): pieces of that size fill the gaps that
 //! the two allocations tokio makes for each connection leave, which are aligned to 128 bytes.
 
+use super::ListenerContext;
 use super::throttle::Throttle;
 use super::ticket::Ticket;
 use crate::transport::{Peer, Transport};
@@ -13,7 +14,9 @@ use dunlin_core::handshake::ConnectRequest;
 use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::shard::NextInput;
 use dunlin_core::slots::Key;
+use dunlin_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::task::Waker;
 use tokio::task::AbortHandle;
 
@@ -135,11 +138,13 @@ pub(crate) struct Description {
     client: ClientIdentifier,
     /// Knows where that is, and counts the connection as long as it lives.
     ticket: Ticket,
+    /// Since when it is a client's.
+    connected_at: Timestamp,
 }
 
 impl Description {
-    pub fn new(request: &ConnectRequest, ticket: Ticket) -> Self {
-        Self { client: request.client_identifier.clone(), ticket }
+    pub fn new(request: &ConnectRequest, ticket: Ticket, connected_at: Timestamp) -> Self {
+        Self { client: request.client_identifier.clone(), ticket, connected_at }
     }
 
     /// Whose connection it is.
@@ -147,9 +152,19 @@ impl Description {
         &self.client
     }
 
-    /// Where that is.
+    /// Since when it is a client's.
+    pub fn connected_at(&self) -> Timestamp {
+        self.connected_at
+    }
+
+    /// Where the client is.
     pub fn peer(&self) -> Peer {
         self.ticket.peer
+    }
+
+    /// Where it came in.
+    pub fn listener(&self) -> &Arc<ListenerContext> {
+        &self.ticket.listener
     }
 
     pub fn connected(&self, version: ProtocolVersion) {

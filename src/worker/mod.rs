@@ -26,18 +26,27 @@ mod driver;
 mod link;
 mod reader;
 mod throttle;
+mod endings;
+mod durable;
+mod taps;
 
 pub use admission::{Arrival, ListenerContext};
 pub use bans::{Ban, BanCause, Banned};
 pub use clock::Clock;
+pub(crate) use endings::Ending;
 pub use gate::{Gate, Spared};
+pub(crate) use recent::{Held, Recent};
 pub use refusal::RefusalReason;
+pub(crate) use taps::{Heard, TapReceiver, tap_channel};
 pub use ticket::Ticket;
 
 use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::trace::{Tracers, connected_line};
 use crate::transport::Transport;
+use crate::worker::durable::DurableWaiters;
+use crate::worker::endings::Endings;
 use crate::worker::link::Link;
+use crate::worker::taps::Taps;
 use dunlin_core::handshake::ConnectRequest;
 use dunlin_core::identity::{ShardId, partition};
 use dunlin_core::image::ShardImage;
@@ -122,6 +131,12 @@ pub(crate) struct Worker {
     pub is_stopping: Cell<bool>,
     /// Who watches clients of this worker.
     pub tracers: RefCell<Tracers>,
+    /// Why connections of clients ended.
+    pub endings: RefCell<Endings>,
+    /// Who waits for the store beside clients.
+    pub durable: RefCell<DurableWaiters>,
+    /// Who listens to what is published here.
+    pub taps: RefCell<Taps>,
 }
 
 impl Worker {
@@ -214,7 +229,7 @@ impl Worker {
             let line = connected_line(&request, peer.to_string());
             self.tracers.borrow().hand_on(&line, peer.ip(), None);
         }
-        let log = link::Description::new(&request, arrival);
+        let log = link::Description::new(&request, arrival, self.now());
         log.connected(request.version);
         let key = self.shard.borrow_mut().handle_connect(self.now(), *request);
         let link = Rc::new(Link::new(key, transport, log, pending));
@@ -278,6 +293,9 @@ pub fn run(start: Start) {
         driver: Cell::new(None),
         is_stopping: Cell::new(false),
         tracers: RefCell::default(),
+        endings: RefCell::default(),
+        durable: RefCell::default(),
+        taps: RefCell::default(),
     });
     worker.send_to_store();
     worker.send_to_peers();

@@ -55,6 +55,11 @@ impl Window {
         self.count = self.count.saturating_add(1);
         self.count
     }
+
+    /// How many there are in this window of time.
+    pub fn counted(&self, now: Timestamp, length: Duration) -> u32 {
+        if self.began + length <= now { 0 } else { self.count }
+    }
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// What can be an entry.
-pub(super) trait Held {
+pub(crate) trait Held {
     /// Whether the entry must stay.
     fn is_held(&self) -> bool;
 }
 
 /// See the top of the file.
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     /// How many young entries there are when the generations change.
@@ -37,6 +37,16 @@ impl<K: Hash + Eq, V: Held + Default> Recent<K, V> {
         }
         let old = &mut self.old;
         self.young.entry(key).or_insert_with_key(|key| old.remove(key).unwrap_or_default())
+    }
+
+    /// The entry of a key, if there is one. It is not used by being looked at.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.young.iter().chain(&self.old)
     }
 
     fn turn(&mut self) {

@@ -107,6 +107,15 @@ impl Watch {
         is_banned
     }
 
+    /// The addresses that have failed most within a window, at most so many.
+    pub fn failures(&self, now: Timestamp, window: Duration, most: usize) -> Vec<(Network, u32)> {
+        let failed = self.addresses.iter().map(|(block, seen)| (*block, seen.failures.counted(now, window)));
+        let mut failed: Vec<_> = failed.filter(|(_, count)| *count > 0).collect();
+        failed.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        failed.truncate(most);
+        failed
+    }
+
     /// Counts a connection of a client identifier at an address; whether that was one too many.
     pub fn note_coming(
         &mut self,

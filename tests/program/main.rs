@@ -8,6 +8,8 @@ mod support;
 
 mod access;
 mod acl;
+mod api_access;
+mod api_changes;
 mod bans;
 mod bench;
 mod certificates;

@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod client;
 pub mod dunlin;
+pub mod http;
 pub mod process;
 pub mod service;
 pub mod tls;

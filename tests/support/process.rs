@@ -121,8 +121,13 @@ impl Process {
     }
 
     /// Waits for its end.
-    pub fn finish(mut self) -> Ended {
-        let until = Instant::now() + DEADLINE;
+    pub fn finish(self) -> Ended {
+        self.finish_within(DEADLINE)
+    }
+
+    /// The same for one that may take longer than anything else.
+    pub fn finish_within(mut self, limit: Duration) -> Ended {
+        let until = Instant::now() + limit;
         while self.next_line(until).is_some() {}
         let status = loop {
             match self.child.try_wait().expect("its status can be asked for") {

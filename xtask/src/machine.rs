@@ -124,7 +124,8 @@ fn python_packages() -> Result<Ended> {
         process::run(&mut command("python3", &["-m", "venv", "--clear", ".venv"]))?;
     }
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    process::run(command(&python, &install).args(["-r", "tests/end_to_end/requirements.txt"]))?;
+    let lists = ["-r", "tests/end_to_end/requirements.txt", "-r", "tests/api_fuzz/requirements.txt"];
+    process::run(command(&python, &install).args(lists))?;
     Ok(Ended::well())
 }
 

@@ -242,6 +242,11 @@ impl Group {
         self.next_sequence = self.next_sequence.max(sequence);
     }
 
+    /// Messages that members have and that the store knows.
+    pub fn lent(&self) -> usize {
+        self.lent.len()
+    }
+
     /// The messages that members have.
     pub fn lent_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
         self.lent.values_mut()

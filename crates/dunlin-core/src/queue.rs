@@ -309,6 +309,18 @@ impl Queue {
         self.slots.push_back(slot);
     }
 
+    /// What waits, from the front on: at which QoS, how long topic, properties and payload are together, and the
+    /// message, unless it is in the store alone.
+    pub fn iter(&self) -> impl Iterator<Item = (QoS, usize, Option<&Arc<ApplicationMessage>>)> {
+        self.slots.iter().map(|slot| match slot {
+            Slot::Here(here) => (here.qos, here.message.content_bytes(), Some(&here.message)),
+            Slot::Stored(stored) => (stored.qos, stored.content_bytes as usize, None),
+            Slot::Whole(delivery) => {
+                (delivery.qos, delivery.message.content_bytes(), Some(&delivery.message))
+            }
+        })
+    }
+
     /// Takes the first message, if it is in memory.
     pub fn pop_front(&mut self) -> Option<Delivery> {
         if matches!(self.slots.front()?, Slot::Stored(_)) {

@@ -237,9 +237,16 @@ pub(super) static OPTIONS: &[MosquittoOption] = &[
     missing(&["log_timestamp_format"], "The log has times as RFC 3339 writes them."),
     unneeded(&["websockets_log_level"], "There is no libwebsockets here; see log.level."),
     // The process.
-    missing_if(&["sys_interval"], "Nothing is published under $SYS in this release.", |line| {
-        Ok(number(line, 0..=65_535)? > 0)
-    }),
+    said(
+        &["sys_interval"],
+        "sys.interval",
+        "The topics below `$SYS/broker` have mosquitto's names.",
+        |reading, line| {
+            let seconds = number(line, 0..=65_535)?;
+            reading.set(line, "sys.interval", quoted(&format!("{seconds}s")));
+            Ok(())
+        },
+    ),
     missing(
         &["user"],
         "Dunlin runs as who starts it: say User= in the systemd unit. That user must be able to read the files named in the output.",

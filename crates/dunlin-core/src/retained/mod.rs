@@ -13,7 +13,9 @@
 //! How the walk skips what cannot match is in `cursor.rs`.
 
 mod cursor;
+mod children;
 
+pub use children::Child;
 pub use cursor::{Cursor, Progress, RetainedTopic};
 
 use std::collections::BTreeMap;

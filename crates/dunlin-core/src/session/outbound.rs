@@ -419,6 +419,19 @@ impl Outbound {
         })
     }
 
+    /// The exchanges that are not over: the Packet Identifier, and the message while its PUBLISH is unacknowledged.
+    pub fn exchanges(&self) -> impl Iterator<Item = (PacketIdentifier, Option<&Delivery>)> {
+        let first = self.sending.first;
+        self.sending.in_flight.iter().enumerate().filter_map(move |(offset, entry)| {
+            let packet_identifier = identifier_of(first + offset as u64);
+            match &entry.stage {
+                Stage::Done => None,
+                Stage::Publish(delivery) => Some((packet_identifier, Some(delivery))),
+                Stage::PubRel(_) => Some((packet_identifier, None)),
+            }
+        })
+    }
+
     /// Whether the client has received a message of a shared group whose exchange is not over.
     pub fn has_received_shared(&self) -> bool {
         self.sending

@@ -46,7 +46,7 @@ impl DropReason {
         Self::SessionEnded,
     ];
 
-    /// What metrics call it.
+    /// The name in metrics and in the API, which never changes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Away => "away",

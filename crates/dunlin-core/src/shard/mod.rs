@@ -51,15 +51,19 @@ mod reauthenticate;
 mod timeouts;
 mod observe;
 mod trace;
-mod census;
+mod client_detail;
+mod groups_page;
+mod tap;
 mod operate;
 
-pub use census::Census;
+pub use client_detail::{ClientDetail, InFlightView, QueuedView, SubscriptionPlace, SubscriptionView};
 pub use counters::{Counters, DropReason};
+pub use groups_page::{GroupView, GroupsPage};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
 pub use latency::{LATENCY_BOUNDS_US, Latencies};
-pub use observe::{ClientView, ClientsPage, ConnectionView};
-pub use operate::OwnMessage;
+pub use observe::{ClientSight, ClientView, ConnectionView, LevelView};
+pub use operate::{OwnMessage, Unpublished};
+pub use tap::{TAPPED_MAX, Tapped};
 pub use trace::{TraceEvent, TraceWish, Traced, TracedPacket};
 
 use crate::connection::{Cause, Connection, Outbox};
@@ -83,6 +87,7 @@ use park::Parking;
 use retain::Kept;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use tap::Taps;
 use vacate::Vacating;
 
 /// Topics whose routes are remembered.
@@ -140,6 +145,8 @@ pub struct Shard {
     answers: VecDeque<Answer>,
     /// Forwarded properties of the publication being routed.
     forwarded: Vec<u8>,
+    /// Who listens to what is published here without being a client.
+    taps: Taps,
 }
 
 impl Shard {
@@ -173,6 +180,7 @@ impl Shard {
             next_token: 0,
             answers: VecDeque::new(),
             forwarded: Vec::new(),
+            taps: Taps::default(),
         }
     }
 

@@ -4,10 +4,11 @@
 //! how long that may take, because messages wait meanwhile; whoever wants all asks again from where a page ended.
 
 use super::Shard;
+use super::retain::Kept;
 use crate::connection::Connection;
 use crate::identity::{ClientIdentifier, Identity};
 use crate::message::ApplicationMessage;
-use crate::retained::{Cursor, Progress};
+use crate::retained::{Child, Cursor, Progress};
 use crate::session::Session;
 use crate::settings::SessionExpiryInterval;
 use crate::slots::Key;
@@ -69,32 +70,61 @@ pub struct ConnectionView {
     pub is_paused: bool,
 }
 
-/// Some of the Sessions, and where the next page begins.
+/// A level of the topics of Retained Messages.
 #[derive(Clone, Debug)]
-pub struct ClientsPage {
-    /// Those that are wanted.
-    pub clients: Vec<ClientView>,
-    /// Where to go on; none if there is no more.
-    pub next: Option<u32>,
+pub struct LevelView {
+    /// Its own text.
+    pub level: Box<str>,
+    /// The message of the topic that ends here.
+    pub message: Option<Arc<ApplicationMessage>>,
+    /// Whether there are topics below it.
+    pub has_children: bool,
+}
+
+/// A Session in passing: what is cheap to ask of each of a hundred thousand, and its view for the few that are shown.
+pub struct ClientSight<'a> {
+    shard: &'a Shard,
+    key: Key,
+    session: &'a Session,
+}
+
+impl<'a> ClientSight<'a> {
+    /// The Session.
+    pub fn session(&self) -> &'a Session {
+        self.session
+    }
+
+    /// The connection, while there is one.
+    pub fn connection(&self) -> Option<ConnectionView> {
+        let key = self.session.connection?;
+        Some(connection_view(key, self.shard.connection(key)?))
+    }
+
+    /// All of it.
+    pub fn view(&self) -> ClientView {
+        self.shard.view_of(self.key, self.session)
+    }
 }
 
 impl Shard {
-    /// The Sessions from a place in the table on, as many as `wanted` says yes to among at most `budget` places.
-    pub fn clients_page(
+    /// Shows `visit` the Sessions in `budget` places of the table, from one on. Returns where to go on; none if there
+    /// is no more.
+    pub fn visit_clients(
         &self,
         from: u32,
         budget: u32,
-        mut wanted: impl FnMut(&Session) -> bool,
-    ) -> ClientsPage {
+        mut visit: impl FnMut(ClientSight<'_>),
+    ) -> Option<u32> {
         let end = self.clients.sessions.end_index();
         let until = from.saturating_add(budget).min(end);
-        let sessions = (from..until).filter_map(|index| {
-            let key = self.clients.sessions.key_at(index)?;
-            self.clients.sessions.at(index).map(|session| (key, session))
-        });
-        let sessions = sessions.filter(|(_, session)| wanted(session));
-        let clients = sessions.map(|(key, session)| self.view_of(key, session)).collect();
-        ClientsPage { clients, next: (until < end).then_some(until) }
+        for index in from..until {
+            if let Some(key) = self.clients.sessions.key_at(index)
+                && let Some(session) = self.clients.sessions.at(index)
+            {
+                visit(ClientSight { shard: self, key, session });
+            }
+        }
+        (until < end).then_some(until)
     }
 
     /// The Session of a client.
@@ -133,7 +163,24 @@ impl Shard {
         self.retained.get(topic).map(|kept| &kept.message)
     }
 
-    fn view_of(&self, session: Key, value: &Session) -> ClientView {
+    /// The levels right below a level in the topics of Retained Messages, with the message of those that have one
+    /// ([`RetainedTree::children`](crate::retained::RetainedTree::children)).
+    pub fn retained_children(&self, below: &str, after: Option<&str>, most: usize) -> Vec<LevelView> {
+        let children = self.retained.children(below, after, most).into_iter();
+        let view = |child: Child<'_, Kept>| LevelView {
+            level: child.level.into(),
+            message: child.message.map(|kept| Arc::clone(&kept.message)),
+            has_children: child.has_children,
+        };
+        children.map(view).collect()
+    }
+
+    /// Retained Messages, as they count for the limits: how many bytes they take.
+    pub fn retained_bytes(&self) -> usize {
+        self.retained_bytes
+    }
+
+    pub(super) fn view_of(&self, session: Key, value: &Session) -> ClientView {
         let connection = value.connection.and_then(|key| Some((key, self.connection(key)?)));
         ClientView {
             session,

@@ -356,6 +356,7 @@ impl Shard {
             self.retain(now, publication);
         }
         if let Reach::Everywhere { exactly } = reach {
+            self.tap(publication);
             routed.has_subscribers |= !peers.is_empty();
             if publication.retain {
                 // Every shard keeps every Retained Message.

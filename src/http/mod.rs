@@ -1,49 +1,51 @@
-//! The operations port: `/healthz` (the process answers), `/readyz` (clients are served) and, for those who have the
-//! token of `token.rs`, the bans of `bans.rs`.
+//! The operations port: `/healthz` (the process answers), `/readyz` (clients are served) and, for those who have a
+//! token or a certificate, the API (`api/`).
 //!
-//! It must not become a way to harm the broker, and it must answer when probes ask, or a supervisor would end
-//! a healthy broker. So every connection serves one request, lives for at most `CONNECTION_LIFETIME`, and
-//! there are at most `CONNECTIONS_MAX` of them.
+//! `port.rs` is the listener, with bounds on connections and with TLS; every connection serves one request. `guard.rs`
+//! stands before the API: `access.rs` says who asks, `tokens.rs` and `token.rs` what may be shown, `slowing.rs` what
+//! wrong tokens cost, `audit.rs` writes down what was changed. Errors are problem documents (`problem.rs`).
 //!
 //! Readiness is one flag ([`Health`]): the broker raises it when all listeners are open and lowers it when it
 //! begins to stop, so that a load balancer looks elsewhere before connections end. A store that cannot be
 //! written makes a broker not ready, too.
 
+mod port;
+mod guard;
+mod access;
 pub mod token;
-pub mod bans;
+pub mod tokens;
+mod slowing;
+mod audit;
+mod body;
+mod parameters;
+mod moment;
+mod problem;
+pub mod api;
 mod metrics;
 mod dashboard;
 
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
+use tokio::net::TcpListener;
 
-pub use bans::Api;
+pub use access::{Access, check};
+pub use audit::Audit;
+pub use problem::Problem;
 pub use token::ApiToken;
 
-use crate::config::{Config, ConfigError, HostPort};
+use crate::config::{Config, ConfigError, ConfigErrors, HostPort, TlsOptions};
+use crate::operations::Operations;
 use crate::store::StoreHealth;
-use dunlin_core::shard::StoreState;
-
-/// Connections to the operations port at once; further ones wait.
-const CONNECTIONS_MAX: usize = 64;
-
-/// The time from accepting a connection to its end.
-const CONNECTION_LIFETIME: Duration = Duration::from_secs(10);
+use crate::tls::{Application, TlsEndpoint};
+use port::{Port, Remote};
 
 /// What the operations port tells about the broker.
 #[derive(Debug, Default)]
@@ -63,9 +65,9 @@ impl Health {
         self.store.as_ref().and_then(|store| store.reason())
     }
 
-    /// What the store can do, if there is one.
-    pub fn store_state(&self) -> Option<StoreState> {
-        self.store.as_ref().map(|store| store.state())
+    /// The store, if there is one.
+    pub fn store(&self) -> Option<&StoreHealth> {
+        self.store.as_deref()
     }
 
     /// Says whether clients are served.
@@ -103,26 +105,77 @@ async fn listen(address: &HostPort) -> io::Result<TcpListener> {
     TcpListener::bind(address.resolve()?).await
 }
 
-/// Serves the operations port until `stop` completes and the requests under way are answered.
-pub async fn serve(
-    listener: TcpListener,
-    api: Api,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    axum::serve(BoundedListener { listener, slots }, router(api)).with_graceful_shutdown(stop).await
+/// The TLS of the operations port, if it speaks TLS.
+///
+/// # Errors
+/// What is wrong with its files.
+pub fn endpoint(config: &Config) -> Result<Option<TlsEndpoint>, ConfigErrors> {
+    let Some(options) = &config.http.tls else { return Ok(None) };
+    let options = TlsOptions {
+        cert: options.cert.clone(),
+        key: options.key.clone(),
+        client_ca: options.client_ca.clone(),
+        require_client_cert: options.require_client_cert,
+        ..TlsOptions::default()
+    };
+    let endpoint = TlsEndpoint::new(Application::Http, &options);
+    endpoint.map(Some).map_err(|error| ConfigErrors(vec![error.located(config, "http.tls")]))
 }
 
-fn router(api: Api) -> Router {
-    let health = Arc::clone(&api.operations.health);
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .with_state(health)
-        .merge(metrics::router(api.operations.clone()))
-        .merge(dashboard::router())
-        .merge(bans::router(api))
-        .layer(axum::middleware::map_response(close_connection))
+/// The operations port with everything behind it.
+pub struct Service {
+    /// The way to the broker.
+    pub operations: Operations,
+    /// Who may ask.
+    pub access: Access,
+    /// Where changes are written down.
+    pub audit: Audit,
+    /// Its certificates, if it speaks TLS.
+    pub tls: Option<Arc<TlsEndpoint>>,
+}
+
+impl Service {
+    /// Prepares the port; `token` is that of the data directory.
+    ///
+    /// # Errors
+    /// When the audit file cannot be written.
+    pub fn new(
+        config: &Config,
+        operations: Operations,
+        token: Option<ApiToken>,
+        tls: Option<Arc<TlsEndpoint>>,
+    ) -> Result<Self, ConfigError> {
+        let http = &config.http;
+        let audit = Audit::open(http.audit_file.as_deref()).map_err(|error| {
+            let file = http.audit_file.as_deref().unwrap_or(Path::new(""));
+            config.error("http.audit_file", Some(format!("{file:?}")), format!("cannot be written: {error}"))
+        })?;
+        let access = Access::new(token, config.store.path.as_deref(), http.certificate_scope);
+        Ok(Self { operations, access, audit, tls })
+    }
+
+    /// Serves until `stop` completes and the requests under way are answered.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let port = Port::new(listener, self.tls.clone());
+        let service = self.router().into_make_service_with_connect_info::<Remote>();
+        axum::serve(port, service).with_graceful_shutdown(stop).await
+    }
+
+    fn router(self) -> Router {
+        let health = Arc::clone(&self.operations.health);
+        Router::new()
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .with_state(health)
+            .merge(metrics::router(self.operations.clone()))
+            .merge(dashboard::router())
+            .merge(api::router(&self.operations, self.access, self.audit))
+            .layer(axum::middleware::map_response(close_connection))
+    }
 }
 
 /// The process answers. What ails the store is said here, and is no reason to end it: that would end what
@@ -148,83 +201,19 @@ async fn close_connection(mut response: Response) -> Response {
     response
 }
 
-/// A listener that accepts only as many connections as there are slots.
-struct BoundedListener {
-    listener: TcpListener,
-    slots: Arc<Semaphore>,
-}
-
-/// A connection that ends at its deadline and then gives its slot back.
-struct BoundedStream {
-    stream: TcpStream,
-    deadline: Pin<Box<Sleep>>,
-    _slot: Option<OwnedSemaphorePermit>,
-}
-
-impl axum::serve::Listener for BoundedListener {
-    type Io = BoundedStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (BoundedStream, SocketAddr) {
-        // The semaphore is never closed, so there is always a slot.
-        let slot = self.slots.clone().acquire_owned().await.ok();
-        let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-        (BoundedStream { stream, deadline: Box::pin(sleep(CONNECTION_LIFETIME)), _slot: slot }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-impl BoundedStream {
-    fn poll_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
-        }
-    }
-}
-
-impl AsyncRead for BoundedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.poll_deadline(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for BoundedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_deadline(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
 
+    use super::port::CONNECTION_LIFETIME;
     use super::*;
-    use crate::operations::{Operations, Parts};
+    use crate::config::Scope;
+    use crate::operations::Parts;
     use crate::worker::Gate;
 
     struct Port {
@@ -246,11 +235,11 @@ mod tests {
             gate,
             health: Arc::clone(&health),
             commits: None,
-            data_dir: None,
-            listeners: Arc::from([]),
+            config: Config::default(),
         });
-        let api = Api { operations, token: None };
-        let served = tokio::spawn(serve(listener, api, stopped));
+        let access = Access::new(None, None, Scope::Admin);
+        let service = Service { operations, access, audit: Audit::open(None).unwrap(), tls: None };
+        let served = tokio::spawn(service.serve(listener, stopped));
         Port { address, health, stop, served }
     }
 
@@ -279,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_token_there_is_nothing_that_opens_the_api() {
         let port = open().await;
-        assert!(get(port.address, bans::PATH).await.starts_with("HTTP/1.1 403 "));
+        assert!(get(port.address, api::bans::PATH).await.starts_with("HTTP/1.1 401 "));
     }
 
     #[tokio::test]

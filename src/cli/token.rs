@@ -1,0 +1,161 @@
+//! `dunlin token create|list|remove`: the tokens that open the API.
+//!
+//! They are in a file of the data directory, which a running broker follows, so the command needs no broker and a
+//! token holds, or holds no more, at once. The token is printed once, to standard output and alone, and nobody can
+//! print it again: the file has its hash.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{bad_configuration, sources};
+use crate::config::{Flags, Scope, parse_duration};
+use crate::http::tokens::{TOKENS_FILE, TokenEntry, Tokens};
+use crate::whole_file;
+
+/// What shall be done about tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token, and print it: nobody can print it again
+    Create {
+        /// What it is called, also in the audit log
+        name: String,
+        /// What it allows: to look, or to change as well
+        #[arg(long, value_enum, default_value_t = ScopeArgument::Read)]
+        scope: ScopeArgument,
+        /// How long it holds, such as 12h or 90d [default: until it is removed]
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        expires: Option<time::Duration>,
+        /// Of which broker.
+        #[command(flatten)]
+        place: TokenPlace,
+    },
+    /// Say which tokens there are, what they allow and until when
+    List(TokenPlace),
+    /// Remove a token; it opens nothing from then on
+    Remove {
+        /// What it is called
+        name: String,
+        /// Of which broker.
+        #[command(flatten)]
+        place: TokenPlace,
+    },
+}
+
+/// Which broker's tokens.
+#[derive(Debug, Args)]
+pub struct TokenPlace {
+    /// Configuration file (TOML) of the broker
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data directory of the broker [default: the configured one]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+}
+
+/// A scope as it is typed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ScopeArgument {
+    /// Look.
+    Read,
+    /// Look and change.
+    Admin,
+}
+
+fn duration(text: &str) -> Result<time::Duration, String> {
+    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
+    let duration = duration.and_then(|duration| time::Duration::try_from(duration).ok());
+    duration.ok_or_else(|| "must be a duration such as 12h or 90d".to_owned())
+}
+
+impl TokenCommand {
+    /// Carries it out.
+    pub fn run(self) -> ExitCode {
+        let (Self::Create { place, .. } | Self::List(place) | Self::Remove { place, .. }) = &self;
+        let flags = Flags { data_dir: place.data_dir.clone(), ..Flags::default() };
+        let config = match sources(place.config.clone(), flags).load() {
+            Ok(config) => config,
+            Err(errors) => return bad_configuration(&errors),
+        };
+        let done = match &config.store.path {
+            Some(data_dir) => self.carry_out(data_dir),
+            None => Err("tokens need a data directory (store.path)".to_owned()),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                eprintln!("dunlin: {problem}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn carry_out(self, data_dir: &Path) -> Result<(), String> {
+        let now = OffsetDateTime::now_utc();
+        match self {
+            Self::Create { name, scope, expires, .. } => {
+                let expires = expires.map(|expires| {
+                    let end = now.replace_nanosecond(0).unwrap_or(now).checked_add(expires);
+                    end.ok_or_else(|| {
+                        "--expires is too far away: leave it out for a token without an end".to_owned()
+                    })
+                });
+                let expires = expires.transpose()?;
+                let scope = match scope {
+                    ScopeArgument::Read => Scope::Read,
+                    ScopeArgument::Admin => Scope::Admin,
+                };
+                let token = edit(data_dir, |tokens| tokens.create(&name, scope, now, expires))?;
+                println!("{}", *token);
+                Ok(())
+            }
+            Self::List(_) => {
+                for entry in &Tokens::read(&data_dir.join(TOKENS_FILE))?.token {
+                    println!("{}", describe(entry, now));
+                }
+                Ok(())
+            }
+            Self::Remove { name, .. } => edit(data_dir, |tokens| match tokens.remove(&name) {
+                true => Ok(()),
+                false => Err(format!("{}: there is no token {name:?}", data_dir.join(TOKENS_FILE).display())),
+            }),
+        }
+    }
+}
+
+/// Changes the file; two who do so at once wait for each other.
+fn edit<T>(data_dir: &Path, change: impl FnOnce(&mut Tokens) -> Result<T, String>) -> Result<T, String> {
+    let directory = File::open(data_dir).map_err(|error| {
+        format!(
+            "the data directory {} cannot be opened: {error}; has its broker run yet?",
+            data_dir.display()
+        )
+    })?;
+    // Where a file system has no locks, one editor at a time is the operator's business.
+    let _ = directory.lock();
+    let path = data_dir.join(TOKENS_FILE);
+    let mut tokens = Tokens::read(&path)?;
+    let result = change(&mut tokens)?;
+    whole_file::replace(&path, tokens.to_text()?.as_bytes(), whole_file::Mode::OwnerAlone)
+        .map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+    Ok(result)
+}
+
+/// `grafana read created 2026-11-28T09:00:00Z expires 2027-02-26T09:00:00Z`.
+fn describe(entry: &TokenEntry, now: OffsetDateTime) -> String {
+    let scope = match entry.scope {
+        Scope::Read => "read",
+        Scope::Admin => "admin",
+    };
+    let written = |time: OffsetDateTime| time.format(&Rfc3339).unwrap_or_default();
+    let expires = match entry.expires {
+        None => String::new(),
+        Some(expires) if entry.is_expired(now) => format!(" expired {}", written(expires)),
+        Some(expires) => format!(" expires {}", written(expires)),
+    };
+    format!("{} {scope} created {}{expires}", entry.name, written(entry.created))
+}
