@@ -1,10 +1,12 @@
 //! The command line: `dunlin serve`, `dunlin check`, `dunlin import`, `dunlin passwd`, `dunlin acl`, `dunlin ban`,
-//! `dunlin token`, `dunlin dashboard`, `dunlin store` and `dunlin bench`; `dunlin` alone is `dunlin serve`.
+//! `dunlin token`, `dunlin dashboard`, `dunlin store`, `dunlin bench` and those that ask a running broker (`remote/`);
+//! `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
 //! (`crates/dunlin-bench/src/cli/mod.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
-//! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
+//! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1, and with 3 where a
+//! command of `remote/` reaches no broker.
 
 mod acl;
 mod ban;

@@ -22,6 +22,7 @@ mod log;
 mod passwd;
 mod reload;
 mod remote;
+mod remote_broker;
 mod scram;
 mod slow;
 mod store;

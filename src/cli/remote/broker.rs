@@ -4,7 +4,7 @@
 //! used and no redirect followed, because the token is meant for this address alone.
 
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +12,20 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
 use super::Failure;
+use super::pinned::PinnedConnector;
 use super::place::Token;
+use crate::cli::operations_port::pinned;
+use crate::http::Problem;
 
 /// How long the broker may take to be connected to.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -46,12 +50,15 @@ pub(super) struct Broker {
     token_source: String,
 }
 
-/// What the API answers when it does not do what was asked (RFC 9457).
-#[derive(Debug, Deserialize)]
-struct Problem {
-    detail: String,
-    #[serde(default)]
-    errors: Vec<String>,
+/// Who says that it is the broker that answers.
+#[derive(Debug, PartialEq)]
+pub(super) enum Trust {
+    /// Nobody: there is no TLS.
+    Nobody,
+    /// The authorities of a file, or else those of the system.
+    Authorities(Option<PathBuf>),
+    /// This certificate, which the broker must show.
+    Certificate(PathBuf),
 }
 
 /// A part of a path, or a value of a query.
@@ -65,15 +72,9 @@ pub(super) fn encode_topic(topic: &str) -> String {
 }
 
 impl Broker {
-    /// The broker at a URL without a path; `ca_file` has those who vouch for it, if it is not the system.
-    pub fn at(url: String, token: &Token, ca_file: Option<&Path>) -> Result<Self, Failure> {
-        let roots = if url.starts_with("https:") { authorities(ca_file)? } else { Vec::new() };
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&roots))
-            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
-            .build();
+    /// The broker at a URL without a path.
+    pub fn at(url: String, token: &Token, trust: &Trust) -> Result<Self, Failure> {
         let config = Agent::config_builder()
-            .tls_config(tls)
             .timeout_connect(Some(CONNECT_DEADLINE))
             .timeout_recv_response(Some(ANSWER_DEADLINE))
             .http_status_as_error(false)
@@ -82,10 +83,24 @@ impl Broker {
             .proxy(None)
             // The broker closes after each answer.
             .max_idle_connections(0)
-            .user_agent(concat!("dunlin/", env!("CARGO_PKG_VERSION")))
-            .build();
+            .user_agent(concat!("dunlin/", env!("CARGO_PKG_VERSION")));
+        let agent = match trust {
+            Trust::Nobody => config.build().new_agent(),
+            Trust::Authorities(ca_file) => {
+                let tls = TlsConfig::builder()
+                    .root_certs(RootCerts::new_with_certs(&authorities(ca_file.as_deref())?))
+                    .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+                    .build();
+                config.tls_config(tls).build().new_agent()
+            }
+            Trust::Certificate(path) => {
+                let tls = pinned(path).map_err(|error| Failure::Arguments(error.to_string()))?;
+                let connector = TcpConnector::default().chain(PinnedConnector(Arc::new(tls)));
+                Agent::with_parts(config.build(), connector, DefaultResolver::default())
+            }
+        };
         let authorization = Zeroizing::new(format!("Bearer {}", *token.text));
-        Ok(Self { url, agent: config.new_agent(), authorization, token_source: token.source.clone() })
+        Ok(Self { url, agent, authorization, token_source: token.source.clone() })
     }
 
     /// Its address.
@@ -156,7 +171,7 @@ impl Broker {
                 "{} does not take the token of {}: is it of another broker, or has it ended?",
                 self.url, self.token_source
             )),
-            (_, Ok(Problem { detail, errors })) => {
+            (_, Ok(Problem { detail, errors, .. })) => {
                 let errors: String = errors.iter().map(|error| format!("\n  {error}")).collect();
                 Failure::Refused(format!("{detail}{errors}"))
             }

@@ -1,8 +1,8 @@
 //! The commands that talk to a running broker, over its operations port: `dunlin status`, `top`, `clients`, `kick` and
 //! so on.
 //!
-//! `place.rs` says where the broker is and by which token it is asked, `broker.rs` asks, `failure.rs` has the exit
-//! statuses. Then one file for each command: it asks, and prints a table for people (`table.rs`, `text.rs`) or, with
+//! `place.rs` says where the broker is and by which token it is asked, `broker.rs` asks, over TLS with `pinned.rs`, and
+//! `failure.rs` has the exit statuses. Then one file for each command: it asks, and prints a table for people (`table.rs`, `text.rs`) or, with
 //! `--json`, what the API has answered. `docs/commands.md` is what their users read.
 //!
 //! What must stay true: whatever text comes from clients is printed only by `text::shown` and so can do nothing to a
@@ -10,6 +10,7 @@
 
 mod place;
 mod broker;
+mod pinned;
 mod failure;
 mod pages;
 mod progress;

@@ -12,6 +12,7 @@ use clap::Args;
 use ureq::http::Uri;
 use zeroize::Zeroizing;
 
+use super::broker::Trust;
 use super::{Broker, Failure};
 use crate::cli::sources;
 use crate::config::{Config, Flags, HostPort};
@@ -51,8 +52,9 @@ pub(super) struct Token {
 /// Where to ask.
 #[derive(Debug, PartialEq)]
 struct Address {
-    is_https: bool,
     place: HostPort,
+    /// What a URL says of it; without one, the configuration does.
+    trust: Option<Trust>,
 }
 
 impl BrokerArgs {
@@ -60,33 +62,41 @@ impl BrokerArgs {
     pub fn find(&self) -> Result<Broker, Failure> {
         let given = self.http.as_deref().map(Address::parse).transpose()?;
         let token = self.given_token()?;
-        if let (Some(address), Some(token)) = (&given, &token) {
-            return self.broker(address, token);
-        }
+        let (address, token) = match (given, token) {
+            (Some(address), Some(token)) if address.trust.is_some() => (address, token),
+            (given, token) => self.completed(given, token)?,
+        };
+        let trust = match (&address.trust, &self.ca_file) {
+            (Some(Trust::Authorities(_)), Some(ca_file)) => &Trust::Authorities(Some(ca_file.clone())),
+            (_, Some(_)) => {
+                let problem = "--ca-file: is for an https:// URL of --http, and there is none";
+                return Err(Failure::Arguments(problem.to_owned()));
+            }
+            (trust, None) => trust.as_ref().unwrap_or(&Trust::Nobody),
+        };
+        Broker::at(address.url(), &token, trust)
+    }
+
+    /// With what the configuration says and the flags do not.
+    fn completed(&self, given: Option<Address>, token: Option<Token>) -> Result<(Address, Token), Failure> {
         let config = self.configuration()?;
-        let address = match given {
+        let mut address = match given {
             Some(address) => address,
             None => configured(&config)?,
         };
+        let is_here = address.is_here(&config);
+        if let (None, true, Some(tls)) = (&address.trust, is_here, &config.http.tls) {
+            address.trust = tls.cert.clone().map(Trust::Certificate);
+        }
         match token {
-            Some(token) => self.broker(&address, &token),
-            None if address.is_here(&config) => self.broker(&address, &token_of(&config)?),
+            Some(token) => Ok((address, token)),
+            None if is_here => Ok((address, token_of(&config)?)),
             None => Err(Failure::Arguments(format!(
                 "{} is asked with a token only: name its file with --token-file, or set {TOKEN_VARIABLE}; `dunlin token \
                  create` makes one there",
                 address.url()
             ))),
         }
-    }
-
-    fn broker(&self, address: &Address, token: &Token) -> Result<Broker, Failure> {
-        if self.ca_file.is_some() && !address.is_https {
-            let url = address.url();
-            return Err(Failure::Arguments(format!(
-                "--ca-file: {url} is not https://, so nobody vouches for it"
-            )));
-        }
-        Broker::at(address.url(), token, self.ca_file.as_deref())
     }
 
     fn configuration(&self) -> Result<Config, Failure> {
@@ -145,9 +155,7 @@ fn token_of(config: &Config) -> Result<Token, Failure> {
             file.display()
         ))
     })?;
-    let text = token.authorization();
-    let text = text.strip_prefix("Bearer ").unwrap_or_default().to_owned();
-    Token::judged(Zeroizing::new(text), file.display().to_string())
+    Token::judged(Zeroizing::new(token.as_str().to_owned()), file.display().to_string())
 }
 
 fn configured(config: &Config) -> Result<Address, Failure> {
@@ -156,7 +164,7 @@ fn configured(config: &Config) -> Result<Address, Failure> {
             "the operations port is closed (http.address): name another broker with --http".to_owned(),
         )
     })?;
-    Ok(Address { is_https: false, place: place.clone() })
+    Ok(Address { place: place.clone(), trust: None })
 }
 
 impl Address {
@@ -168,12 +176,12 @@ impl Address {
         };
         if !text.contains("://") {
             let place = HostPort::parse(text).ok_or_else(wrong)?;
-            return Ok(Self { is_https: false, place });
+            return Ok(Self { place, trust: None });
         }
         let uri: Uri = text.parse().map_err(|_| wrong())?;
-        let is_https = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
+        let (trust, port) = match uri.scheme_str() {
+            Some("http") => (Trust::Nobody, 80),
+            Some("https") => (Trust::Authorities(None), 443),
             _ => return Err(wrong()),
         };
         let authority =
@@ -181,9 +189,9 @@ impl Address {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong());
         }
-        let port = authority.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let port = authority.port_u16().unwrap_or(port);
         let place = HostPort::parse(&format!("{}:{port}", authority.host())).ok_or_else(wrong)?;
-        Ok(Self { is_https, place })
+        Ok(Self { place, trust: Some(trust) })
     }
 
     /// Where questions go; who listens on every address also does so on loopback.
@@ -193,7 +201,10 @@ impl Address {
             Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
             _ => self.place.host.clone(),
         };
-        let scheme = if self.is_https { "https" } else { "http" };
+        let scheme = match self.trust {
+            None | Some(Trust::Nobody) => "http",
+            Some(Trust::Authorities(_) | Trust::Certificate(_)) => "https",
+        };
         format!("{scheme}://{}", HostPort::new(&host, self.place.port))
     }
 
@@ -213,11 +224,13 @@ mod tests {
 
     #[test]
     fn an_address_may_be_a_url_or_host_and_port() {
-        assert_eq!(url("127.0.0.1:18083"), "http://127.0.0.1:18083");
-        assert_eq!(url("broker.example:80"), "http://broker.example:80");
+        assert_eq!(url("http://127.0.0.1:18083"), "http://127.0.0.1:18083");
+        assert_eq!(url("http://broker.example"), "http://broker.example:80");
         assert_eq!(url("https://broker.example"), "https://broker.example:443");
         assert_eq!(url("http://[::1]:8/"), "http://[::1]:8");
-        assert_eq!(url("0.0.0.0:8"), "http://127.0.0.1:8");
+        assert_eq!(url("http://0.0.0.0:8"), "http://127.0.0.1:8");
+        let bare = Address::parse("127.0.0.1:18083").unwrap();
+        assert_eq!(bare, Address { place: HostPort::new("127.0.0.1", 18083), trust: None });
         for wrong in ["", "18083", "ftp://a", "http://a/api", "http://u:p@a", "https://a/?x", "http://"] {
             assert!(matches!(Address::parse(wrong), Err(Failure::Arguments(_))), "{wrong:?}");
         }
