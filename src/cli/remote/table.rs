@@ -1,6 +1,7 @@
-//! Tables for people: a heading, aligned columns, one line a row, cut where the terminal ends.
+//! Tables for people: a heading, aligned columns, one line a row, no wider than the terminal.
 //!
-//! Where output is no terminal nothing is cut and nothing coloured, so that a file or `grep` gets the whole text.
+//! Where a terminal is narrow, texts are cut to [`TEXT_WIDTH_MIN`], and if that is not enough, columns at the right are
+//! left out: so what matters most stands at the left. Where output is no terminal nothing is cut and nothing coloured, so that a file or `grep` gets the whole text.
 //! `NO_COLOR` (<https://no-color.org>) keeps colours off terminals, too. Cells come from `text.rs` or from Dunlin itself:
 //! a table does not look for control characters.
 
@@ -9,6 +10,12 @@ use std::io::{self, IsTerminal};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row};
 use ratatui::crossterm::terminal;
+
+/// Columns of the terminal that a text has at least, if it is as long.
+const TEXT_WIDTH_MIN: u16 = 16;
+
+/// Columns of the terminal between two columns of a table.
+const GAP: u16 = 2;
 
 /// What the output can show.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +40,8 @@ pub(super) enum Column {
 pub(super) struct Table {
     table: comfy_table::Table,
     columns: Vec<Column>,
+    /// Columns of the terminal, where there is one.
+    room: Option<u16>,
 }
 
 /// A cell, whose colour says more than its column.
@@ -92,7 +101,7 @@ impl Table {
         if let Some(width) = look.width {
             table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         }
-        Self { table, columns: columns.to_vec() }
+        Self { table, columns: columns.to_vec(), room: look.width }
     }
 
     /// Adds a row.
@@ -111,17 +120,31 @@ impl Table {
             return String::new();
         }
         self.table.discover_columns();
-        for (column, kind) in self.table.column_iter_mut().zip(&self.columns) {
-            column.set_padding((0, 2));
+        let widths = self.table.column_max_content_widths();
+        let shown = self.room.map_or(self.columns.len(), |room| shown(&self.columns, &widths, room));
+        for (index, (column, kind)) in self.table.column_iter_mut().zip(&self.columns).enumerate() {
+            column.set_padding((0, GAP));
             if matches!(kind, Column::Number(_)) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
-            if !matches!(kind, Column::Text(_)) {
+            if index >= shown {
+                column.set_constraint(ColumnConstraint::Hidden);
+            } else if !matches!(kind, Column::Text(_)) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
         self.table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
+}
+
+/// How many columns, from the left, there is room for; at least one.
+fn shown(columns: &[Column], widths: &[u16], room: u16) -> usize {
+    let needed = columns.iter().zip(widths).scan(0_u16, |used, (column, width)| {
+        let width = if matches!(column, Column::Text(_)) { *width.min(&TEXT_WIDTH_MIN) } else { *width };
+        *used = used.saturating_add(width).saturating_add(GAP);
+        Some(*used)
+    });
+    needed.take_while(|used| *used <= room).count().max(1)
 }
 
 fn one_line<const N: usize>(cells: [Cell; N]) -> Row {
@@ -171,6 +194,16 @@ mod tests {
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines.iter().all(|line| line.chars().count() <= 40), "{text}");
         assert!(lines[2].contains('…') && lines[2].ends_with("1,234"), "{text}");
+    }
+
+    #[test]
+    fn where_cutting_is_not_enough_columns_at_the_right_are_left_out() {
+        let text = table(Look { width: Some(30), is_coloured: false });
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= 30), "{text}");
+        assert!(lines[0].contains("STATE") && !lines[0].contains("QUEUED"), "{text}");
+        assert!(lines[2].starts_with("a-sensor"), "{text}");
+        assert!(table(Look { width: Some(1), is_coloured: false }).lines().count() > 0);
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub fn draw(frame: &mut Frame, desk: &Desk) {
     frame.render_widget(Paragraph::new(headline(desk)), head);
     draw_plots(frame, desk, plots);
     draw_clients(frame, desk, clients);
-    let [groups, drops] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(lists);
+    let [groups, drops] =
+        Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).spacing(1).areas(lists);
     draw_groups(frame, desk, groups);
     draw_drops(frame, desk, drops);
     frame.render_widget(Paragraph::new(footline(desk)), foot);
@@ -89,17 +90,15 @@ fn draw_plots(frame: &mut Frame, desk: &Desk, area: Rect) {
 fn draw_clients(frame: &mut Frame, desk: &Desk, area: Rect) {
     let figures = &desk.figures;
     let shown = figures.rows.len() as u64;
-    let of = if figures.matched > shown {
-        format!("the {} busiest of ", text::count(shown))
-    } else {
-        String::new()
-    };
+    let of =
+        if figures.matched > shown { format!("the first {} of ", text::count(shown)) } else { String::new() };
     let search = match desk.search.as_str() {
         "" => String::new(),
-        search => format!(" with {:?}", search),
+        search => format!(" with {search:?}"),
     };
     let title = format!("{of}{}{search} by {}", text::of(figures.matched, "client"), desk.order.name());
-    let headings = ["CLIENT", "STATE", "RECEIVED/s", "SENT/s", "QUEUED", "IN FLIGHT", "DROPPED", "ADDRESS"];
+    let headings =
+        ["CLIENT", "STATE", ">RECEIVED/s", ">SENT/s", ">QUEUED", ">IN FLIGHT", ">DROPPED", "ADDRESS"];
     let widths = [
         Constraint::Fill(3),
         Constraint::Length(9),
@@ -122,7 +121,6 @@ fn draw_clients(frame: &mut Frame, desk: &Desk, area: Rect) {
 fn client(row: &Client) -> Row<'static> {
     let client = &row.client;
     let (state, tone) = client.state();
-    let number = |number: String| Cell::from(Line::from(number).right_aligned());
     Row::new([
         Cell::from(text::shown(&client.client)),
         Cell::from(Span::styled(state, style(tone))),
@@ -138,7 +136,6 @@ fn client(row: &Client) -> Row<'static> {
 fn draw_groups(frame: &mut Frame, desk: &Desk, area: Rect) {
     let mut groups: Vec<_> = desk.figures.last.iter().flat_map(|last| &last.groups).collect();
     groups.sort_by(|a, b| b.queued_messages.cmp(&a.queued_messages).then_with(|| a.name.cmp(&b.name)));
-    let number = |number: String| Cell::from(Line::from(number).right_aligned());
     let rows = groups.iter().map(|group| {
         Row::new([
             Cell::from(text::shown(&group.name)),
@@ -148,12 +145,11 @@ fn draw_groups(frame: &mut Frame, desk: &Desk, area: Rect) {
         ])
     });
     let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(10), Constraint::Length(7)];
-    let table = Table::new(rows, widths).header(heading(["GROUP", "QUEUED", "OLDEST", "MEMBERS"]));
+    let table = Table::new(rows, widths).header(heading(["GROUP", ">QUEUED", ">OLDEST", ">MEMBERS"]));
     frame.render_widget(table.block(titled("shared groups".to_owned())), area);
 }
 
 fn draw_drops(frame: &mut Frame, desk: &Desk, area: Rect) {
-    let number = |number: String| Cell::from(Line::from(number).right_aligned());
     let rows = desk.figures.drops.iter().map(|drops| {
         Row::new([
             Cell::from(text::shown(&drops.reason)),
@@ -162,7 +158,7 @@ fn draw_drops(frame: &mut Frame, desk: &Desk, area: Rect) {
         ])
     });
     let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(11)];
-    let table = Table::new(rows, widths).header(heading(["DROPPED", "NOW/s", "SO FAR"]));
+    let table = Table::new(rows, widths).header(heading(["DROPPED", ">NOW/s", ">SO FAR"]));
     frame.render_widget(table.block(titled("drops".to_owned())), area);
 }
 
@@ -185,8 +181,13 @@ fn titled(title: String) -> Block<'static> {
     Block::new().borders(Borders::TOP).title(title)
 }
 
+/// Words to the left, as their columns, and what is marked with `>` to the right, as numbers are.
 fn heading<const N: usize>(names: [&'static str; N]) -> Row<'static> {
-    Row::new(names).style(Style::new().add_modifier(Modifier::BOLD))
+    let cell = |name: &'static str| match name.strip_prefix('>') {
+        Some(name) => number(name.to_owned()),
+        None => Cell::from(name),
+    };
+    Row::new(names.map(cell)).style(Style::new().add_modifier(Modifier::BOLD))
 }
 
 fn style(tone: Tone) -> Style {
@@ -196,6 +197,10 @@ fn style(tone: Tone) -> Style {
         Tone::Bad => Style::new().fg(Color::Red),
         Tone::Faint => Style::new().add_modifier(Modifier::DIM),
     }
+}
+
+fn number(text: String) -> Cell<'static> {
+    Cell::from(Line::from(text).right_aligned())
 }
 
 /// Small rates have a decimal.
