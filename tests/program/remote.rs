@@ -184,7 +184,7 @@ fn status_groups_drops_and_listeners_are_tables() {
         "dropped": 0, "memory_bytes": null });
     let (_, output, _) = Desk::always(status).run(&["status"]);
     for expected in
-        ["0.1.0, up for 2 h 1 min", "full, 1.5 KiB: no room", "sessions           1,000", "24, 2.3 KiB"]
+        ["0.1.0, up for 2 h 1 min", "full, 1.5 KB: no room", "sessions           1,000", "24, 2.3 KB"]
     {
         assert!(output.contains(expected), "{expected:?} is not in\n{output}");
     }
@@ -193,7 +193,7 @@ fn status_groups_drops_and_listeners_are_tables() {
     let groups = json!({ "next": null, "groups": [{ "name": "$share/w/jobs", "share": "w", "filter": "jobs",
         "queued_messages": 5, "queued_bytes": 10, "oldest_age_s": 75, "lent_messages": 20, "members": [member] }] });
     let (_, output, _) = Desk::always(groups.clone()).run(&["groups"]);
-    assert!(output.contains("$share/w/jobs       5   10 B   1 min    20        1      0"), "{output}");
+    assert!(output.contains("$share/w/jobs       5  10 bytes   1 min    20        1      0"), "{output}");
     let (_, output, _) = Desk::always(groups).run(&["groups", "--members"]);
     assert!(output.contains("$share/w/jobs  w1        1  busy"), "{output}");
     let drops = json!({ "drops": [{ "reason": "queue_full", "count": 12345 }, { "reason": "expired", "count": 0 }],

@@ -82,7 +82,7 @@ fn a_retained_message_is_set_listed_printed_and_cleared() {
     assert_eq!(retained(&["set", topic, "on", "--qos", "1", "--expiry", "1h"]).0, 0);
     let (_, output, _) = retained(&["list", "home/+/state?"]);
     assert!(
-        output.contains("\nhome/küche 7/state?    1   2 B  ") && output.contains("  in 59 min  "),
+        output.contains("\nhome/küche 7/state?    1  2 bytes  ") && output.contains("  in 59 min  "),
         "{output}"
     );
     assert_eq!(retained(&["get", topic]).1, "on\n");

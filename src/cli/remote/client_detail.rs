@@ -8,6 +8,7 @@ use super::broker::{encode, understood};
 use super::clients::Client;
 use super::table::{Column, Look, Table, Tone, cell};
 use super::{Asking, Failure, text};
+use crate::numbers::{grouped, size};
 
 /// The arguments of `dunlin clients show`.
 #[derive(Debug, Args)]
@@ -114,13 +115,13 @@ impl Detail {
         }
         facts.fact("session expiry", plain(self.expiry(now)));
         facts.fact("will", plain(self.will.as_ref().map_or_else(|| "-".to_owned(), Will::describe)));
-        let queued = format!("{}, {}", text::count(client.queued_messages), text::bytes(client.queued_bytes));
+        let queued = format!("{}, {}", grouped(client.queued_messages), size(client.queued_bytes));
         facts.fact("queued messages", plain(queued));
-        facts.fact("in flight messages", plain(text::count(client.in_flight_messages)));
-        facts.fact("messages received", plain(text::count(client.messages_received)));
-        facts.fact("messages sent", plain(text::count(client.messages_sent)));
-        facts.fact("messages dropped", plain(text::count(client.dropped)));
-        facts.fact("outbox", plain(text::bytes(self.outbox_bytes)));
+        facts.fact("in flight messages", plain(grouped(client.in_flight_messages)));
+        facts.fact("messages received", plain(grouped(client.messages_received)));
+        facts.fact("messages sent", plain(grouped(client.messages_sent)));
+        facts.fact("messages dropped", plain(grouped(client.dropped)));
+        facts.fact("outbox", plain(size(self.outbox_bytes)));
         if let Some(last_error) = &self.last_error {
             facts.fact("last error", cell(text::shown(last_error), Tone::Bad));
         }
@@ -174,7 +175,7 @@ impl Detail {
             table.row([
                 message.topic.as_deref().map_or_else(|| "(in the store)".to_owned(), text::shown),
                 message.qos.to_string(),
-                text::bytes(message.size_bytes),
+                size(message.size_bytes),
                 message.age_s.map_or_else(|| "-".to_owned(), text::duration),
             ]);
         }

@@ -8,6 +8,7 @@ use super::client_detail::ShowArgs;
 use super::pages::{Listing, entries, has_more};
 use super::table::{Column, Look, Table, Tone, cell};
 use super::{Asking, Failure, print, text};
+use crate::numbers::{count, grouped};
 
 /// Clients of a list unless the command says how many.
 const LIMIT: usize = 100;
@@ -131,7 +132,7 @@ impl ListArgs {
         print(&table(&clients, Look::of_output(), OffsetDateTime::now_utc()))?;
         if has_more(&answer) {
             let matched = answer.get("matched").and_then(serde_json::Value::as_u64).unwrap_or_default();
-            eprintln!("{} of {}: --all lists them all", clients.len(), text::of(matched, "client"));
+            eprintln!("{} of {}: --all lists them all", clients.len(), count(matched, "client"));
         }
         Ok(())
     }
@@ -158,7 +159,7 @@ fn table(clients: &[Client], look: Look, now: OffsetDateTime) -> String {
     for client in clients {
         let (state, tone) = client.state();
         let since = if client.is_connected { &client.connected_at } else { &client.away_since };
-        let number = |number| cell(text::count(number), Tone::Plain);
+        let number = |number| cell(grouped(number), Tone::Plain);
         table.row([
             cell(text::shown(&client.client), Tone::Plain),
             cell(state, tone),
@@ -167,7 +168,7 @@ fn table(clients: &[Client], look: Look, now: OffsetDateTime) -> String {
             number(client.in_flight_messages),
             number(client.messages_received),
             number(client.messages_sent),
-            cell(text::count(client.dropped), if client.dropped > 0 { Tone::Bad } else { Tone::Plain }),
+            cell(grouped(client.dropped), if client.dropped > 0 { Tone::Bad } else { Tone::Plain }),
             number(client.subscriptions),
             cell(text::or_dash(client.address.as_deref()), Tone::Plain),
             cell(text::or_dash(client.user.as_deref()), Tone::Plain),

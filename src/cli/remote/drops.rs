@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::broker::understood;
 use super::table::{Column, Look, Table};
 use super::{Asking, Failure, text};
+use crate::numbers::grouped;
 
 /// The arguments of `dunlin drops`.
 #[derive(Debug, Args)]
@@ -77,6 +78,6 @@ impl Drops {
 
 fn pairs<'a>(headings: [&'static str; 2], rows: impl Iterator<Item = (&'a str, u64)>, look: Look) -> String {
     let mut table = Table::new([Column::Text(headings[0]), Column::Number(headings[1])], look);
-    rows.for_each(|(name, count)| table.row([text::shown(name), text::count(count)]));
+    rows.for_each(|(name, count)| table.row([text::shown(name), grouped(count)]));
     table.text()
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::pages::{Listing, entries};
 use super::table::{Column, Look, Table, Tone, cell};
 use super::{Asking, Broker, Failure, print, text};
+use crate::numbers::{grouped, size};
 
 /// The arguments of `dunlin groups`.
 #[derive(Debug, Args)]
@@ -89,12 +90,12 @@ fn table(groups: &[Group], look: Look) -> String {
         let tone = if ready == 0 && group.queued_messages > 0 { Tone::Bad } else { Tone::Plain };
         table.row([
             cell(text::shown(&group.name), Tone::Plain),
-            cell(text::count(group.queued_messages), tone),
-            cell(text::bytes(group.queued_bytes), Tone::Plain),
+            cell(grouped(group.queued_messages), tone),
+            cell(size(group.queued_bytes), Tone::Plain),
             cell(group.oldest(), Tone::Plain),
-            cell(text::count(group.lent_messages), Tone::Plain),
-            cell(text::count(group.size()), Tone::Plain),
-            cell(text::count(ready as u64), tone),
+            cell(grouped(group.lent_messages), Tone::Plain),
+            cell(grouped(group.size()), Tone::Plain),
+            cell(grouped(ready as u64), tone),
         ]);
     }
     table.text()
@@ -122,7 +123,7 @@ fn members(groups: &[Group], look: Look) -> String {
             cell(text::shown(&member.client), Tone::Plain),
             cell(member.qos.to_string(), Tone::Plain),
             state,
-            cell(text::count(member.outstanding), Tone::Plain),
+            cell(grouped(member.outstanding), Tone::Plain),
         ]);
     }
     table.text()

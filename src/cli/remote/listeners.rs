@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::broker::understood;
 use super::table::{Column, Look, Table, Tone, cell};
 use super::{Asking, Failure, text};
+use crate::numbers::grouped;
 
 /// Days before its end from which a certificate is in red; the log warns from then on, too.
 const DAYS_LEFT_FEW: i64 = 30;
@@ -71,9 +72,9 @@ impl Listeners {
             table.row([
                 text::shown(&listener.url),
                 text::or_dash(listener.address.as_deref()),
-                text::count(listener.connections),
-                text::count(listener.accepted),
-                text::count(listener.refused),
+                grouped(listener.connections),
+                grouped(listener.accepted),
+                grouped(listener.refused),
             ]);
         }
         table.text()

@@ -13,7 +13,6 @@ mod broker;
 mod pinned;
 mod failure;
 mod pages;
-mod progress;
 mod table;
 mod text;
 mod status;

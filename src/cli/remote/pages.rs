@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::broker::{encode, understood};
-use super::progress::Progress;
 use super::{Broker, Failure};
+use crate::progress::Progress;
 
 /// The most entries of a page.
 const PAGE_MAX: usize = 1000;
@@ -35,10 +35,11 @@ impl Listing<'_> {
                     self.member
                 )));
             };
+            let more = page.len() as u64;
             entries.extend(page);
             if let Some(matched) = answer.get("matched").and_then(Value::as_u64) {
                 let total = matched.min(self.limit as u64);
-                progress.get_or_insert_with(|| Progress::of(total, self.member)).reach(entries.len() as u64);
+                progress.get_or_insert_with(|| Progress::of(total, self.member)).add(more);
             }
             after = answer.get("next").and_then(Value::as_str).map(str::to_owned);
             if after.is_none() || entries.len() >= self.limit {

@@ -17,6 +17,7 @@ use super::place::BrokerArgs;
 use super::table::{Column, Look, Table};
 use super::{Asking, Failure, print, print_bytes, text};
 use crate::config::parse_duration;
+use crate::numbers::{count, size};
 
 /// Messages of a list unless the command says how many.
 const LIMIT: usize = 1000;
@@ -146,7 +147,7 @@ impl ListArgs {
         if has_more(&answer) {
             eprintln!(
                 "{}, and there are more: --all lists them all",
-                text::of(messages.len() as u64, "message")
+                count(messages.len() as u64, "message")
             );
         }
         Ok(())
@@ -231,7 +232,7 @@ fn table(messages: &[Retained], look: Look, now: OffsetDateTime) -> String {
         table.row([
             text::shown(&message.topic),
             message.qos.to_string(),
-            text::bytes(message.size_bytes),
+            size(message.size_bytes),
             text::ago(&message.received_at, now),
             expires,
             text::or_dash(message.writer.as_deref()),

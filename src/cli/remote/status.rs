@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::broker::understood;
 use super::table::{Look, Table, Tone, cell};
 use super::{Asking, Failure, text};
+use crate::numbers::{grouped, size};
 
 /// The arguments of `dunlin status`.
 #[derive(Debug, Args)]
@@ -62,9 +63,8 @@ impl Status {
             false => facts.fact("ready", cell("no: /readyz says why", Tone::Bad)),
         }
         facts.fact("store", self.store());
-        let count = |number| cell(text::count(number), Tone::Plain);
-        let with_bytes =
-            |number, bytes| cell(format!("{}, {}", text::count(number), text::bytes(bytes)), Tone::Plain);
+        let count = |number| cell(grouped(number), Tone::Plain);
+        let with_bytes = |number, bytes| cell(format!("{}, {}", grouped(number), size(bytes)), Tone::Plain);
         facts.fact("workers", count(self.workers));
         facts.fact("connections", count(self.connections));
         facts.fact("sessions", count(self.sessions));
@@ -73,11 +73,11 @@ impl Status {
         facts.fact("queued messages", with_bytes(self.queued_messages, self.queued_bytes));
         facts.fact("messages received", count(self.messages_received));
         facts.fact("messages sent", count(self.messages_sent));
-        facts.fact("bytes received", cell(text::bytes(self.bytes_received), Tone::Plain));
-        facts.fact("bytes sent", cell(text::bytes(self.bytes_sent), Tone::Plain));
+        facts.fact("bytes received", cell(size(self.bytes_received), Tone::Plain));
+        facts.fact("bytes sent", cell(size(self.bytes_sent), Tone::Plain));
         facts.fact("messages dropped", count(self.dropped));
         if let Some(memory_bytes) = self.memory_bytes {
-            facts.fact("memory", cell(text::bytes(memory_bytes), Tone::Plain));
+            facts.fact("memory", cell(size(memory_bytes), Tone::Plain));
         }
         facts.text()
     }
@@ -89,6 +89,6 @@ impl Status {
         let tone = if state == "writing" { Tone::Good } else { Tone::Bad };
         let problem =
             problem.as_ref().map(|problem| format!(": {}", text::shown(problem))).unwrap_or_default();
-        cell(format!("{}, {}{problem}", text::shown(state), text::bytes(*bytes)), tone)
+        cell(format!("{}, {}{problem}", text::shown(state), size(*bytes)), tone)
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers, sizes, times and names as people read them.
+//! Times and names as people read them; for numbers there is `numbers.rs`.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -22,33 +22,6 @@ fn is_invisible(c: char) -> bool {
 /// A text or nothing.
 pub(super) fn or_dash(text: Option<&str>) -> String {
     text.map_or_else(|| "-".to_owned(), shown)
-}
-
-/// `1,234,567`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
-/// `1 message`, `2 messages`.
-pub(super) fn of(number: u64, one: &str) -> String {
-    format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
-}
-
-/// `512 B`, `1.5 KiB`.
-pub(super) fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while size >= 1023.95 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.1} {}", UNITS[unit])
 }
 
 /// `42 s`, `5 min`, `3 h 20 min`, `2 d 4 h`: the two largest units.
@@ -93,14 +66,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_for_people() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(
-            [0, 1023, 1536, 1_048_575, 1 << 40].map(bytes),
-            ["0 B", "1023 B", "1.5 KiB", "1.0 MiB", "1.0 TiB"]
-        );
+    fn durations_have_two_units() {
         assert_eq!([59, 60, 12_000, 187_200].map(duration), ["59 s", "1 min", "3 h 20 min", "2 d 4 h"]);
-        assert_eq!([of(1, "client"), of(1200, "client")], ["1 client", "1,200 clients"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::broker::{encode, understood};
 use super::events::{Event, Events};
 use super::{Asking, Failure, print, text};
+use crate::numbers;
 use crate::trace::TraceLine;
 
 /// The arguments of `dunlin trace`.
@@ -53,7 +54,7 @@ impl TraceArgs {
             })?;
             if event.name == "lost" {
                 let Lost { count } = understood(&event.data)?;
-                eprintln!("dunlin: {} came too fast and cannot be shown", text::of(count, "line"));
+                eprintln!("dunlin: {} came too fast and cannot be shown", numbers::count(count, "line"));
                 continue;
             }
             print(&self.shown(&event)?)?;

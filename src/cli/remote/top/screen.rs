@@ -10,6 +10,7 @@ use super::desk::{Desk, Mode};
 use super::figures::{History, Row as Client};
 use crate::cli::remote::table::Tone;
 use crate::cli::remote::text;
+use crate::numbers::{count, grouped, size};
 
 /// Lines of the plots, with their titles.
 const PLOTS_HEIGHT: u16 = 5;
@@ -50,14 +51,14 @@ fn headline(desk: &Desk) -> Line<'static> {
     let mut spans = vec![Span::styled("dunlin", bold), Span::raw(format!(" at {}", desk.url))];
     if let Some(last) = &desk.figures.last {
         let status = &last.status;
-        let memory = status.memory_bytes.map(|bytes| format!(", {}", text::bytes(bytes))).unwrap_or_default();
+        let memory = status.memory_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
         spans.push(Span::raw(format!(
             " ({}, up for {}): {}, {}, {} queued{memory}",
             text::shown(&status.version),
             text::duration(status.uptime_s),
-            text::of(status.connections, "connection"),
-            text::of(status.sessions, "session"),
-            text::count(status.queued_messages),
+            count(status.connections, "connection"),
+            count(status.sessions, "session"),
+            grouped(status.queued_messages),
         )));
         if !status.is_ready {
             spans.push(Span::styled("  NOT READY", style(Tone::Bad)));
@@ -68,7 +69,7 @@ fn headline(desk: &Desk) -> Line<'static> {
 
 fn draw_plots(frame: &mut Frame, desk: &Desk, area: Rect) {
     let figures = &desk.figures;
-    let rate = |history: &History| format!("{}/s", text::count(history.now()));
+    let rate = |history: &History| format!("{}/s", grouped(history.now()));
     let latency =
         format!("{}, 99 % {}", time(figures.latency_p50_us.now()), time(figures.latency_p99_us.now()));
     let plots = [
@@ -91,12 +92,12 @@ fn draw_clients(frame: &mut Frame, desk: &Desk, area: Rect) {
     let figures = &desk.figures;
     let shown = figures.rows.len() as u64;
     let of =
-        if figures.matched > shown { format!("the first {} of ", text::count(shown)) } else { String::new() };
+        if figures.matched > shown { format!("the first {} of ", grouped(shown)) } else { String::new() };
     let search = match desk.search.as_str() {
         "" => String::new(),
         search => format!(" with {search:?}"),
     };
-    let title = format!("{of}{}{search} by {}", text::of(figures.matched, "client"), desk.order.name());
+    let title = format!("{of}{}{search} by {}", count(figures.matched, "client"), desk.order.name());
     let headings =
         ["CLIENT", "STATE", ">RECEIVED/s", ">SENT/s", ">QUEUED", ">IN FLIGHT", ">DROPPED", "ADDRESS"];
     let widths = [
@@ -126,9 +127,9 @@ fn client(row: &Client) -> Row<'static> {
         Cell::from(Span::styled(state, style(tone))),
         number(rate(row.received_per_s)),
         number(rate(row.sent_per_s)),
-        number(text::count(client.queued_messages)),
-        number(text::count(client.in_flight_messages)),
-        number(text::count(client.dropped)),
+        number(grouped(client.queued_messages)),
+        number(grouped(client.in_flight_messages)),
+        number(grouped(client.dropped)),
         Cell::from(text::or_dash(client.address.as_deref())),
     ])
 }
@@ -139,9 +140,9 @@ fn draw_groups(frame: &mut Frame, desk: &Desk, area: Rect) {
     let rows = groups.iter().map(|group| {
         Row::new([
             Cell::from(text::shown(&group.name)),
-            number(text::count(group.queued_messages)),
+            number(grouped(group.queued_messages)),
             number(group.oldest()),
-            number(text::count(group.size())),
+            number(grouped(group.size())),
         ])
     });
     let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(10), Constraint::Length(7)];
@@ -154,7 +155,7 @@ fn draw_drops(frame: &mut Frame, desk: &Desk, area: Rect) {
         Row::new([
             Cell::from(text::shown(&drops.reason)),
             number(rate(drops.per_s)),
-            number(text::count(drops.count)),
+            number(grouped(drops.count)),
         ])
     });
     let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(11)];
@@ -208,7 +209,7 @@ fn rate(per_s: f64) -> String {
     match per_s {
         0.0 => "0".to_owned(),
         0.0..10.0 => format!("{per_s:.1}"),
-        _ => text::count(per_s.round() as u64),
+        _ => grouped(per_s.round() as u64),
     }
 }
 

@@ -8,31 +8,36 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the top of the file. It disappears with its value.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
-    is_shown: bool,
 }
 
 impl Progress {
     /// That of so many things, of which none is done yet.
     pub fn of(total: u64, things: &'static str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} {msg}, {eta} left");
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
-        bar.set_message(things);
-        Self { bar, started: Instant::now(), is_shown: false }
+        Self::in_style(total, &format!("{{bar:40}} {{human_pos}} of {{human_len}} {things}, {{eta}} left"))
     }
 
-    /// So many are done.
-    pub fn reach(&mut self, done: u64) {
-        if !self.is_shown && self.started.elapsed() >= PATIENCE {
+    /// That of so many bytes.
+    pub fn of_bytes(total: u64) -> Self {
+        Self::in_style(total, "{bar:40} {binary_bytes} of {binary_total_bytes}, {eta} left")
+    }
+
+    fn in_style(total: u64, template: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+        // A template that is wrong leaves indicatif's own.
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style);
+        Self { bar, started: Instant::now() }
+    }
+
+    /// So many more are done.
+    pub fn add(&self, more: u64) {
+        self.bar.inc(more);
+        if self.bar.is_hidden() && self.started.elapsed() >= PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            self.is_shown = true;
         }
-        self.bar.set_position(done);
     }
 }
 
