@@ -11,6 +11,7 @@
 mod acl;
 mod ban;
 mod import;
+mod check;
 mod dashboard;
 mod operations_port;
 mod passwd;
@@ -24,12 +25,10 @@ use clap::{Args, Parser, Subcommand};
 use dunlin_bench::cli::BenchArgs;
 
 pub use ban::BanCommand;
+pub use check::{CheckCommand, check_files};
 
-use crate::auth;
-use crate::config::{Config, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Listener, Sources};
-use crate::http;
+use crate::config::{ConfigErrors, ENVIRONMENT_PREFIX, Flags, Sources};
 use crate::store::{StoreOptions, commands};
-use crate::tls;
 
 pub use acl::AclCommand;
 pub use dashboard::DashboardArgs;
@@ -57,8 +56,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the broker (what `dunlin` alone does)
     Serve(ConfigArgs),
-    /// Check the configuration and the files it names, without starting anything
-    Check(ConfigArgs),
+    /// Check the configuration and the files it names, and show what it comes to, without starting anything
+    Check(CheckCommand),
     /// Translate the configuration of another broker
     #[command(subcommand)]
     Import(ImportCommand),
@@ -216,38 +215,10 @@ pub fn bench(arguments: BenchArgs) -> ExitCode {
     }
 }
 
-/// Carries out `dunlin check`.
-pub fn check(sources: &Sources) -> ExitCode {
-    let checked = sources.load().and_then(|config| check_files(&config).map(|()| config));
-    match checked {
-        Ok(config) => {
-            let listeners: Vec<_> = config.listeners().iter().map(describe).collect();
-            println!("configuration ok: {}", listeners.join(", "));
-            ExitCode::SUCCESS
-        }
-        Err(errors) => bad_configuration(&errors),
-    }
-}
-
 /// Reports a configuration that cannot be used; the exit status is for `main` to return.
 pub fn bad_configuration(errors: &ConfigErrors) -> ExitCode {
     eprintln!("{errors}");
     ExitCode::from(EXIT_BAD_CONFIGURATION)
-}
-
-/// Opens every file that the configuration names.
-pub fn check_files(config: &Config) -> Result<(), ConfigErrors> {
-    let listeners = config.listeners();
-    let mut errors = tls::endpoints(config, &listeners).err().map(|errors| errors.0).unwrap_or_default();
-    errors.extend(http::endpoint(config).err().into_iter().flat_map(|errors| errors.0));
-    errors.extend(http::check(config).err());
-    errors.extend(auth::load(config, &listeners).err().into_iter().flat_map(|errors| errors.0));
-    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
-}
-
-fn describe(listener: &Listener) -> String {
-    let admits = if listener.allow_anonymous { "anonymous clients too" } else { "no anonymous clients" };
-    format!("{} ({admits})", listener.url)
 }
 
 #[cfg(test)]
@@ -270,8 +241,10 @@ mod tests {
             ["--config", "a.toml", "--listen", "ws://[::1]", "--listen", "unix:///s", "--data-dir", "d"];
         for command in ["serve", "check"] {
             let parsed = parse(&[&[command][..], &flags[..], &["--http", "127.0.0.1:0"][..]].concat());
-            let (Command::Serve(arguments) | Command::Check(arguments)) = parsed else {
-                panic!("{parsed:?}");
+            let arguments = match parsed {
+                Command::Serve(arguments) => arguments,
+                Command::Check(check) => check.config,
+                other => panic!("{other:?}"),
             };
             let sources = arguments.sources();
             assert_eq!(sources.file, Some("a.toml".into()));

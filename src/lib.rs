@@ -22,6 +22,7 @@ pub mod trace;
 pub mod http;
 pub mod log;
 pub mod import;
+mod file_watch;
 pub mod cli;
 
 pub use broker::{Broker, StartError};

@@ -1,19 +1,20 @@
 //! The program `dunlin`.
 
 use clap::Parser;
-use dunlin::broker::{Broker, StartError};
+use dunlin::broker::{Broker, Reloader, StartError, WATCH_INTERVAL};
 use dunlin::cli::{self, Cli, Command};
-use dunlin::config::{ConfigErrors, Sources};
+use dunlin::config::Sources;
 use dunlin::core_dumps;
-use dunlin::log::{self, Log};
-use dunlin::operations::{Reloaded, Reread, Wishes};
+use dunlin::log;
+use dunlin::operations::Wishes;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
 
 fn main() -> ExitCode {
     match Cli::parse().command() {
         Command::Serve(arguments) => serve(&arguments.sources()),
-        Command::Check(arguments) => cli::check(&arguments.sources()),
+        Command::Check(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Passwd(command) => {
             // It has a password in memory, and nothing to lose by going on.
@@ -65,7 +66,7 @@ fn serve(sources: &Sources) -> ExitCode {
         }
     };
     announce(&broker, scheme, &advice);
-    signals.wait(broker.operations().wishes(), |reread| reload(sources, &broker, &log, reread));
+    signals.wait(broker.operations().wishes(), &broker.reloader(sources.clone(), log));
     tracing::info!("stopping");
     broker.stop();
     ExitCode::SUCCESS
@@ -73,10 +74,7 @@ fn serve(sources: &Sources) -> ExitCode {
 
 fn announce(broker: &Broker, scheme: &str, advice: &[String]) {
     for listener in broker.listeners() {
-        match listener.address {
-            Some(address) => tracing::info!(url = %listener.url, %address, "listening"),
-            None => tracing::info!(url = %listener.url, "listening"),
-        }
+        listener.announce();
     }
     if let Some(address) = broker.http_address() {
         tracing::info!("operations port: {scheme}://{address}/healthz");
@@ -84,23 +82,6 @@ fn announce(broker: &Broker, scheme: &str, advice: &[String]) {
     for line in advice {
         tracing::info!("{line}");
     }
-}
-
-fn reload(sources: &Sources, broker: &Broker, log: &Log, reread: Reread) -> Result<Reloaded, ConfigErrors> {
-    let reloaded = match reread {
-        Reread::Files => broker.reload_files(),
-        Reread::Configuration => sources.load().and_then(|config| {
-            let reloaded = broker.reload(&config)?;
-            log.set_level(&config.log.level);
-            Ok(reloaded)
-        }),
-    };
-    match (&reloaded, reread) {
-        (Ok(_), Reread::Configuration) => tracing::info!("configuration reloaded"),
-        (Ok(_), Reread::Files) => tracing::info!("the files of the configuration were read again"),
-        (Err(errors), _) => tracing::error!("nothing was reloaded: {errors}"),
-    }
-    reloaded
 }
 
 /// The signals that end or reload the broker, caught before it starts.
@@ -122,19 +103,22 @@ impl Signals {
         Ok(Self { runtime, interrupt, terminate, hangup })
     }
 
-    /// Returns at SIGINT or SIGTERM; SIGHUP and the wishes of operators call `reload`.
-    fn wait(&mut self, mut wishes: Wishes, reload: impl Fn(Reread) -> Result<Reloaded, ConfigErrors>) {
+    /// Returns at SIGINT or SIGTERM. Until then, SIGHUP, files that change and the wishes of operators reload the broker.
+    fn wait(&mut self, mut wishes: Wishes, reloader: &Reloader) {
         let Self { runtime, interrupt, terminate, hangup } = self;
         runtime.block_on(async {
+            let mut looks = interval(WATCH_INTERVAL);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => return,
                     _ = terminate.recv() => return,
-                    // The log has what comes of it.
-                    _ = hangup.recv() => drop(reload(Reread::Configuration)),
+                    // What is wrong with it has been logged.
+                    _ = hangup.recv() => drop(reloader.reload()),
+                    _ = looks.tick() => reloader.look(),
                     Some(wish) = wishes.recv() => {
-                        let result = reload(wish.reread);
-                        wish.answer(result);
+                        let outcome = reloader.reread(wish.reread);
+                        wish.answer(outcome);
                     }
                 }
             }

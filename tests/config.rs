@@ -418,6 +418,14 @@ fn tls_without_what_it_needs_is_reported() {
         "dunlin.toml:6: listener.tls.require_client_cert: needs the authorities to trust: set client_ca"
     );
     assert_eq!(
+        complaint("[http.tls]\ncert = 'c'"),
+        "dunlin.toml:1: http.tls.key: must be set: HTTPS needs cert and key"
+    );
+    assert_eq!(
+        complaint("[http.tls]\ncert = 'c'\nkey = 'k'\nrequire_client_cert = true"),
+        "dunlin.toml:4: http.tls.require_client_cert: needs the authorities to trust: set client_ca"
+    );
+    assert_eq!(
         complaint("[[listener]]\nurl = 'mqtt://[::1]'\ntls = { cert = 'c', key = 'k' }"),
         "dunlin.toml:2: listener.url = \"mqtt://[::1]:1883\": speaks no TLS but has a tls table: use mqtts:// or wss://, \
          or remove the table"

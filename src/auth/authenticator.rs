@@ -33,6 +33,12 @@ pub trait Authenticator: Send + Sync {
         Cost::Waiting
     }
 
+    /// Whether somebody who tries often enough could guess what this request must have to be accepted. That holds for a
+    /// password, and for no signature: the runtime slows down those who guess at one user name.
+    fn can_be_guessed(&self, request: &Credentials<'_>) -> bool {
+        request.user_name().is_some() && request.password().is_some()
+    }
+
     /// A listener is about to ask it: what it needs from elsewhere, it may begin to fetch. Until then, and so in
     /// `dunlin check`, it does nothing but read its files. Must not block.
     fn begin(&self) {}

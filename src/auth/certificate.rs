@@ -99,6 +99,10 @@ impl Authenticator for ClientCertificates {
     fn cost(&self, _request: &Credentials<'_>) -> Cost {
         Cost::Instant
     }
+
+    fn can_be_guessed(&self, _request: &Credentials<'_>) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

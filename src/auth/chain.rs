@@ -101,4 +101,8 @@ impl Authenticator for Anonymous {
     fn cost(&self, _request: &Credentials<'_>) -> Cost {
         Cost::Instant
     }
+
+    fn can_be_guessed(&self, _request: &Credentials<'_>) -> bool {
+        false
+    }
 }

@@ -20,6 +20,11 @@ pub trait AuthenticationMethod: Send + Sync {
 pub trait Exchange: Send {
     /// Takes the Client's Authentication Data and says how to go on.
     fn step(&mut self, data: Option<&[u8]>) -> ExchangeStep;
+
+    /// The user that the Client says to be, if the next step judges whether it knows the password: then it may guess.
+    fn claimed_user(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// How an exchange goes on.

@@ -67,17 +67,8 @@ impl AclAuthorizer {
         }
     }
 
-    /// Replaces the rules. A listener that is `open` and has left the configuration keeps its own until the restart
-    /// that ends it.
-    pub(super) fn replace<'a>(&self, mut rulebook: Rulebook, open: impl Iterator<Item = &'a str>) {
-        let before = self.rulebook.load();
-        for url in open {
-            if let Some(rules) = before.by_listener.get(url)
-                && !rulebook.by_listener.contains_key(url)
-            {
-                rulebook.by_listener.insert(url.to_owned(), rules.clone());
-            }
-        }
+    /// Replaces the rules.
+    pub(super) fn replace(&self, rulebook: Rulebook) {
         let has_rules = rulebook.has_rules() || self.has_limiting.load(Ordering::Acquire);
         self.rulebook.store(Arc::new(rulebook));
         let next = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
@@ -222,7 +213,7 @@ mod tests {
             assert!(may_receive(&authorizer, &Identity::default(), "other"), "{round}");
             // So many others have come that it is forgotten here.
             authorizer.policies.clear();
-            authorizer.replace(Rulebook::default(), std::iter::empty());
+            authorizer.replace(Rulebook::default());
         }
     }
 
@@ -238,17 +229,15 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_loses_its_own_rules_has_the_general_ones_and_one_that_left_the_configuration_keeps_them()
-     {
+    fn a_listener_that_loses_its_own_rules_has_the_general_ones_and_one_that_is_removed_has_none() {
         let authorizer = AclAuthorizer::new(rulebook(Some("topic news\n"), own("topic guests\n")));
         let client = through_listener();
         let may = |topic: &str| may_receive(&authorizer, &client, topic);
         assert!(may("guests") && !may("news"));
-        authorizer.replace(rulebook(Some("topic news\n"), None), [LISTENER].into_iter());
-        assert!(may("guests") && !may("news"), "it is still open");
-        authorizer
-            .replace(rulebook(Some("topic news\n"), Some(ListenerRules::General)), [LISTENER].into_iter());
+        authorizer.replace(rulebook(Some("topic news\n"), Some(ListenerRules::General)));
         assert!(may("news") && !may("guests"));
+        authorizer.replace(rulebook(Some("topic news\n"), None));
+        assert!(!may("news") && !may("guests"));
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! Opening listeners, and accepting what comes.
 
 use crate::config::ListenerUrl;
-use crate::tls::TlsEndpoint;
 use crate::transport::{Peer, Socket};
 use crate::worker::{Arrival, Gate, ListenerContext, Mail, Mailboxes};
+use socket2::SockRef;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::task::JoinHandle;
 
 /// Connections the kernel keeps for us while we are busy: a fleet that reconnects at once.
 const BACKLOG: i32 = 4096;
@@ -29,6 +28,38 @@ pub struct BoundListener {
     pub address: Option<SocketAddr>,
 }
 
+impl BoundListener {
+    /// Tells the log where clients can connect.
+    pub fn announce(&self) {
+        let Self { url, address } = self;
+        match address {
+            Some(address) => tracing::info!(%url, %address, "listening"),
+            None => tracing::info!(%url, "listening"),
+        }
+    }
+
+    /// Removes the file of a Unix socket.
+    pub(super) fn remove_file(&self) {
+        if let ListenerUrl::Unix(path) = &self.url {
+            // It may be gone already.
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+/// A socket that clients connect to. Clones are the same socket, which is open until the last is dropped.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    accepting: Accepting,
+    pub(super) bound: BoundListener,
+}
+
+#[derive(Clone)]
+enum Accepting {
+    Tcp(Arc<TcpListener>),
+    Unix(Arc<UnixListener>),
+}
+
 enum Listening {
     Tcp(StdTcpListener),
     Unix(StdUnixListener),
@@ -42,18 +73,11 @@ pub(super) struct OpenSocket {
 
 /// Opens the listener of a URL; the error is one sentence.
 pub(super) fn bind(url: &ListenerUrl) -> Result<OpenSocket, String> {
-    let explain = |error: io::Error| match error.kind() {
-        io::ErrorKind::AddrInUse => format!("cannot listen on {url}: another program uses this address"),
-        io::ErrorKind::PermissionDenied => format!("cannot listen on {url}: permission denied"),
-        _ => format!("cannot listen on {url}: {error}"),
-    };
+    let explain = |error| cannot_listen(url, &error);
     let (listening, address) = match url {
         ListenerUrl::Unix(path) => (Listening::Unix(bind_unix(path).map_err(explain)?), None),
         _ => {
-            let Some(host_port) = url.host_port() else {
-                return Err(format!("cannot listen on {url}: it has no address"));
-            };
-            let listener = host_port.resolve().and_then(bind_tcp).map_err(explain)?;
+            let listener = resolve(url).and_then(|address| bind_tcp(address, false)).map_err(explain)?;
             let address = listener.local_addr().map_err(explain)?;
             (Listening::Tcp(listener), Some(address))
         }
@@ -61,10 +85,87 @@ pub(super) fn bind(url: &ListenerUrl) -> Result<OpenSocket, String> {
     Ok(OpenSocket { listening, bound: BoundListener { url: url.clone(), address } })
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
+/// Opens the listener of a URL while those are open that are `leaving`: it may want the address of one of them. Those
+/// that stay, or have just been opened, have the addresses that are `taken`. Call it on a runtime.
+pub(super) fn bind_beside(
+    url: &ListenerUrl,
+    leaving: &[Entrance],
+    taken: &[SocketAddr],
+) -> Result<Entrance, String> {
+    let explain = |error| cannot_listen(url, &error);
+    let wanted = match url {
+        ListenerUrl::Unix(_) => None,
+        _ => Some(resolve(url).map_err(explain)?).filter(|wanted| wanted.port() != 0),
+    };
+    let in_the_way = |entrance: &&Entrance| {
+        wanted.zip(entrance.bound.address).is_some_and(|(wanted, address)| overlap(wanted, address))
+    };
+    let in_the_way: Vec<_> = leaving.iter().filter(in_the_way).collect();
+    let Some(wanted) = wanted.filter(|_| !in_the_way.is_empty()) else { return bind(url)?.register() };
+    if taken.iter().any(|taken| overlap(wanted, *taken)) {
+        return Err(explain(io::ErrorKind::AddrInUse.into()));
+    }
+    let bound = BoundListener { url: url.clone(), address: Some(wanted) };
+    if let Some(same) = in_the_way.iter().find(|entrance| entrance.bound.address == Some(wanted)) {
+        return Ok(Entrance { accepting: same.accepting.clone(), bound });
+    }
+    // `127.0.0.1:1883` has become `0.0.0.0:1883`, say. The system lets both be open if both allow it. Other programs of
+    // this user could then open the port, too; those of other users cannot.
+    for entrance in in_the_way {
+        entrance.share_port().map_err(explain)?;
+    }
+    let listener = bind_tcp(wanted, true).map_err(explain)?;
+    OpenSocket { listening: Listening::Tcp(listener), bound }.register()
+}
+
+/// Whether two sockets with these addresses are in each other's way.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    let (one_ip, other_ip) = (one.ip(), other.ip());
+    one.port() == other.port() && (one_ip == other_ip || covers(one_ip, other_ip) || covers(other_ip, one_ip))
+}
+
+fn cannot_listen(url: &ListenerUrl, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!("cannot listen on {url}: another program uses this address"),
+        io::ErrorKind::PermissionDenied => format!("cannot listen on {url}: permission denied"),
+        _ => format!("cannot listen on {url}: {error}"),
+    }
+}
+
+fn resolve(url: &ListenerUrl) -> io::Result<SocketAddr> {
+    url.host_port().ok_or(io::ErrorKind::AddrNotAvailable)?.resolve()
+}
+
+impl OpenSocket {
+    /// Makes it one to accept from, on the runtime of this thread.
+    pub fn register(self) -> Result<Entrance, String> {
+        let Self { listening, bound } = self;
+        let accepting = match listening {
+            Listening::Tcp(listener) => TcpListener::from_std(listener).map(Arc::new).map(Accepting::Tcp),
+            Listening::Unix(listener) => UnixListener::from_std(listener).map(Arc::new).map(Accepting::Unix),
+        };
+        match accepting {
+            Ok(accepting) => Ok(Entrance { accepting, bound }),
+            Err(error) => Err(format!("cannot accept on {}: {error}", bound.url)),
+        }
+    }
+}
+
+impl Entrance {
+    fn share_port(&self) -> io::Result<()> {
+        match &self.accepting {
+            Accepting::Tcp(listener) => SockRef::from(&**listener).set_reuse_port(true),
+            Accepting::Unix(_) => Ok(()),
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr, shares_port: bool) -> io::Result<StdTcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shares_port)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -87,59 +188,8 @@ fn bind_unix(path: &Path) -> io::Result<StdUnixListener> {
     Ok(listener)
 }
 
-/// Removes the files of Unix sockets.
-pub(super) fn remove_sockets(listeners: &[BoundListener]) {
-    for listener in listeners {
-        if let ListenerUrl::Unix(path) = &listener.url {
-            // It may be gone already.
-            drop(std::fs::remove_file(path));
-        }
-    }
-}
-
-/// All listeners, ready to accept.
-pub(super) struct Doors {
-    pub sockets: Vec<(OpenSocket, Arc<ListenerContext>)>,
-    pub gate: Arc<Gate>,
-    pub mailboxes: Mailboxes,
-}
-
-impl Doors {
-    /// The listeners with TLS, by their URLs.
-    pub fn endpoints(&self) -> Vec<(String, Arc<TlsEndpoint>)> {
-        let contexts = self.sockets.iter().map(|(_, context)| context);
-        contexts
-            .filter_map(|context| Some((context.url.to_string(), Arc::clone(context.tls.as_ref()?))))
-            .collect()
-    }
-
-    /// Accepts on the runtime of this thread, and gives connections to the workers in turn.
-    pub fn open(self) -> Result<Vec<JoinHandle<()>>, String> {
-        let mut tasks = Vec::new();
-        for (socket, context) in self.sockets {
-            let explain = |error| format!("cannot accept on {}: {error}", context.url);
-            let door = Door {
-                context: Arc::clone(&context),
-                gate: Arc::clone(&self.gate),
-                mailboxes: Arc::clone(&self.mailboxes),
-                next: 0,
-            };
-            tasks.push(match socket.listening {
-                Listening::Tcp(listener) => {
-                    let listener = TcpListener::from_std(listener).map_err(explain)?;
-                    tokio::spawn(door.accept_tcp(listener))
-                }
-                Listening::Unix(listener) => {
-                    let listener = UnixListener::from_std(listener).map_err(explain)?;
-                    tokio::spawn(door.accept_unix(listener))
-                }
-            });
-        }
-        Ok(tasks)
-    }
-}
-
-struct Door {
+/// Accepts connections of one listener, and gives them to the workers in turn.
+pub(super) struct Door {
     context: Arc<ListenerContext>,
     gate: Arc<Gate>,
     mailboxes: Mailboxes,
@@ -147,12 +197,25 @@ struct Door {
 }
 
 impl Door {
-    async fn accept_tcp(mut self, listener: TcpListener) {
-        let read_limit = self.gate.read_limit_bytes();
+    pub fn new(context: &Arc<ListenerContext>, gate: &Arc<Gate>, mailboxes: &Mailboxes) -> Self {
+        let (context, gate, mailboxes) = (Arc::clone(context), Arc::clone(gate), Arc::clone(mailboxes));
+        Self { context, gate, mailboxes, next: 0 }
+    }
+
+    /// Accepts for ever.
+    pub async fn accept(self, entrance: Entrance) {
+        match entrance.accepting {
+            Accepting::Tcp(listener) => self.accept_tcp(&listener).await,
+            Accepting::Unix(listener) => self.accept_unix(&listener).await,
+        }
+    }
+
+    async fn accept_tcp(mut self, listener: &TcpListener) {
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
-                    let socket = stream.into_std().and_then(|stream| Socket::tcp(stream, read_limit));
+                    let limit = self.gate.read_limit_bytes();
+                    let socket = stream.into_std().and_then(|stream| Socket::tcp(stream, limit));
                     self.hand_over(socket, address.into());
                 }
                 Err(error) => self.pause(&error).await,
@@ -160,12 +223,12 @@ impl Door {
         }
     }
 
-    async fn accept_unix(mut self, listener: UnixListener) {
-        let read_limit = self.gate.read_limit_bytes();
+    async fn accept_unix(mut self, listener: &UnixListener) {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let socket = stream.into_std().map(|stream| Socket::unix(stream, read_limit));
+                    let limit = self.gate.read_limit_bytes();
+                    let socket = stream.into_std().map(|stream| Socket::unix(stream, limit));
                     self.hand_over(socket, Peer::Local);
                 }
                 Err(error) => self.pause(&error).await,

@@ -16,20 +16,27 @@
 
 mod access;
 mod listen;
+mod doors;
+mod running;
+mod reloader;
 mod workers;
 
 pub use listen::BoundListener;
+pub use reloader::{Reloader, WATCH_INTERVAL};
 
-use crate::auth::{self, Access};
-use crate::config::{Config, ConfigError, ConfigErrors, Listener, machine};
+use crate::auth;
+use crate::config::{Config, ConfigError, ConfigErrors, EffectiveOption, Sources};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, ApiToken, Health, Service};
+use crate::log::LogControl;
 use crate::metrics;
-use crate::operations::{OpenListener, Operations, Parts, Reloaded};
+use crate::operations::{Operations, Parts, Reloaded};
 use crate::store::StoreError;
-use crate::tls::{self, Expiry, TlsEndpoint};
-use crate::worker::{Gate, ListenerContext, RefusalReason};
+use crate::tls::{self, Expiry};
+use crate::worker::{DelayReason, Gate, ListenerContext, RefusalReason};
 use access::AclAuthorizer;
+use listen::OpenSocket;
+use running::{Running, connections_max};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc as std_mpsc};
@@ -43,19 +50,13 @@ const HTTP_STOP_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A running broker. Dropping it stops it.
 pub struct Broker {
-    listeners: Vec<BoundListener>,
+    running: Arc<Running>,
     http_address: Option<SocketAddr>,
-    contexts: Vec<Arc<ListenerContext>>,
-    authorizer: Arc<AclAuthorizer>,
     control: Option<Control>,
     workers: Workers,
-    shutdown_deadline: Duration,
-    gate: Arc<Gate>,
     operations: Operations,
-    http_tls: Option<Arc<TlsEndpoint>>,
-    /// What it runs with, apart from what reloads have changed.
-    started_with: Config,
-    data_dir: Option<DataDir>,
+    /// Locked as long as the broker lives.
+    _data_dir: Option<DataDir>,
 }
 
 struct Control {
@@ -128,12 +129,18 @@ impl Broker {
         let gate = Arc::new(Gate::new(&config, connections_max(&config, workers_count(&config))));
         let authorizer = Arc::new(AclAuthorizer::new(rulebook));
         let workers = Workers::start(&config, &gate, &authorizer, data_dir.as_ref())?;
-        let bound: Vec<BoundListener> = sockets.iter().map(|socket| socket.bound.clone()).collect();
-        let doors = listen::Doors {
-            sockets: sockets.into_iter().zip(contexts.iter().cloned()).collect(),
-            gate: Arc::clone(&gate),
-            mailboxes: workers.mailboxes(),
-        };
+        let path = data_dir.as_ref().map(|data_dir| data_dir.path().to_owned());
+        let mailboxes = workers.mailboxes();
+        let health = Arc::new(Health::new(workers.store_health()));
+        let operations = Operations::new(Parts {
+            mailboxes: Arc::clone(&mailboxes),
+            gate,
+            health,
+            commits: workers.commits(),
+            config: config.clone(),
+        });
+        let running =
+            Arc::new(Running::new(operations.clone(), authorizer, &workers, path, http_tls.clone()));
         let token = match &data_dir {
             Some(data_dir) if config.http.address.is_some() => {
                 let created = ApiToken::create(data_dir.path());
@@ -142,32 +149,18 @@ impl Broker {
             }
             _ => None,
         };
-        let health = Arc::new(Health::new(workers.store_health()));
-        let operations = Operations::new(Parts {
-            mailboxes: workers.mailboxes(),
-            gate: Arc::clone(&gate),
-            health,
-            commits: workers.commits(),
-            config: config.clone(),
-        });
-        operations.set_listeners(open_listeners(&bound, &contexts));
-        let service = Service::new(&config, operations.clone(), token, http_tls.clone())?;
+        let service = Service::new(&config, operations.clone(), token, http_tls)?;
         let mut broker = Self {
-            listeners: bound,
+            running: Arc::clone(&running),
             http_address: None,
-            contexts,
-            authorizer,
             control: None,
             workers,
-            shutdown_deadline: config.server.shutdown_deadline,
-            gate,
             operations,
-            http_tls,
-            started_with: config.clone(),
-            data_dir,
+            _data_dir: data_dir,
         };
         // From here on an error drops the broker, which stops the workers.
-        let (control, http_address) = start_control(config, doors, service)?;
+        let sockets = sockets.into_iter().zip(contexts).collect();
+        let (control, http_address) = start_control(config, running, sockets, service)?;
         (broker.control, broker.http_address) = (Some(control), http_address);
         Ok(broker)
     }
@@ -178,13 +171,13 @@ impl Broker {
     }
 
     /// Where it listens, in the order of the configuration.
-    pub fn listeners(&self) -> &[BoundListener] {
-        &self.listeners
+    pub fn listeners(&self) -> Vec<BoundListener> {
+        self.running.doors.bound()
     }
 
     /// The TCP addresses of its listeners, with the ports that the system chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.address).collect()
+        self.listeners().into_iter().filter_map(|listener| listener.address).collect()
     }
 
     /// The address of the operations port.
@@ -194,69 +187,55 @@ impl Broker {
 
     /// Connections at present, those that have not sent CONNECT included.
     pub fn connections(&self) -> usize {
-        self.gate.connections()
+        self.running.gate.connections()
+    }
+
+    /// Subscriptions at present, those of absent clients included.
+    pub fn subscriptions(&self) -> usize {
+        self.workers.subscriptions().in_all()
     }
 
     /// Connections refused so far for a reason.
     pub fn refusals(&self, reason: RefusalReason) -> u64 {
-        self.gate.refusals(reason)
+        self.running.gate.refusals(reason)
     }
 
-    /// Applies what can change while running: certificates, users, rules, who is let in. The log names the options
-    /// that have changed and take a restart. On an error everything stays as it is.
+    /// How often clients were made to wait so far for a reason.
+    pub fn delays(&self, reason: DelayReason) -> u64 {
+        self.running.gate.delays(reason)
+    }
+
+    /// Applies what can change while running: listeners, certificates, users, rules, limits. Nobody is disconnected but
+    /// the clients of listeners that are not there any more (0x98). The log names the options that have changed and
+    /// take a restart. It reads files and waits for the control thread, so it is nothing for an async task.
+    ///
+    /// # Errors
+    /// All that is wrong with the configuration, the files that it names and the addresses of its listeners. Then
+    /// everything stays as it is.
     pub fn reload(&self, config: &Config) -> Result<Reloaded, ConfigErrors> {
-        let listeners = config.listeners();
-        let (accesses, rulebook) = auth::load(config, &listeners)?;
-        let endpoints = tls::endpoints(config, &listeners)?;
-        let http_tls = http::endpoint(config)?;
-        if let Some(data_dir) = &self.data_dir {
-            auth::keep_decoys(data_dir.path(), &accesses);
-        }
-        let need_restart = self.started_with.needing_restart(config);
-        match &need_restart[..] {
-            [] => {}
-            [option] => tracing::warn!("{option} needs a restart"),
-            options => tracing::warn!("{} need a restart", options.join(", ")),
-        }
-        let mut fresh: Vec<_> = listeners.iter().zip(accesses).zip(endpoints).map(Some).collect();
-        for (index, context) in self.contexts.iter().enumerate() {
-            let is_it = |fresh: &Option<((&Listener, Access), Option<TlsEndpoint>)>| {
-                fresh.as_ref().is_some_and(|((listener, _), _)| listener.url == context.url)
-            };
-            let at_its_place = fresh.get(index).is_some_and(is_it).then_some(index);
-            let place = at_its_place.or_else(|| fresh.iter().position(is_it));
-            let Some(((listener, access), endpoint)) = place.and_then(|place| fresh[place].take()) else {
-                continue;
-            };
-            // The same URL is the same transport.
-            if let (Some(current), Some(fresh)) = (&context.tls, endpoint) {
-                current.replace(fresh);
-            }
-            context.reload(listener, access);
-        }
-        let open: Vec<_> = self.contexts.iter().map(|context| context.url.to_string()).collect();
-        self.authorizer.replace(rulebook, open.iter().map(String::as_str));
-        self.gate.reload(config);
-        if let (Some(current), Some(fresh)) = (&self.http_tls, http_tls) {
-            current.replace(fresh);
-        }
-        self.operations.config.store(Arc::new(config.clone()));
-        Ok(Reloaded { need_restart })
+        self.running.reload(config)
     }
 
-    /// Reads the files again that the configuration names, which itself stays as it is.
-    pub fn reload_files(&self) -> Result<Reloaded, ConfigErrors> {
-        self.reload(&self.operations.config.load_full())
+    /// Reloads it from where its configuration came from, the log with it.
+    pub fn reloader(&self, sources: Sources, log: LogControl) -> Reloader {
+        self.operations.set_log(log.clone());
+        Reloader::new(sources, log, Arc::clone(&self.running))
+    }
+
+    /// The configuration that it was started with, or that the last reload has applied.
+    pub fn config(&self) -> Config {
+        self.running.config()
+    }
+
+    /// Every option as it is in force, and where it was written.
+    pub fn effective(&self) -> Vec<EffectiveOption> {
+        self.operations.effective()
     }
 
     /// The certificates and lists of revoked certificates in use, and when they end.
     pub fn expiries(&self) -> Vec<Expiry> {
-        self.contexts
-            .iter()
-            .filter_map(|context| context.tls.as_ref())
-            .chain(&self.http_tls)
-            .flat_map(|tls| tls.expiries())
-            .collect()
+        let endpoints = self.running.endpoints();
+        endpoints.iter().flat_map(|(_, endpoint)| endpoint.expiries()).collect()
     }
 
     /// Stops: no new connections, 0x8B to every 5.0 client, and an end within `server.shutdown_deadline`.
@@ -270,9 +249,8 @@ impl Broker {
             let _ = control.stop.send(());
             let _ = control.thread.join();
         }
-        // Now, because a successor may already wait for the path.
-        listen::remove_sockets(&self.listeners);
-        self.workers.stop(self.shutdown_deadline);
+        self.running.doors.close();
+        self.workers.stop(self.running.config().server.shutdown_deadline);
     }
 }
 
@@ -284,31 +262,10 @@ impl Drop for Broker {
     }
 }
 
-fn open_listeners(bound: &[BoundListener], contexts: &[Arc<ListenerContext>]) -> Vec<OpenListener> {
-    let open = |(bound, context): (&BoundListener, &Arc<ListenerContext>)| OpenListener {
-        bound: bound.clone(),
-        context: Arc::clone(context),
-    };
-    bound.iter().zip(contexts).map(open).collect()
-}
-
-/// The configured bound, or what the process's limit of open files leaves.
-fn connections_max(config: &Config, workers: usize) -> usize {
-    let wanted = config.limits.max_connections as usize;
-    let possible = usize::try_from(machine::connections_max(workers)).unwrap_or(usize::MAX);
-    // Nobody who has not asked for a number needs to know that the machine allows fewer.
-    if possible < wanted && config.is_set("limits.max_connections") {
-        tracing::warn!(
-            possible,
-            "the limit of open files (ulimit -n) allows fewer connections than limits.max_connections = {wanted}"
-        );
-    }
-    possible.min(wanted)
-}
-
 fn start_control(
     config: Config,
-    doors: listen::Doors,
+    running: Arc<Running>,
+    sockets: Vec<(OpenSocket, Arc<ListenerContext>)>,
     service: Service,
 ) -> Result<(Control, Option<SocketAddr>), StartError> {
     let (stop, stopped) = oneshot::channel();
@@ -323,7 +280,7 @@ fn start_control(
                     )))));
                 }
             };
-        runtime.block_on(control(config, doors, service, report, stopped));
+        runtime.block_on(control(config, running, sockets, service, report, stopped));
     };
     let thread = std::thread::Builder::new()
         .name("dunlin-control".into())
@@ -339,20 +296,19 @@ fn start_control(
 /// The life of the control thread: accept until told to stop.
 async fn control(
     config: Config,
-    doors: listen::Doors,
+    running: Arc<Running>,
+    sockets: Vec<(OpenSocket, Arc<ListenerContext>)>,
     service: Service,
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let mut endpoints = doors.endpoints();
-    endpoints.extend(service.tls.clone().map(|tls| ("the operations port".to_owned(), tls)));
     let operations = service.operations.clone();
     let health = Arc::clone(&operations.health);
     let opened = match http::bind(&config).await {
-        Ok(http) => doors.open().map(|doors| (http, doors)).map_err(StartError::System),
+        Ok(http) => running.open(sockets).map(|()| http).map_err(StartError::System),
         Err(error) => Err(error.into()),
     };
-    let (http, accepting) = match opened {
+    let http = match opened {
         Ok(opened) => opened,
         Err(error) => return drop(report.send(Err(error))),
     };
@@ -361,7 +317,8 @@ async fn control(
     let http = http.map(|listener| tokio::spawn(service.serve(listener, async { drop(http_closed.await) })));
     health.set_ready(true);
     drop(report.send(Ok(http_address)));
-    let watch = tokio::spawn(tls::watch(endpoints));
+    let watched = Arc::clone(&running);
+    let watch = tokio::spawn(tls::watch(move || watched.endpoints()));
     let every = config.sys.interval;
     let sys_topics = (!every.is_zero()).then(|| tokio::spawn(metrics::publish_sys_topics(operations, every)));
     drop(stopped.await);
@@ -370,9 +327,7 @@ async fn control(
         sys_topics.abort();
     }
     health.set_ready(false);
-    for task in accepting {
-        task.abort();
-    }
+    running.doors.stop_accepting();
     let _ = close_http.send(());
     if let Some(http) = http {
         // Somebody may keep a half-sent request open.

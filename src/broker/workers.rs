@@ -15,7 +15,9 @@ use crate::store::{
 use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::message::MemoryGauge;
+use dunlin_core::settings::Settings;
 use dunlin_core::shard::ShardConfig;
+use dunlin_core::tally::SubscriptionTally;
 use dunlin_core::time::Timestamp;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -30,6 +32,7 @@ pub(super) struct Workers {
     mailboxes: Mailboxes,
     threads: Vec<JoinHandle<()>>,
     store: Option<Store>,
+    subscriptions: SubscriptionTally,
 }
 
 /// How many workers a configuration asks for.
@@ -39,6 +42,24 @@ pub(super) fn workers_count(config: &Config) -> usize {
         count => usize::from(count),
     }
     .clamp(1, WORKERS_MAX)
+}
+
+/// The part of the settings of a broker that each of its shards has: it counts its own messages and Sessions.
+pub(super) fn settings_of_shard(settings: Settings, shards: usize, durable: bool) -> Settings {
+    Settings {
+        memory_bytes_max: settings.memory_bytes_max / shards,
+        body_memory_bytes: settings.body_memory_bytes / shards,
+        sessions_max: settings.sessions_max.div_ceil(shards),
+        durable,
+        ..settings
+    }
+}
+
+/// Sets the limits of all workers together.
+pub(super) fn limit_subscriptions(subscriptions: &SubscriptionTally, config: &Config) {
+    let to_usize = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    let of_user_max = config.limits.max_subscriptions_per_user.map_or(usize::MAX, to_usize);
+    subscriptions.set_limits(to_usize(config.limits.max_subscriptions), of_user_max);
 }
 
 impl Workers {
@@ -59,13 +80,7 @@ impl Workers {
             None => Kept::default(),
         };
         parts.resize_with(count, ShardImage::default);
-        let mut settings = config.settings();
-        // Each shard counts its own messages and Sessions.
-        settings.memory_bytes_max /= count;
-        settings.body_memory_bytes /= count;
-        settings.sessions_max = settings.sessions_max.div_ceil(count);
-        settings.durable = store.is_some();
-        let settings = Arc::new(settings);
+        let settings = Arc::new(settings_of_shard(config.settings(), count, store.is_some()));
         let shared = Arc::new(Shared {
             mailboxes: Arc::clone(&mailboxes),
             gate: Arc::clone(gate),
@@ -73,7 +88,9 @@ impl Workers {
             store: ways,
         });
         let boot_epoch = (clock.now().as_micros() / 1_000_000) as u32;
-        let mut workers = Self { mailboxes, threads: Vec::new(), store };
+        let subscriptions = SubscriptionTally::new(seed());
+        let mut workers = Self { mailboxes, threads: Vec::new(), store, subscriptions };
+        limit_subscriptions(&workers.subscriptions, config);
         let (report, reports) = std_mpsc::channel();
         let mut signals = Vec::new();
         for (id, ((mailbox, gauge), part)) in receivers.into_iter().zip(gauges).zip(parts).enumerate() {
@@ -85,6 +102,7 @@ impl Workers {
                 seed: seed(),
                 boot_epoch,
                 gauge,
+                subscriptions: workers.subscriptions.clone(),
             };
             let (signal, go) = std_mpsc::channel();
             signals.push(signal);
@@ -108,6 +126,11 @@ impl Workers {
             let _ = signal.send(());
         }
         Ok(workers)
+    }
+
+    /// What counts the subscriptions of all workers.
+    pub fn subscriptions(&self) -> SubscriptionTally {
+        self.subscriptions.clone()
     }
 
     /// The way to each worker.

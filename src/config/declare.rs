@@ -11,6 +11,7 @@
 //! durations. Each type says how its measure is shown ([`super::value::OptionValue::show_measure`]).
 
 use super::reader::Reader;
+use super::value::OptionValue;
 
 /// One option as the reference shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +51,47 @@ pub struct SectionDoc {
     pub lists: Vec<SectionDoc>,
 }
 
+/// The value of one option of a configuration.
+#[derive(Debug)]
+pub(super) struct OptionAt {
+    /// Its path, such as `listener.0.url`.
+    pub path: String,
+    /// The value as TOML; none if it is unset. Of a secret, only that there is one.
+    pub value: Option<String>,
+    /// Whether a reload applies a change.
+    pub reloads: bool,
+    /// Whether it is one of those that nobody may see.
+    pub is_secret: bool,
+    /// Whether this is what it is without being set.
+    pub is_default: bool,
+}
+
+impl OptionAt {
+    /// The value of an option.
+    pub fn new<T: OptionValue>(path: String, value: &T, default: &T, reloads: bool) -> Self {
+        let (toml, default) = (value.to_toml(), default.to_toml());
+        let is_default = toml == default && !T::REQUIRED;
+        let value = if T::IS_SECRET { toml.map(|_| SECRET_SHOWN.to_owned()) } else { toml };
+        Self { path, value, reloads, is_secret: T::IS_SECRET, is_default }
+    }
+
+    /// A table that need not be there, and is: an empty one also makes a difference, where it replaces another one.
+    pub fn table(path: String) -> Self {
+        Self { path, value: Some("{ ... }".to_owned()), reloads: true, is_secret: false, is_default: false }
+    }
+}
+
+/// What is shown in the place of a secret.
+const SECRET_SHOWN: &str = "(set)";
+
 /// A struct made by `options!`.
 pub(super) trait Section: Default {
     /// The table's name.
     const NAME: &'static str;
     /// Reads every option of the section; what is wrong is noted in the reader and the default stands in.
     fn read(reader: &mut Reader<'_>) -> Self;
-    /// Puts the values of the options that no reload applies under their paths, which begin with `path`.
-    fn collect_fixed(&self, path: &str, values: &mut super::restart::Values);
+    /// Adds the value of every option, with its path, which begins with `path`.
+    fn collect(&self, path: &str, values: &mut Vec<OptionAt>);
     /// What the reference says.
     fn doc() -> SectionDoc;
 }
@@ -124,19 +158,21 @@ macro_rules! options {
                 }
             }
 
-            fn collect_fixed(&self, path: &str, values: &mut $crate::config::restart::Values) {
-                $( $crate::config::declare::note_fixed(
+            fn collect(&self, path: &str, values: &mut Vec<$crate::config::declare::OptionAt>) {
+                let defaults = Self::default();
+                $( values.push($crate::config::declare::OptionAt::new(
                     format!("{path}.{}", stringify!($field)),
                     &self.$field,
+                    &defaults.$field,
                     false $(|| $reloads)?,
-                    values,
-                ); )*
-                $($( self.$table
-                    .clone()
-                    .unwrap_or_default()
-                    .collect_fixed(&format!("{path}.{}", stringify!($table)), values); )*)?
+                )); )*
+                $($( if let Some(table) = &self.$table {
+                    let path = format!("{path}.{}", stringify!($table));
+                    values.push($crate::config::declare::OptionAt::table(path.clone()));
+                    table.collect(&path, values);
+                } )*)?
                 $($( for (index, item) in self.$list.iter().enumerate() {
-                    item.collect_fixed(&format!("{path}.{}.{index}", stringify!($list)), values);
+                    item.collect(&format!("{path}.{}.{index}", stringify!($list)), values);
                 } )*)?
             }
 
@@ -168,7 +204,7 @@ macro_rules! options {
 pub(super) use options;
 
 /// Builds the description of one option for `options!`.
-pub(super) fn describe<T: super::value::OptionValue>(
+pub(super) fn describe<T: OptionValue>(
     name: &'static str,
     doc: &[&str],
     default: &T,
@@ -195,24 +231,12 @@ pub(super) fn nested<S: Section>(name: &'static str, doc: &[&str]) -> SectionDoc
     SectionDoc { name, doc: paragraph(doc), ..S::doc() }
 }
 
-/// Notes the value of one option for `options!`, unless a reload applies it.
-pub(super) fn note_fixed<T: super::value::OptionValue>(
-    path: String,
-    value: &T,
-    reloads: bool,
-    values: &mut super::restart::Values,
-) {
-    if let Some(value) = value.to_toml().filter(|_| !reloads) {
-        values.insert(path, value);
-    }
-}
-
 /// Joins the lines of a documentation comment.
 pub(super) fn paragraph(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
 /// A range as a reader sees it: `1 to 65535`, `1s to 10m`.
-pub(super) fn range_text<T: super::value::OptionValue>(range: &std::ops::RangeInclusive<u64>) -> String {
+pub(super) fn range_text<T: OptionValue>(range: &std::ops::RangeInclusive<u64>) -> String {
     format!("{} to {}", T::show_measure(*range.start()), T::show_measure(*range.end()))
 }

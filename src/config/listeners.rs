@@ -19,6 +19,10 @@ pub struct Listener {
     pub allow_anonymous: bool,
     /// Its own bound on connections, beside `limits.max_connections`.
     pub max_connections: Option<u32>,
+    /// Messages a second that its clients may publish together.
+    pub publish_rate: Option<u32>,
+    /// The same in bytes.
+    pub publish_bytes_rate: Option<ByteSize>,
     /// The networks whose clients may connect; empty for all.
     pub allow: Vec<Network>,
     /// Networks whose clients may not.
@@ -47,11 +51,29 @@ impl AuthOptions {
     }
 }
 
+/// Which listener before each listener now is, by their URLs: that is how a reload knows them. Two may have the same URL,
+/// with a port that the system chooses: then those at the same place belong together.
+pub(crate) fn same_listeners<Url: PartialEq>(now: &[Url], before: &[Url]) -> Vec<Option<usize>> {
+    let is = |index: usize, url: &Url| before.get(index) == Some(url);
+    let at_its_place = |(index, url)| Some(index).filter(|index| is(*index, url));
+    let mut same: Vec<_> = now.iter().enumerate().map(at_its_place).collect();
+    for (index, url) in now.iter().enumerate() {
+        if same[index].is_none() {
+            same[index] = (0..before.len()).find(|at| is(*at, url) && !same.contains(&Some(*at)));
+        }
+    }
+    same
+}
+
 impl Config {
     /// The listeners to open: those configured, or this machine only.
     pub fn listeners(&self) -> Vec<Listener> {
         let options = self.listener_options();
-        options.iter().enumerate().map(|(index, options)| self.effective(index, options)).collect()
+        options
+            .iter()
+            .enumerate()
+            .map(|(index, options)| self.with_all_that_applies(index, options))
+            .collect()
     }
 
     /// The listeners as written, or the one that is there when none is.
@@ -62,7 +84,7 @@ impl Config {
         }
     }
 
-    fn effective(&self, index: usize, options: &ListenerOptions) -> Listener {
+    fn with_all_that_applies(&self, index: usize, options: &ListenerOptions) -> Listener {
         let url = options.url.clone();
         let auth = options.auth.as_ref().unwrap_or(&self.auth);
         let auth_section =
@@ -74,6 +96,8 @@ impl Config {
         Listener {
             allow_anonymous: admits_anonymous.unwrap_or(url.is_loopback()),
             max_connections: options.max_connections,
+            publish_rate: options.publish_rate,
+            publish_bytes_rate: options.publish_bytes_rate,
             allow: options.allow.clone(),
             deny: options.deny.clone(),
             proxy_protocol: options.proxy_protocol.clone(),
@@ -124,6 +148,24 @@ impl Config {
                 "only this machine can connect; to open it to everyone: DUNLIN__AUTH__ALLOW_ANONYMOUS=true {command} \
                  (or only to users: DUNLIN__AUTH__PASSWORD_FILE=FILE)"
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_listeners;
+
+    #[test]
+    fn a_listener_is_the_one_with_its_url_and_first_the_one_at_its_place() {
+        for (before, now, expected) in [
+            (&["any", "ws"][..], &["any", "ws"][..], &[Some(0), Some(1)][..]),
+            (&["any", "ws"], &["ws", "any"], &[Some(1), Some(0)]),
+            (&["any", "any", "ws"], &["ws", "any"], &[Some(2), Some(1)]),
+            (&["any"], &["other", "any", "any"], &[None, Some(0), None]),
+            (&["any"], &[], &[]),
+        ] {
+            assert_eq!(same_listeners(now, before), expected, "{before:?} {now:?}");
         }
     }
 }

@@ -29,20 +29,24 @@ mod layers;
 mod reader;
 mod validate;
 
+mod effective;
+mod change;
 mod listeners;
 pub mod machine;
 pub mod reference;
-mod restart;
 mod settings;
 
 use std::path::PathBuf;
 
+pub use change::Change;
 pub use declare::{OptionDoc, SectionDoc};
+pub use effective::EffectiveOption;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use host_port::HostPort;
 pub use layers::{ENVIRONMENT_PREFIX, Flags, Places};
 pub use listener_url::{ListenerUrl, WEBSOCKET_PATH};
 pub use listeners::Listener;
+pub(crate) use listeners::same_listeners;
 pub use network::Network;
 pub use options::{
     AuthOptions, BanOptions, HttpAuthOptions, HttpOptions, HttpTlsOptions, JwtOptions, LimitOptions,

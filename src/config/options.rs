@@ -26,10 +26,14 @@ use crate::auth::{CertificateName, ClientIdentifierPattern};
 options! {
     /// The process: its threads and its end.
     ["server"] ServerOptions {
+        /// Whether the configuration file, and the files it names for users and rules, are looked at every two seconds,
+        /// and everything is reloaded when one of them has changed, as SIGHUP would. Certificates are watched in any
+        /// case (`tls.watch`).
+        watch: bool = false, reloads true;
         /// Worker threads. 0 means one for each core this process may use.
         workers: u16 = 0, range 0..=64;
         /// How long an orderly stop may take before the remaining connections are cut.
-        shutdown_deadline: Duration = Duration::from_secs(5), range 0..=5 * MINUTE;
+        shutdown_deadline: Duration = Duration::from_secs(5), range 0..=5 * MINUTE, reloads true;
         /// Whether the broker may leave core dumps, and other processes of its user may look into its memory: for
         /// debugging, and for `perf`. What is there (keys, hashes of passwords, messages) is then theirs.
         core_dumps: bool = false;
@@ -42,12 +46,17 @@ options! {
         /// `mqtt://host:port`, `mqtts://host:port`, `ws://host:port/mqtt`, `wss://host:port/mqtt` or
         /// `unix:///path`. Default ports are 1883, 8883, 8083 and 8084; port 0 lets the system choose;
         /// `0.0.0.0` and `[::]` mean every address.
-        url: ListenerUrl = ListenerUrl::local_default();
+        url: ListenerUrl = ListenerUrl::local_default(), reloads true;
         /// Whether clients without a user name may connect here. Unset, `auth.allow_anonymous` decides.
         allow_anonymous: Option<bool> = None, example "false", reloads true;
         /// Connections of this listener at once; further ones are closed. Unset, only
         /// `limits.max_connections` counts.
-        max_connections: Option<u32> = None, range 1..=10_000_000, unit "connections", example "1000";
+        max_connections: Option<u32> = None, range 1..=10_000_000, unit "connections", example "1000", reloads true;
+        /// Messages a second that all clients of this listener together may publish, after as many at once; when they
+        /// are faster, each is read more slowly, in turn. Unset, there is no such limit.
+        publish_rate: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "1000", reloads true;
+        /// Bytes a second that all clients of this listener together may publish, in the same way.
+        publish_bytes_rate: Option<ByteSize> = None, range KB..=TB, example "\"1MB\"", reloads true;
         /// The networks whose clients may connect here; others are closed at once. Empty means all. `deny` wins.
         allow: Vec<Network> = Vec::new(), example "[\"10.0.0.0/8\", \"fd00::/8\"]", reloads true;
         /// Networks whose clients may not connect here.
@@ -57,7 +66,7 @@ options! {
         /// that there is no proxy.
         proxy_protocol: Vec<Network> = Vec::new(), example "[\"10.0.0.5\"]", reloads true;
         /// The largest packet a client of this listener may send. Unset, `limits.max_packet_size` applies.
-        max_packet_size: Option<ByteSize> = None, range 128..=255 * MB, example "\"64KB\"";
+        max_packet_size: Option<ByteSize> = None, range 128..=255 * MB, example "\"64KB\"", reloads true;
         [tables] {
             /// Certificates of this listener alone; when present, it replaces the section `[tls]` as a whole.
             tls: TlsOptions;
@@ -201,55 +210,60 @@ options! {
     ["session"] SessionOptions {
         /// Messages that may wait in one Session, or in one group of a Shared Subscription. When it is full,
         /// `overflow` decides.
-        max_queued_messages: u32 = 100_000, range 1..=1_000_000_000, unit "messages";
+        max_queued_messages: u32 = 100_000, range 1..=1_000_000_000, unit "messages", reloads true;
         /// Bytes of the messages that may wait there. When they are reached, `overflow` decides.
-        max_queued_bytes: ByteSize = ByteSize(64 * MB), range KB..=16 * TB;
+        max_queued_bytes: ByteSize = ByteSize(64 * MB), range KB..=16 * TB, reloads true;
         /// What a full queue does with one more message: drop the oldest waiting one, drop the new one, or
         /// disconnect the client (Quota exceeded; while it is absent, the new one is dropped).
-        overflow: OverflowPolicy = OverflowPolicy::DropOldest;
+        overflow: OverflowPolicy = OverflowPolicy::DropOldest, reloads true;
         /// QoS 1 and 2 messages sent to one client and not yet acknowledged; the client's Receive Maximum
         /// lowers it.
-        max_inflight: u16 = 1000, range 1..=65535, unit "messages";
+        max_inflight: u16 = 1000, range 1..=65535, unit "messages", reloads true;
         /// QoS 1 and 2 messages one client may send before the first is acknowledged (the Server's Receive
         /// Maximum).
         receive_maximum: u16 = 1000, range 1..=65535, unit "messages";
         /// The longest time a Session outlives its connection; longer Session Expiry Intervals are shortened
         /// to it.
-        max_expiry: SessionExpiryInterval = SessionExpiryInterval::Never, range 0..=36_500 * DAY;
+        max_expiry: SessionExpiryInterval = SessionExpiryInterval::Never, range 0..=36_500 * DAY, reloads true;
         /// Subscriptions of one Session; further ones are refused.
-        max_subscriptions: u32 = 10_000, range 1..=10_000_000, unit "subscriptions";
+        max_subscriptions: u32 = 10_000, range 1..=10_000_000, unit "subscriptions", reloads true;
         /// Bytes of the Topic Filters of one Session; a subscription beyond it is refused.
-        max_subscription_bytes: ByteSize = ByteSize(MB), range KB..=GB;
+        max_subscription_bytes: ByteSize = ByteSize(MB), range KB..=GB, reloads true;
         /// The longest Keep Alive; a 5.0 client that wants a longer one, or none, is told this one (Server
         /// Keep Alive). Unset, the client's is accepted.
-        max_keep_alive: Option<Seconds> = None, range SECOND..=65_535 * SECOND, example "\"10m\"";
+        max_keep_alive: Option<Seconds> = None, range SECOND..=65_535 * SECOND, example "\"10m\"", reloads true;
         /// Topic Aliases that a client may set on its connection. 0 allows none.
         topic_alias_maximum: u16 = 32, range 0..=65535, unit "aliases";
         /// Topic Aliases the Server sets towards a client that allows them; the client's Topic Alias Maximum
         /// lowers it.
-        server_topic_aliases: u16 = 32, range 0..=65535, unit "aliases";
+        server_topic_aliases: u16 = 32, range 0..=65535, unit "aliases", reloads true;
         /// Response Information for clients that request it: a topic under which they may await responses,
         /// where `%c` stands for the client identifier. Unset, they get none.
-        response_information: Option<String> = None, example "\"responses/%c\"";
+        response_information: Option<String> = None, example "\"responses/%c\"", reloads true;
     }
 
     /// Bounds on everything else, so that a hostile or slow client costs only itself.
     ["limits"] LimitOptions {
         /// The largest packet a client may send (the Server's Maximum Packet Size).
-        max_packet_size: ByteSize = ByteSize(2 * MB), range 128..=255 * MB;
+        max_packet_size: ByteSize = ByteSize(2 * MB), range 128..=255 * MB, reloads true;
         /// Connections at once; further ones are closed. The process's limit of open files may lower it, with
         /// a warning.
-        max_connections: u32 = 100_000, range 1..=10_000_000, unit "connections";
+        max_connections: u32 = 100_000, range 1..=10_000_000, unit "connections", reloads true;
         /// Sessions in all, those of absent clients included. A client beyond it gets a Session that ends with its
         /// connection.
-        max_sessions: u32 = 1_000_000, range 1..=1_000_000_000, unit "sessions";
+        max_sessions: u32 = 1_000_000, range 1..=1_000_000_000, unit "sessions", reloads true;
+        /// Subscriptions in all, those of absent clients included; further ones are refused (Quota exceeded).
+        max_subscriptions: u32 = 10_000_000, range 1..=1_000_000_000, unit "subscriptions", reloads true;
+        /// Subscriptions of all clients of one user, absent ones included; further ones are refused (Quota exceeded).
+        /// Clients without a user name are not counted. Unset, there is no such limit.
+        max_subscriptions_per_user: Option<u32> = None, range 1..=1_000_000_000, unit "subscriptions", example "1000", reloads true;
         /// Connections at once that have not finished their CONNECT.
-        max_pending_handshakes: u32 = 1000, range 1..=1_000_000, unit "connections";
+        max_pending_handshakes: u32 = 1000, range 1..=1_000_000, unit "connections", reloads true;
         /// The time from accepting a connection to its complete CONNECT, TLS and WebSocket handshakes
         /// included.
-        connect_timeout: Duration = Duration::from_secs(10), range 100..=10 * MINUTE;
+        connect_timeout: Duration = Duration::from_secs(10), range 100..=10 * MINUTE, reloads true;
         /// The largest CONNECT packet; nobody is authenticated yet when it is read.
-        max_connect_packet_size: ByteSize = ByteSize(16 * KB), range 128..=2 * MB;
+        max_connect_packet_size: ByteSize = ByteSize(16 * KB), range 128..=2 * MB, reloads true;
         /// Connections at once from one address; further ones are closed. Of IPv6, this and every other count by
         /// address is by network of 64 bits, of which one customer has at least one. Unset, there is no such limit.
         max_connections_per_address: Option<u32> = None, range 1..=10_000_000, unit "connections", example "100", reloads true;
@@ -265,35 +279,57 @@ options! {
         /// New connections a second from one address, after as many at once; further ones are closed. Unset, there
         /// is no such limit.
         connect_rate_per_address: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "10", reloads true;
-        /// Messages a second that one client may publish, after as many at once; a faster one is read more slowly. A
-        /// reload concerns clients that connect after it. Unset, there is no such limit.
+        /// New connections a second of one user, after as many at once; further ones are refused (Connection rate
+        /// exceeded). Clients without a user name are not counted. Unset, there is no such limit.
+        connect_rate_per_user: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "10", reloads true;
+        /// New connections a second of one client identifier from one address, after as many at once; further ones are
+        /// refused (Connection rate exceeded). Unset, there is no such limit.
+        connect_rate_per_client: Option<u32> = None, range 1..=1_000_000, unit "connections a second", example "1", reloads true;
+        /// Messages a second that one client may publish, after as many at once; a faster one is read more slowly.
+        /// Unset, there is no such limit.
         publish_rate: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "100", reloads true;
         /// Bytes a second that one client may publish, packets as a whole, after as many at once; a faster one is read
-        /// more slowly. Less than the size of its messages makes each wait for its turn, perhaps for longer than
-        /// Keep Alive. A reload concerns clients that connect after it. Unset, there is no such limit.
+        /// more slowly. Less than the size of its messages makes each wait for its turn. Unset, there is no such limit.
         publish_bytes_rate: Option<ByteSize> = None, range KB..=TB, example "\"256KB\"", reloads true;
+        /// Messages a second that all clients of one user together may publish, after as many at once; when they are
+        /// faster, each is read more slowly, in turn. Clients without a user name are not counted. Unset, there is no
+        /// such limit.
+        publish_rate_per_user: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "200", reloads true;
+        /// Bytes a second that all clients of one user together may publish, in the same way.
+        publish_bytes_rate_per_user: Option<ByteSize> = None, range KB..=TB, example "\"512KB\"", reloads true;
+        /// Messages a second that all clients at one address together may publish, after as many at once; when they are
+        /// faster, each is read more slowly, in turn. Unset, there is no such limit.
+        publish_rate_per_address: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "1000", reloads true;
+        /// Bytes a second that all clients at one address together may publish, in the same way.
+        publish_bytes_rate_per_address: Option<ByteSize> = None, range KB..=TB, example "\"1MB\"", reloads true;
+        /// Messages a second that all clients together may publish, after as many at once; when they are faster, each is
+        /// read more slowly, in turn. Whoever floods then takes from the others, unless it has a limit of its own, too.
+        /// Unset, there is no such limit.
+        publish_rate_in_all: Option<u32> = None, range 1..=10_000_000, unit "messages a second", example "20_000", reloads true;
+        /// Bytes a second that all clients together may publish, in the same way.
+        publish_bytes_rate_in_all: Option<ByteSize> = None, range KB..=TB, example "\"50MB\"", reloads true;
         /// The longest Topic Name and Topic Filter.
-        max_topic_length: u16 = 65535, range 1..=65535, unit "bytes";
+        max_topic_length: u16 = 65535, range 1..=65535, unit "bytes", reloads true;
         /// Levels of a Topic Name and of a Topic Filter.
-        max_topic_levels: u16 = 200, range 1..=65535, unit "levels";
+        max_topic_levels: u16 = 200, range 1..=65535, unit "levels", reloads true;
         /// Retained Messages in all; a message for one more topic is refused.
-        max_retained_messages: u32 = 1_000_000, range 0..=1_000_000_000, unit "messages";
+        max_retained_messages: u32 = 1_000_000, range 0..=1_000_000_000, unit "messages", reloads true;
         /// Bytes of Retained Messages in all; a message beyond it is refused.
-        max_retained_bytes: ByteSize = ByteSize(GB), range 0..=16 * TB;
+        max_retained_bytes: ByteSize = ByteSize(GB), range 0..=16 * TB, reloads true;
         /// Memory for messages, Sessions, subscriptions and queues in all; beyond it, messages that would have to be
         /// kept are refused (Quota exceeded). 0 means half of the memory this process may use.
-        max_memory: ByteSize = ByteSize(0), range 0..=16 * TB;
+        max_memory: ByteSize = ByteSize(0), range 0..=16 * TB, reloads true;
         /// Bytes encoded for one connection and not yet taken by its network. Beyond it, QoS 1 and 2 messages
         /// wait in the Session and QoS 0 messages are dropped.
-        max_outbox_bytes: ByteSize = ByteSize(MB), range 4 * KB..=GB;
+        max_outbox_bytes: ByteSize = ByteSize(MB), range 4 * KB..=GB, reloads true;
         /// How long a client that reads slowly may slow down those who publish to it, before it is left
         /// behind and its own limits decide.
-        slow_consumer_grace: Duration = Duration::from_millis(100), range 0..=10 * SECOND;
+        slow_consumer_grace: Duration = Duration::from_millis(100), range 0..=10 * SECOND, reloads true;
     }
 
     /// Shutting out for a while who keeps failing. Bans are kept in memory; `dunlin ban` shows and changes them.
     ["ban"] BanOptions {
-        /// Whether the broker bans by itself. `dunlin ban add` works in any case.
+        /// Whether the broker bans, and guards user names, by itself. `dunlin ban add` works in any case.
         enabled: bool = true, reloads true;
         /// Failed logins, and connections that break the protocol before CONNECT, after which an address is banned,
         /// when they fall into one `window`.
@@ -301,6 +337,11 @@ options! {
         /// Connections of one client identifier from one address after which this identifier is banned at this
         /// address, when they fall into one `window`. Unset, clients may come and go as they like.
         flapping: Option<u32> = Some(600), range 2..=1_000_000, unit "connections", reloads true;
+        /// Failed logins with one user name, from all addresses together, after which this name is guarded, when they
+        /// fall into one `window`: its passwords are judged one a second then. Who logs in with it from an address that
+        /// it has not logged in from waits for up to 5 seconds; while too many wait, more are refused (Connection rate
+        /// exceeded). Addresses in `allow` neither count nor wait. Unset, names are not guarded.
+        user_failures: Option<u32> = Some(100), range 1..=1_000_000, unit "failures", reloads true;
         /// The time in which they are counted.
         window: Duration = Duration::from_secs(10 * 60), range SECOND..=DAY, reloads true;
         /// How long a ban lasts.
@@ -340,10 +381,11 @@ options! {
     /// Logs, on standard error.
     ["log"] LogOptions {
         /// The least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, or
-        /// directives such as `info,dunlin::auth=debug`.
+        /// directives that name modules, such as `info,dunlin::auth=debug`.
         level: LogFilter = LogFilter::info(), reloads true;
-        /// Lines for people, or one JSON object a line.
-        format: LogFormat = LogFormat::Text;
+        /// `text`: lines for people. `json`: one object a line. `auto`: where systemd has connected standard error
+        /// with its journal, entries of the journal, with priorities and fields; elsewhere `text`.
+        format: LogFormat = LogFormat::Auto, reloads true;
     }
 
     /// The operations port: `/healthz`, `/readyz` and, for who has a token or a certificate, the API (docs/api.md).

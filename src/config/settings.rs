@@ -41,6 +41,18 @@ impl Config {
         }
     }
 
+    /// What the core is told while it runs, having been started with another configuration: what only a restart applies
+    /// is as it was then.
+    pub fn settings_beside(&self, started_with: &Self) -> Settings {
+        let started = started_with.settings();
+        Settings {
+            receive_maximum: started.receive_maximum,
+            topic_alias_maximum: started.topic_alias_maximum,
+            body_memory_bytes: started.body_memory_bytes,
+            ..self.settings()
+        }
+    }
+
     /// How the log is written.
     pub fn store_options(&self) -> StoreOptions {
         let store = &self.store;
@@ -84,6 +96,17 @@ mod tests {
         let expected = Settings { memory_bytes_max: settings.memory_bytes_max, ..Settings::default() };
         assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
         assert!(settings.memory_bytes_max < usize::MAX);
+    }
+
+    #[test]
+    fn what_clients_were_promised_and_what_the_store_was_opened_with_stays_as_it_was_at_the_start() {
+        let started = Config::default();
+        let newer = "session.receive_maximum = 1\nsession.topic_alias_maximum = 1\nstore.memory = 1\n\
+                     limits.max_retained_messages = 1\nsession.max_inflight = 1";
+        let newer = Config::from_toml("dunlin.toml", newer).unwrap();
+        let (before, settings) = (started.settings(), newer.settings_beside(&started));
+        let expected = Settings { inflight_max: 1, retained_messages_max: 1, ..before };
+        assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(super) trait OptionValue: Sized {
     /// Whether the option must be set, so that its default is only an example.
     const REQUIRED: bool = false;
 
+    /// Whether nobody may see the value: neither in an error nor in what shows a configuration.
+    const IS_SECRET: bool = false;
+
     /// What a user writes, for the reference: `whole number`.
     fn kind() -> String;
 
@@ -42,7 +45,7 @@ pub(super) trait OptionValue: Sized {
 
     /// Whether an error may repeat a value that `parse` refuses.
     fn may_be_shown(_value: &Value) -> bool {
-        true
+        !Self::IS_SECRET
     }
 
     /// Which item of a list is the wrong one, and what it says.
@@ -67,6 +70,8 @@ pub(super) trait OptionValue: Sized {
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
+    /// Entries of the systemd journal where standard error is the journal, and text elsewhere.
+    Auto,
     /// Lines for people.
     Text,
     /// One JSON object a line.
@@ -210,7 +215,7 @@ words! {
     OverflowPolicy { DropOldest = "drop-oldest", DropNewest = "drop-newest", Disconnect = "disconnect" }
     DeniedPublish { Drop = "drop", Disconnect = "disconnect" }
     SyncMode { Always = "always", Interval = "interval", Never = "never" }
-    LogFormat { Text = "text", Json = "json" }
+    LogFormat { Auto = "auto", Text = "text", Json = "json" }
     TlsVersion { Tls12 = "1.2", Tls13 = "1.3" }
     CertificateName {
         CommonName = "common-name", Uri = "uri", Dns = "dns", Email = "email", Subject = "subject"
@@ -304,6 +309,8 @@ impl OptionValue for PathBuf {
 }
 
 impl<T: OptionValue> OptionValue for Option<T> {
+    const IS_SECRET: bool = T::IS_SECRET;
+
     fn kind() -> String {
         T::kind()
     }
@@ -332,6 +339,8 @@ impl<T: OptionValue> OptionValue for Option<T> {
 
 /// A list: an array in a file, a text with commas in the environment, where an empty text is an empty list.
 impl<T: OptionValue> OptionValue for Vec<T> {
+    const IS_SECRET: bool = T::IS_SECRET;
+
     fn kind() -> String {
         format!("list of {}", T::kind())
     }

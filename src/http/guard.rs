@@ -194,3 +194,42 @@ pub(super) async fn guard(
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_has_no_scope_in_the_document_is_closed_and_what_changes_something_is_not_for_readers() {
+        let operation = |scopes: serde_json::Value| json!({ "responses": {}, "security": scopes });
+        let document = json!({
+            "openapi": "3.1.0",
+            "info": { "title": "", "version": "" },
+            "paths": {
+                "/good": { "get": operation(json!([{ "token": ["read"] }])), "put": operation(json!([{ "token": ["admin"] }])) },
+                "/forgotten": { "get": { "responses": {} } },
+                "/misspelt": { "get": operation(json!([{ "token": ["raed"] }])), "put": operation(json!([{ "token": ["admin"] }])) },
+            },
+        });
+        let scopes = Scopes::of(&serde_json::from_value(document).unwrap());
+        let judged = |path: Option<&str>, method: Method, scope: Scope| {
+            let caller = Caller { name: "somebody".into(), scope };
+            match scopes.judge(path, &method, &caller) {
+                Judgement::Allowed => "allowed".to_owned(),
+                Judgement::Denied => "denied".to_owned(),
+                Judgement::NoSuchPath => "no path".to_owned(),
+                Judgement::NoSuchMethod(there) => there,
+            }
+        };
+        assert_eq!(judged(Some("/good"), Method::GET, Scope::Read), "allowed");
+        assert_eq!(judged(Some("/good"), Method::HEAD, Scope::Read), "allowed");
+        assert_eq!(judged(Some("/good"), Method::PUT, Scope::Read), "denied");
+        assert_eq!(judged(Some("/good"), Method::PUT, Scope::Admin), "allowed");
+        assert_eq!(judged(Some("/good"), Method::POST, Scope::Admin), "GET, PUT");
+        assert_eq!(judged(Some("/forgotten"), Method::GET, Scope::Admin), "no path");
+        assert_eq!(judged(Some("/misspelt"), Method::GET, Scope::Admin), "PUT");
+        assert_eq!(judged(Some("/beside"), Method::GET, Scope::Admin), "no path");
+        assert_eq!(judged(None, Method::GET, Scope::Admin), "no path");
+    }
+}

@@ -86,7 +86,12 @@ impl Health {
 pub async fn bind(config: &Config) -> Result<Option<TcpListener>, ConfigError> {
     let Some(address) = &config.http.address else { return Ok(None) };
     match listen(address).await {
-        Ok(listener) => Ok(Some(listener)),
+        Ok(listener) => {
+            if !address.is_loopback() && config.http.tls.is_none() {
+                tracing::warn!(%address, "everybody on the way to the operations port can read the tokens: set http.tls");
+            }
+            Ok(Some(listener))
+        }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && !config.is_set("http.address") => {
             tracing::warn!(%address, "the operations port is taken: running without /healthz (--http sets another)");
             Ok(None)

@@ -86,8 +86,9 @@ impl Lifetime {
             return Ok(());
         }
         let Ok(long) = Arc::clone(&self.long).try_acquire_owned() else {
-            let detail =
-                format!("there are {LONG_MAX} backups and streams of events under way; try again later");
+            let detail = format!(
+                "there are {LONG_MAX} long requests under way (streams, backups, passwords); try again later"
+            );
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
         };
         // What was there before goes back to the others.

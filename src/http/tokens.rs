@@ -80,10 +80,11 @@ impl Tokens {
         let unreadable = |error: io::Error| format!("{}: cannot be read: {error}", path.display());
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(unreadable(error)),
             Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
                 return Err(format!("{}: is larger than {FILE_BYTES_MAX} bytes", path.display()));
             }
-            other => drop(other.map_err(unreadable)?),
+            Ok(_) => {}
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
         Self::parse(&text).map_err(|problem| format!("{}: {problem}", path.display()))

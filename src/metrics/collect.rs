@@ -4,10 +4,10 @@ use super::declared::*;
 use super::{Family, Figures};
 use crate::operations::Operations;
 use crate::tls::Expiring;
-use crate::worker::RefusalReason;
+use crate::worker::{DelayReason, RefusalReason};
 use dunlin_bench::process::Process;
 use dunlin_codec::{PacketType, ProtocolVersion, QoS};
-use dunlin_core::shard::{Counters, DropReason, Latencies, StoreState};
+use dunlin_core::shard::{Counters, DropReason, Latencies, StoreState, SubscriptionRefusal};
 use std::time::UNIX_EPOCH;
 
 /// All metrics with their values.
@@ -76,6 +76,11 @@ fn traffic(families: &mut Vec<Family>, figures: &Figures) {
         dropped.push([reason.name()], figures.dropped_for(reason));
     }
     families.push(dropped);
+    let mut refused = Family::new(&SUBSCRIPTIONS_REFUSED);
+    for reason in SubscriptionRefusal::ALL {
+        refused.push([reason.name()], figures.sum(|counters| counters.subscriptions_refused_for(reason)));
+    }
+    families.push(refused);
     let mut delivery = Latencies::default();
     figures.workers.iter().for_each(|worker| delivery.add(&worker.counters.delivery));
     families.push(Family::of_latencies(&DELIVERY_LATENCY, &delivery));
@@ -144,8 +149,12 @@ fn listeners(families: &mut Vec<Family>, operations: &Operations) {
             }
         }
     }
+    let mut delayed = Family::new(&DELAYED);
+    for reason in DelayReason::ALL {
+        delayed.push([reason.name()], operations.gate.delays(*reason));
+    }
     let bans = operations.gate.bans().1.len();
-    families.extend([refused, Family::of(&BANS, bans), connections, accepted, expiry]);
+    families.extend([refused, delayed, Family::of(&BANS, bans), connections, accepted, expiry]);
 }
 
 fn workers(families: &mut Vec<Family>, figures: &Figures) {

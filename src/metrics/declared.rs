@@ -47,7 +47,7 @@ declare! {
     SHARED_GROUPS = "dunlin_shared_groups", Gauge [], "Shared groups.";
     SHARED_GROUPS_QUEUED = "dunlin_shared_groups_queued_messages", Gauge [], "Messages that wait for a member of a shared group.";
     RETAINED_MESSAGES = "dunlin_retained_messages", Gauge [], "Retained Messages, those below $SYS included.";
-    RETAINED_BYTES = "dunlin_retained_bytes", Gauge [], "Memory of all Retained Messages.";
+    RETAINED_BYTES = "dunlin_retained_bytes", Gauge [], "Memory of all Retained Messages but those below $SYS.";
     QUEUED_MESSAGES = "dunlin_queued_messages", Gauge [], "Messages that wait in the queues of Sessions.";
     QUEUED_BYTES = "dunlin_queued_bytes", Gauge [], "Topics, properties and payloads of messages that wait in the queues of Sessions.";
     LONGEST_QUEUE = "dunlin_longest_queue_messages", Gauge [], "Messages that wait in the longest queue of a Session.";
@@ -62,6 +62,8 @@ declare! {
     PAYLOAD_SENT = "dunlin_payload_sent_bytes_total", Counter [], "Payload bytes of PUBLISH packets to clients.";
     DROPPED = "dunlin_messages_dropped_total", Counter ["reason"], "Messages that did not reach a receiver, or were not accepted.";
     REFUSED = "dunlin_connections_refused_total", Counter ["reason"], "Connections that did not become a client's.";
+    DELAYED = "dunlin_delays_total", Counter ["reason"], "How often clients were made to wait because a rate was exceeded.";
+    SUBSCRIPTIONS_REFUSED = "dunlin_subscriptions_refused_total", Counter ["reason"], "Topic Filters that were refused in SUBACK.";
     BANS = "dunlin_bans", Gauge [], "Addresses, networks and clients that are shut out at present.";
     DELIVERY_LATENCY = "dunlin_delivery_latency_seconds", Histogram [], "From the reading of a PUBLISH until it has been handed to a receiver's connection, the time in its queue included.";
     MESSAGE_MEMORY = "dunlin_message_memory_bytes", Gauge [], "Memory of messages that somebody keeps.";

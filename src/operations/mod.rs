@@ -1,7 +1,7 @@
 //! What operators see and do while the broker runs: the one way from the operations port, and from programs that
 //! embed the broker, into it.
 //!
-//! Workers own what there is to see, so [`Operations::ask`] sends a question to a worker, which answers between two
+//! Workers own what there is to see, so `Operations::ask` sends a question to a worker, which answers between two
 //! turns; nobody takes a lock, and a message never waits for more than one short answer. Whatever could be long (all
 //! clients, all Retained Messages) is asked for a page at a time.
 
@@ -17,8 +17,9 @@ pub use owner::{Reloaded, Reread, Unfulfilled, Wish, Wishes};
 pub(crate) use publish::Refusal;
 pub(crate) use tap::OpenTap;
 
-use crate::config::Config;
+use crate::config::{Config, EffectiveOption};
 use crate::http::Health;
+use crate::log::LogControl;
 use crate::store::CommitFigures;
 use crate::trace::TraceCount;
 use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
@@ -26,7 +27,7 @@ use arc_swap::ArcSwap;
 use dunlin_core::identity::{ClientIdentifier, ShardId, partition};
 use owner::Owner;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 use tokio::sync::oneshot;
 
@@ -48,8 +49,12 @@ pub struct Operations {
     pub(crate) started_at: SystemTime,
     /// What is open to clients.
     listeners: Arc<ArcSwap<Vec<OpenListener>>>,
-    /// What it runs with, as the last reload has left it.
+    /// What it was started with.
+    pub(crate) started_with: Arc<Config>,
+    /// The configuration that was applied last.
     pub(crate) config: Arc<ArcSwap<Config>>,
+    /// The log, if whoever has started the broker has given it.
+    log: Arc<OnceLock<LogControl>>,
     owner: Arc<Owner>,
 }
 
@@ -77,6 +82,7 @@ impl std::error::Error for Stopping {}
 impl Operations {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { mailboxes, gate, health, commits, config } = parts;
+        let started_with = Arc::new(config);
         Self {
             mailboxes,
             gate,
@@ -86,9 +92,31 @@ impl Operations {
             started: Instant::now(),
             started_at: SystemTime::now(),
             listeners: Arc::default(),
-            config: Arc::new(ArcSwap::from_pointee(config)),
+            config: Arc::new(ArcSwap::new(Arc::clone(&started_with))),
+            started_with,
+            log: Arc::default(),
             owner: Arc::default(),
         }
+    }
+
+    /// Every option as it is in force: what takes a restart is as it was at the start.
+    pub fn effective(&self) -> Vec<EffectiveOption> {
+        let started = self.started_with.effective();
+        let in_force = |option: EffectiveOption| {
+            let before = started.iter().find(|before| option.needs_restart && before.name == option.name);
+            before.cloned().unwrap_or(option)
+        };
+        self.config.load().effective().into_iter().map(in_force).collect()
+    }
+
+    /// The log of this process, to change its level; none if the broker runs in a program with a log of its own.
+    pub fn log(&self) -> Option<&LogControl> {
+        self.log.get()
+    }
+
+    pub(crate) fn set_log(&self, log: LogControl) {
+        // The log of a process never becomes another one.
+        drop(self.log.set(log));
     }
 
     /// What operators want of whoever has started the broker: from now on it arrives here.

@@ -30,6 +30,8 @@ pub enum Reread {
 /// What has become of the options.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Reloaded {
+    /// Options that have another value from now on.
+    pub changed: Vec<String>,
     /// Options that have another value than the broker was started with, and only a restart applies.
     pub need_restart: Vec<String>,
 }
@@ -107,7 +109,7 @@ mod tests {
         assert!(matches!(owner.ask(Reread::Files).await, Err(Unfulfilled::NobodyThere)));
         let earlier = owner.wishes();
         let mut wishes = owner.wishes();
-        let reloaded = Reloaded { need_restart: vec!["http.address".to_owned()] };
+        let reloaded = Reloaded { changed: Vec::new(), need_restart: vec!["http.address".to_owned()] };
         let expected = reloaded.clone();
         let fulfil = async move {
             let wish = wishes.recv().await.expect("it arrives");

@@ -23,9 +23,10 @@ use tokio_rustls::server::TlsStream;
 use super::client_verification::client_verifier;
 use super::error::{TlsError, TlsProblem};
 use super::expiry::Expiry;
-use super::files::{Digest, Files, Stamps, fault};
+use super::files::{Digest, Files, fault, stamps_of};
 use super::server_certificates::ServerCertificates;
 use crate::config::{Config, ConfigError, ConfigErrors, Listener, ListenerUrl, TlsOptions, TlsVersion};
+use crate::file_watch::FileWatch;
 
 /// TLS 1.3 tickets given at each handshake. A client keeps one connection, so one ticket is enough.
 const TICKETS_PER_HANDSHAKE: usize = 1;
@@ -77,19 +78,16 @@ pub(super) struct Served {
 #[derive(Debug)]
 struct Source {
     options: TlsOptions,
-    /// How the files looked before they were read.
-    read: Stamps,
-    /// How they looked last.
-    seen: Stamps,
+    files: FileWatch,
 }
 
 impl TlsEndpoint {
     /// Reads the files of a listener.
     pub fn new(application: Application, options: &TlsOptions) -> Result<Self, TlsError> {
         // Before reading: what changes meanwhile is noticed by the next look.
-        let stamps = Stamps::of(options);
+        let files = FileWatch::new(stamps_of(options));
         let served = Served::load(application, options)?;
-        let source = Source { options: options.clone(), seen: stamps.clone(), read: stamps };
+        let source = Source { options: options.clone(), files };
         Ok(Self { application, current: ArcSwap::from_pointee(served), source: Mutex::new(source) })
     }
 
@@ -117,20 +115,16 @@ impl TlsEndpoint {
     }
 
     /// Looks whether the files have changed, and reads them again if so: `Some` if that made a difference or
-    /// failed, and then everything stays as it was. A change counts once two looks in a row have seen the same,
-    /// so that of a certificate and its key not one is read without the other.
+    /// failed, and then everything stays as it was.
     pub fn look(&self) -> Option<Result<(), TlsError>> {
         let mut source = self.source();
         if !source.options.watch {
             return None;
         }
-        let stamps = Stamps::of(&source.options);
-        let has_settled = stamps == source.seen;
-        source.seen = stamps.clone();
-        if stamps == source.read || !has_settled {
+        let stamps = stamps_of(&source.options);
+        if !source.files.have_changed(stamps) {
             return None;
         }
-        source.read = stamps;
         match Served::load(self.application, &source.options) {
             Ok(served) if served.contents == self.current().contents => None,
             Ok(served) => {

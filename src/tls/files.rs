@@ -1,13 +1,10 @@
 //! The files of one TLS configuration: reading them whole, and noticing that they have changed.
 //!
-//! Whether files have changed is told twice. [`Stamps`] are cheap, for looking every few seconds: they follow
-//! symbolic links, so a link that points elsewhere (an ACME client's `live/`, a Kubernetes secret) shows as
-//! another file. The digest of what was read is exact: a file that was written again as it was is no reason
-//! to make new ticket keys.
+//! Whether files have changed is told twice. [`Stamps`] are cheap, for looking every few seconds. The digest of what
+//! was read is exact: a file that was written again as it was is no reason to make new ticket keys.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem::{Error as PemError, PemObject};
@@ -16,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{TlsError, TlsProblem};
 use crate::config::TlsOptions;
+use crate::file_watch::Stamps;
 
 /// The largest PEM file that is read; a path can point anywhere, even at `/dev/zero`. A larger one is refused
 /// whole: what is left out could be what revokes somebody.
@@ -107,38 +105,9 @@ pub(super) fn required<'a>(option: &str, path: &'a Option<PathBuf>) -> Result<&'
     path.as_deref().ok_or_else(|| fault(option, Path::new(""), TlsProblem::Missing))
 }
 
-/// How all files of a configuration look from outside, in the order of their options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stamps(Vec<Option<Stamp>>);
-
-/// How one file looks, wherever links lead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    place: (u64, u64),
-    size_bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamps {
-    /// How they look now.
-    pub fn of(options: &TlsOptions) -> Self {
-        let further = options.certificate.iter().flat_map(|further| [&further.cert, &further.key]);
-        let first = [&options.cert, &options.key, &options.client_ca, &options.client_crl];
-        let paths = first.into_iter().chain(further).flatten();
-        // One that cannot be looked at is told apart from one that can, no more.
-        Self(paths.map(|path| Stamp::of(path).ok()).collect())
-    }
-}
-
-impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
-            place: (metadata.dev(), metadata.ino()),
-            size_bytes: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
+/// How all files of a configuration look now, in the order of their options.
+pub(super) fn stamps_of(options: &TlsOptions) -> Stamps {
+    let further = options.certificate.iter().flat_map(|further| [&further.cert, &further.key]);
+    let first = [&options.cert, &options.key, &options.client_ca, &options.client_crl];
+    Stamps::of(first.into_iter().chain(further).flatten())
 }

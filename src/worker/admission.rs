@@ -5,6 +5,7 @@
 //! may take, and how many bytes it may send. Passwords are verified off the worker, a few at a time, because
 //! that is slow on purpose.
 
+use super::allowance::{Allowance, Rates};
 use super::doorway::Doorway;
 use super::login::Login;
 use super::refusal::RefusalReason;
@@ -19,12 +20,13 @@ use dunlin_codec::{ReasonCode, Split, split};
 use dunlin_core::authenticate::{Mechanism, Mechanisms};
 use dunlin_core::connection::Outbox;
 use dunlin_core::handshake::{ConnectRequest, Handshake, Next, Refusal, refusal_bytes};
+use dunlin_core::identity::ClientIdentifier;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use zeroize::Zeroize;
@@ -43,13 +45,16 @@ pub struct ListenerContext {
     pub access: ArcSwap<Access>,
     /// TLS, where it is spoken.
     pub tls: Option<Arc<TlsEndpoint>>,
-    packet_size_max: u32,
+    packet_size_max: AtomicU32,
     pub(super) doorway: ArcSwap<Doorway>,
-    pub(super) connections_max: usize,
+    /// What its clients may publish together.
+    pub(super) publishing: Arc<Allowance>,
+    connections_max: AtomicUsize,
     pub(super) connections: AtomicUsize,
     /// Connections that came so far, and those of them that were refused.
     pub(super) accepted: AtomicU64,
     refused: AtomicU64,
+    is_closed: AtomicBool,
 }
 
 impl Mechanisms for ListenerContext {
@@ -72,12 +77,14 @@ impl ListenerContext {
             url: listener.url.clone(),
             access: ArcSwap::from_pointee(access),
             tls: tls.map(Arc::new),
-            packet_size_max: u32::try_from(listener.max_packet_size.0).unwrap_or(u32::MAX),
+            packet_size_max: AtomicU32::new(packet_size_max(listener)),
             doorway: ArcSwap::from_pointee(Doorway::new(listener)),
-            connections_max: listener.max_connections.map_or(usize::MAX, |count| count as usize),
+            publishing: Allowance::new(&Rates::of_listener(listener)),
+            connections_max: AtomicUsize::new(connections_max(listener)),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -101,12 +108,41 @@ impl ListenerContext {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Applies what a reload can change.
+    /// Applies what a reload can change, to the connections that come from now on.
     pub fn reload(&self, listener: &Listener, access: Access) {
         access.begin();
         self.access.store(Arc::new(access));
         self.doorway.store(Arc::new(Doorway::new(listener)));
+        self.publishing.rates.set_listener(listener);
+        self.packet_size_max.store(packet_size_max(listener), Ordering::Relaxed);
+        self.connections_max.store(connections_max(listener), Ordering::Relaxed);
     }
+
+    /// The listener has left the configuration: whoever is on its way to become a client is refused.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Whether it has left the configuration.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn packet_size_max(&self) -> u32 {
+        self.packet_size_max.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn connections_max(&self) -> usize {
+        self.connections_max.load(Ordering::Relaxed)
+    }
+}
+
+fn packet_size_max(listener: &Listener) -> u32 {
+    u32::try_from(listener.max_packet_size.0).unwrap_or(u32::MAX)
+}
+
+fn connections_max(listener: &Listener) -> usize {
+    listener.max_connections.map_or(usize::MAX, |count| count as usize)
 }
 
 /// An accepted socket.
@@ -124,7 +160,14 @@ enum Failure {
     /// The proxy does not say for whom it connects.
     NoHeader(io::Error),
     /// The client is refused, and told so with these bytes.
-    Refused { reason: RefusalReason, refusal: Refusal, transport: Box<Transport>, answer: Vec<u8> },
+    Refused {
+        reason: RefusalReason,
+        refusal: Refusal,
+        /// The client, if its CONNECT was good enough to name it.
+        client: Option<ClientIdentifier>,
+        transport: Box<Transport>,
+        answer: Vec<u8>,
+    },
     /// The connection is closed without a word.
     Closed(RefusalReason),
 }
@@ -146,7 +189,7 @@ impl Arrival {
     pub(crate) fn admit(self, worker: Rc<Worker>) {
         tokio::task::spawn_local(async move {
             let Self { socket, mut ticket } = self;
-            let connect_timeout = ticket.gate.connect_timeout;
+            let connect_timeout = ticket.gate.connect_timeout();
             match timeout(connect_timeout, admit(&worker, socket, &mut ticket)).await {
                 Ok(Ok((request, transport, rest))) => {
                     ticket.admitted();
@@ -170,8 +213,8 @@ impl Failure {
         let (gate, peer) = (&ticket.gate, ticket.peer);
         match self {
             Self::Closed(reason) => gate.refused(peer, *reason, None, reason.sentence()),
-            Self::Refused { reason, refusal: Refusal { reason_code, detail }, .. } => {
-                gate.refused(peer, *reason, Some(*reason_code), detail);
+            Self::Refused { reason, refusal: Refusal { reason_code, detail }, client, .. } => {
+                gate.refused(peer, *reason, Some((*reason_code, client.as_ref())), detail);
             }
             // It is not held against the address, which is that of the proxy.
             Self::NoHeader(error) => gate.refused(peer, RefusalReason::Proxy, None, &error.to_string()),
@@ -205,6 +248,7 @@ fn reason_of(reason_code: ReasonCode) -> RefusalReason {
     match reason_code {
         ReasonCode::BadUserNameOrPassword => RefusalReason::Login,
         ReasonCode::NotAuthorized => RefusalReason::NotAuthorized,
+        ReasonCode::ConnectionRateExceeded => RefusalReason::LoginRate,
         ReasonCode::ServerUnavailable | ReasonCode::ServerBusy => RefusalReason::Unavailable,
         ReasonCode::MalformedPacket | ReasonCode::ProtocolError | ReasonCode::PacketTooLarge => {
             RefusalReason::Protocol
@@ -232,8 +276,9 @@ async fn admit(
     let mut transport = open(socket, ticket).await?;
     let settings = worker.shard.borrow().settings();
     let mechanisms: Arc<dyn Mechanisms> = Arc::clone(&ticket.listener) as _;
-    let mut handshake = Handshake::new(ticket.listener.packet_size_max);
-    let packet_size_max = ticket.listener.packet_size_max.min(ticket.gate.connect_packet_size_max as u32);
+    let packet_size_max = ticket.listener.packet_size_max();
+    let mut handshake = Handshake::new(packet_size_max);
+    let packet_size_max = packet_size_max.min(ticket.gate.connect_packet_size_max() as u32);
     let mut buffer = Vec::new();
     loop {
         let next = match split(&buffer, packet_size_max) {
@@ -242,7 +287,19 @@ async fn admit(
                 continue;
             }
             Ok(Split::Packet { frame, length }) => {
-                let next = handshake.handle_frame(frame, &settings, &mechanisms, random());
+                // Whoever proves with this frame that it knows a password may have guessed it.
+                let claimed_user = handshake.claimed_user().map(Box::<str>::from);
+                let turn = match &claimed_user {
+                    Some(user_name) => login::wait_for_turn(ticket, user_name).await,
+                    None => Ok(()),
+                };
+                let next = match turn {
+                    Ok(()) => handshake.handle_frame(frame, &settings, &mechanisms, random()),
+                    Err(Refusal { reason_code, detail }) => handshake.refuse(reason_code, detail),
+                };
+                if let Some(user_name) = claimed_user.filter(|_| turn.is_ok()) {
+                    ticket.note_login(&user_name, matches!(next, Next::Accepted(_)));
+                }
                 // It may have held a password.
                 buffer[..length].zeroize();
                 buffer.drain(..length);
@@ -274,12 +331,20 @@ async fn admit(
                     let size_max = request.maximum_packet_size_bytes;
                     let detail = request.request_problem_information.then_some(refusal.detail);
                     let answer = refusal_bytes(request.version, refusal.reason_code, detail, size_max);
-                    return Err(Failure::Refused { reason, refusal, transport: Box::new(transport), answer });
+                    let (client, transport) = (Some(request.client_identifier), Box::new(transport));
+                    return Err(Failure::Refused { reason, refusal, client, transport, answer });
                 }
             },
             Next::Refused(answer, refusal) => {
                 let reason = reason_of(refusal.reason_code);
-                return Err(Failure::Refused { reason, refusal, transport: Box::new(transport), answer });
+                let client = handshake.request().map(|request| request.client_identifier.clone());
+                return Err(Failure::Refused {
+                    reason,
+                    refusal,
+                    client,
+                    transport: Box::new(transport),
+                    answer,
+                });
             }
             // It has been answered.
             Next::Verify => {}
@@ -293,6 +358,10 @@ fn objection(
     request: &ConnectRequest,
     ticket: &mut Ticket,
 ) -> Result<(), (RefusalReason, Refusal)> {
+    if ticket.listener.is_closed() {
+        let (reason, reason_code) = (RefusalReason::ListenerClosed, ReasonCode::ServerUnavailable);
+        return Err((reason, Refusal { reason_code, detail: reason.sentence() }));
+    }
     let access = ticket.listener.access.load_full();
     let user_name = request.identity.user_name.as_deref();
     let is_its_own = access.client_identifiers.as_ref().is_none_or(|pattern| {
@@ -310,6 +379,9 @@ fn objection(
     ticket.claim(user_name, &request.client_identifier, !request.is_assigned).map_err(|reason| {
         let reason_code = match reason {
             RefusalReason::Banned => ReasonCode::Banned,
+            RefusalReason::UserConnectRate | RefusalReason::ClientConnectRate => {
+                ReasonCode::ConnectionRateExceeded
+            }
             _ => ReasonCode::QuotaExceeded,
         };
         (reason, Refusal { reason_code, detail: reason.sentence() })
@@ -321,7 +393,7 @@ async fn open(socket: Socket, ticket: &Ticket) -> io::Result<Transport> {
     let listener = &ticket.listener;
     let is_websocket = matches!(listener.url, ListenerUrl::Ws(_) | ListenerUrl::Wss(_));
     let read_limit_bytes = ticket.gate.read_limit_bytes();
-    let frame_bytes_max = listener.packet_size_max as usize + ENVELOPE_BYTES_MAX;
+    let frame_bytes_max = listener.packet_size_max() as usize + ENVELOPE_BYTES_MAX;
     let Some(tls) = &listener.tls else {
         return Ok(if is_websocket {
             Transport::WebSocket(Box::new(

@@ -68,7 +68,7 @@ impl Driver {
                 Mail::Arrival(arrival) => arrival.admit(Rc::clone(&self.worker)),
                 Mail::Client(mut client) => match client.transport.attach() {
                     Ok(()) => self.worker.adopt(*client),
-                    Err(error) => tracing::debug!(%error, "a connection ended while it moved to its worker"),
+                    Err(error) => client.lost_on_its_way(&error),
                 },
                 Mail::Batch(from, batch) => {
                     let now = self.worker.now();
@@ -91,6 +91,12 @@ impl Driver {
                     self.worker.shard.borrow_mut().handle_loaded(self.worker.now(), holder, messages);
                 }
                 Mail::Visit(visit) => (visit.0)(&self.worker),
+                Mail::Settings(settings) => {
+                    self.worker.shard.borrow_mut().handle_settings(settings);
+                    // There may be limits now for those who are connected.
+                    self.worker.links.borrow().iter().flatten().for_each(|link| link.begin_throttling());
+                }
+                Mail::ListenerClosed(listener) => self.worker.close_listener(&listener),
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
                     self.worker.is_stopping.set(true);

@@ -11,8 +11,10 @@
 //! flood the log: an address has so many lines a minute, and all together have so many.
 
 use super::admission::{ENVELOPE_BYTES_MAX, ListenerContext};
+use super::allowance::PublishLimits;
 use super::bans::{Ban, BanCause, Banned};
 use super::clock::Clock;
+use super::delay::{DelayCounters, DelayReason};
 use super::login;
 use super::refusal::{RefusalCounters, RefusalReason};
 use super::ticket::Ticket;
@@ -21,6 +23,7 @@ use crate::config::{BanOptions, Config, LimitOptions, Network};
 use crate::transport::Peer;
 use arc_swap::ArcSwap;
 use dunlin_codec::ReasonCode;
+use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::time::Timestamp;
 use std::hash::RandomState;
 use std::net::IpAddr;
@@ -28,34 +31,35 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tracing::field::{debug, display};
 
 /// The bounds on connections, for all listeners.
 pub struct Gate {
     pub(super) connections: AtomicUsize,
-    connections_max: usize,
     pub(super) handshakes: AtomicUsize,
-    handshakes_max: usize,
-    pub(super) connect_timeout: Duration,
-    pub(super) connect_packet_size_max: usize,
     pub(super) verifications: Arc<Semaphore>,
     pub(super) inquiries: Arc<Semaphore>,
     pub(super) clock: Clock,
-    /// Client identifiers count by their hash; with a seed of this process, nobody can choose two that are the same.
+    /// Client identifiers and users count by their hash (`watch.rs`).
     pub(super) hasher: RandomState,
     pub(super) rules: ArcSwap<Rules>,
+    pub(super) publish_limits: PublishLimits,
     refusals: RefusalCounters,
+    pub(super) delays: DelayCounters,
     watch: Mutex<Watch>,
 }
 
 /// What a reload replaces.
 pub(super) struct Rules {
+    /// `limits.max_connections`, or what the machine allows of it.
+    pub connections_max: usize,
     pub limits: LimitOptions,
     pub ban: BanOptions,
 }
 
 impl Rules {
-    pub fn of(config: &Config) -> Self {
-        Self { limits: config.limits.clone(), ban: config.ban.clone() }
+    pub fn of(config: &Config, connections_max: usize) -> Self {
+        Self { connections_max, limits: config.limits.clone(), ban: config.ban.clone() }
     }
 
     /// Whether nobody bans this address.
@@ -71,32 +75,40 @@ pub struct Spared;
 impl Gate {
     /// The gate of a configuration.
     pub fn new(config: &Config, connections_max: usize) -> Self {
-        let limits = &config.limits;
         Self {
             connections: AtomicUsize::new(0),
-            connections_max,
             handshakes: AtomicUsize::new(0),
-            handshakes_max: limits.max_pending_handshakes as usize,
-            connect_timeout: limits.connect_timeout,
-            connect_packet_size_max: usize::try_from(limits.max_connect_packet_size.0).unwrap_or(usize::MAX),
             verifications: Arc::new(Semaphore::new(login::VERIFICATIONS_MAX)),
             inquiries: Arc::new(Semaphore::new(login::INQUIRIES_MAX)),
             clock: Clock::default(),
             hasher: RandomState::new(),
-            rules: ArcSwap::from_pointee(Rules::of(config)),
+            rules: ArcSwap::from_pointee(Rules::of(config, connections_max)),
+            publish_limits: PublishLimits::of(&config.limits),
             refusals: RefusalCounters::default(),
+            delays: DelayCounters::default(),
             watch: Mutex::new(Watch::new()),
         }
     }
 
     /// Applies what a reload can change.
-    pub fn reload(&self, config: &Config) {
-        self.rules.store(Arc::new(Rules::of(config)));
+    pub fn reload(&self, config: &Config, connections_max: usize) {
+        self.rules.store(Arc::new(Rules::of(config, connections_max)));
+        self.publish_limits.set(&config.limits);
+    }
+
+    /// The time that a connection has for its CONNECT.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.rules.load().limits.connect_timeout
+    }
+
+    /// The largest CONNECT packet, in bytes.
+    pub(super) fn connect_packet_size_max(&self) -> usize {
+        usize::try_from(self.rules.load().limits.max_connect_packet_size.0).unwrap_or(usize::MAX)
     }
 
     /// Bytes that a connection may send before it is admitted.
     pub fn read_limit_bytes(&self) -> usize {
-        self.connect_packet_size_max + ENVELOPE_BYTES_MAX
+        self.connect_packet_size_max() + ENVELOPE_BYTES_MAX
     }
 
     /// The time by the broker's clock.
@@ -114,6 +126,11 @@ impl Gate {
         self.refusals.of(reason)
     }
 
+    /// How often clients were made to wait so far for a reason.
+    pub fn delays(&self, reason: DelayReason) -> u64 {
+        self.delays.of(reason)
+    }
+
     /// Lets a new connection in, if there is room for it and its address is welcome.
     pub fn enter(
         self: &Arc<Self>,
@@ -125,15 +142,16 @@ impl Gate {
         listener.accepted.fetch_add(1, Ordering::Relaxed);
         let handshakes = self.handshakes.fetch_add(1, Ordering::Relaxed);
         let doorway = listener.doorway.load_full();
+        let rules = self.rules.load();
         // From here on the ticket takes back what was counted.
         let mut ticket = Ticket::new(self, listener, peer, doorway.expects_proxy());
-        if connections >= self.connections_max {
+        if connections >= rules.connections_max {
             return Err(RefusalReason::Connections);
         }
-        if of_listener >= listener.connections_max {
+        if of_listener >= listener.connections_max() {
             return Err(RefusalReason::ListenerConnections);
         }
-        if handshakes >= self.handshakes_max {
+        if handshakes >= rules.limits.max_pending_handshakes as usize {
             return Err(RefusalReason::Handshakes);
         }
         if !ticket.is_of_proxy {
@@ -144,8 +162,15 @@ impl Gate {
         Ok(ticket)
     }
 
-    /// Counts a refusal, holds it against the address, and writes it to the log.
-    pub fn refused(&self, peer: Peer, reason: RefusalReason, reason_code: Option<ReasonCode>, detail: &str) {
+    /// Counts a refusal, holds it against the address, and writes it to the log, with the code that the client was told
+    /// and its identifier, where there are such.
+    pub fn refused(
+        &self,
+        peer: Peer,
+        reason: RefusalReason,
+        told: Option<(ReasonCode, Option<&ClientIdentifier>)>,
+        detail: &str,
+    ) {
         self.refusals.count(reason);
         let rules = self.rules.load();
         let (line, is_banned) = {
@@ -158,8 +183,10 @@ impl Gate {
             if unlogged > 0 {
                 tracing::warn!(count = unlogged, "refusals were not logged, to keep this log readable");
             }
-            let reason_code = reason_code.map(tracing::field::display);
-            tracing::warn!(address = %peer, kind = reason.name(), reason = detail, reason_code, "refused");
+            let reason_code = told.map(|(reason_code, _)| display(reason_code));
+            let client = told.and_then(|(_, client)| client).map(debug);
+            // The order is that of the filter for fail2ban, and what the client has written comes last.
+            tracing::warn!(address = %peer, kind = reason.name(), reason = detail, reason_code, client, "refused");
             if is_last {
                 tracing::warn!(address = %peer, "further refusals of this address are not logged for a while");
             }
@@ -197,10 +224,6 @@ impl Gate {
     /// Ends a ban; whether there was one.
     pub fn lift_ban(&self, banned: &Banned) -> bool {
         self.watch().bans.remove(banned)
-    }
-
-    pub(super) fn rules(&self) -> Arc<Rules> {
-        self.rules.load_full()
     }
 
     pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {

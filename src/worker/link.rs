@@ -15,7 +15,7 @@ use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::shard::NextInput;
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::task::Waker;
 use tokio::task::AbortHandle;
@@ -27,8 +27,8 @@ pub(crate) struct Link {
     /// The task that reads; none once the task that closes the connection is there.
     pub reader: Cell<Option<AbortHandle>>,
     pub description: Box<Description>,
-    /// Slows the client down where `limits.publish_rate` or `publish_bytes_rate` says so.
-    pub(super) throttle: Option<Box<Throttle>>,
+    /// Slows the client down where `limits.publish_rate` or the like says so.
+    throttle: OnceCell<Box<Throttle>>,
     /// What the shard wants next.
     pub next: Cell<NextInput>,
     busy: Cell<Option<Box<Busy>>>,
@@ -53,10 +53,9 @@ impl Busy {
 
 impl Link {
     pub fn new(key: Key, transport: Transport, description: Description, pending: Vec<u8>) -> Self {
-        let throttle = Throttle::of(&description.ticket.gate.rules().limits).map(Box::new);
         let link = Self {
             key,
-            throttle,
+            throttle: OnceCell::new(),
             transport: RefCell::new(transport),
             reader: Cell::default(),
             description: Box::new(description),
@@ -65,7 +64,24 @@ impl Link {
             busy: Cell::default(),
         };
         link.set_pending(pending);
+        link.begin_throttling();
         link
+    }
+
+    /// Slows the client down from now on, if anything does.
+    pub fn begin_throttling(&self) {
+        if self.throttle.get().is_none()
+            && let Some(throttle) = Throttle::of(&self.description.ticket)
+        {
+            // There is none yet.
+            drop(self.throttle.set(Box::new(throttle)));
+        }
+    }
+
+    /// What slows the client down, if anything does.
+    #[inline]
+    pub(super) fn throttle(&self) -> Option<&Throttle> {
+        self.throttle.get().map(Box::as_ref)
     }
 
     /// Takes something out of what a busy connection has; nothing, if it is not busy.

@@ -3,12 +3,13 @@
 //! The authenticators of the listener are asked in their order, each where its [`Cost`] says: on the worker, or on
 //! a thread that may block. How many do so at once is bounded for the whole process, so that a crowd that logs in
 //! takes neither the cores nor the memory of those who are there; whoever has to wait for its turn has
-//! `limits.connect_timeout` for it.
+//! `limits.connect_timeout` for it. Where somebody guesses at a user name, its passwords are judged slowly (`guesses.rs`).
 
+use super::refusal::RefusalReason;
 use super::ticket::Ticket;
 use crate::auth::{
-    Access, AuthenticatorChain, ClientCertificate, Cost, Credentials, Decision, Exchange, ExchangeStep,
-    Identity, Policy, RefuseReason,
+    Access, Authenticator, AuthenticatorChain, ClientCertificate, Cost, Credentials, Decision, Exchange,
+    ExchangeStep, Identity, Policy, RefuseReason,
 };
 use crate::transport::Transport;
 use dunlin_codec::ReasonCode;
@@ -18,7 +19,9 @@ use dunlin_core::identity::{ClientIdentifier, Identity as CoreIdentity};
 use dunlin_core::time::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 /// Passwords verified at once.
 pub(super) const VERIFICATIONS_MAX: usize = 2;
@@ -76,36 +79,82 @@ impl Login {
     pub async fn verify(self, ticket: &Ticket) -> Result<CoreIdentity, Refusal> {
         let access = ticket.listener.access.load_full();
         let login = Arc::new(self);
+        // The user name, once somebody was asked about it who could be taken in by a guess.
+        let mut guarded = None;
+        let mut decision = Decision::NotMine;
         for authenticator in access.chain.authenticators() {
-            let cost = authenticator.cost(&login.credentials());
-            let turns = match cost {
-                Cost::Instant => None,
-                Cost::Computing => Some(&ticket.gate.verifications),
-                Cost::Waiting => Some(&ticket.gate.inquiries),
-            };
-            let decision = match turns {
-                None => authenticator.authenticate(&login.credentials()),
-                Some(turns) => {
-                    // The semaphore is never closed.
-                    let permit = Arc::clone(turns).acquire_owned().await;
-                    let (authenticator, login) = (Arc::clone(authenticator), Arc::clone(&login));
-                    let judge = move || {
-                        let _permit = permit;
-                        authenticator.authenticate(&login.credentials())
-                    };
-                    // It is refused if the authenticator panics.
-                    let decision = tokio::task::spawn_blocking(judge).await;
-                    decision.unwrap_or(Decision::Refuse(RefuseReason::ServerUnavailable))
-                }
-            };
-            match decision {
-                Decision::Allow(identity) => return Ok(core_identity(&access, &identity)),
-                Decision::Refuse(reason) => return Err(refusal(reason)),
-                Decision::NotMine => {}
+            let guess = login
+                .user_name
+                .as_deref()
+                .filter(|_| guarded.is_none() && authenticator.can_be_guessed(&login.credentials()));
+            decision = login.ask(authenticator, ticket, guess).await?;
+            guarded = guarded.or(guess);
+            if decision != Decision::NotMine {
+                break;
             }
         }
-        Err(refusal(AuthenticatorChain::refuse_unknown(&login.credentials())))
+        let identity = match decision {
+            Decision::Allow(identity) => Ok(identity),
+            Decision::Refuse(reason) => Err(reason),
+            Decision::NotMine => Err(AuthenticatorChain::refuse_unknown(&login.credentials())),
+        };
+        // That nobody could be asked says nothing about the password.
+        if let (Some(user_name), Ok(_) | Err(RefuseReason::BadUserNameOrPassword)) = (guarded, &identity) {
+            ticket.note_login(user_name, identity.is_ok());
+        }
+        identity.map(|identity| core_identity(&access, &identity)).map_err(refusal)
     }
+
+    /// What an authenticator says, on whichever thread it may. A `guess` at the password of a user is judged when it is
+    /// its turn; who waits for that takes nobody else's place.
+    async fn ask(
+        self: &Arc<Self>,
+        authenticator: &Arc<dyn Authenticator>,
+        ticket: &Ticket,
+        guess: Option<&str>,
+    ) -> Result<Decision, Refusal> {
+        let turns = match authenticator.cost(&self.credentials()) {
+            Cost::Instant => None,
+            Cost::Computing => Some(&ticket.gate.verifications),
+            Cost::Waiting => Some(&ticket.gate.inquiries),
+        };
+        let mut permit = permit_of(turns).await;
+        // Not before there is a permit: of a thousand that come at once, all but a few know by then how the first fared.
+        let wait =
+            guess.map_or(Ok(Duration::ZERO), |user_name| ticket.login_turn(user_name)).map_err(too_often)?;
+        if !wait.is_zero() {
+            drop(permit);
+            sleep(wait).await;
+            permit = permit_of(turns).await;
+        }
+        let Some(permit) = permit else {
+            return Ok(authenticator.authenticate(&self.credentials()));
+        };
+        let (authenticator, login) = (Arc::clone(authenticator), Arc::clone(self));
+        let judge = move || {
+            let _permit = permit;
+            authenticator.authenticate(&login.credentials())
+        };
+        // It is refused if the authenticator panics.
+        let decision = tokio::task::spawn_blocking(judge).await;
+        Ok(decision.unwrap_or(Decision::Refuse(RefuseReason::ServerUnavailable)))
+    }
+}
+
+async fn permit_of(turns: Option<&Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
+    // The semaphore is never closed.
+    Arc::clone(turns?).acquire_owned().await.ok()
+}
+
+/// Waits until the password of this user may be judged.
+pub(super) async fn wait_for_turn(ticket: &Ticket, user_name: &str) -> Result<(), Refusal> {
+    sleep(ticket.login_turn(user_name).map_err(too_often)?).await;
+    Ok(())
+}
+
+/// Logins with a name have failed too often (`guesses.rs`).
+fn too_often(reason: RefusalReason) -> Refusal {
+    Refusal { reason_code: ReasonCode::ConnectionRateExceeded, detail: reason.sentence() }
 }
 
 /// An identity in the words of the core.
@@ -153,6 +202,10 @@ struct Bridge {
 }
 
 impl Mechanism for Bridge {
+    fn claimed_user(&self) -> Option<&str> {
+        self.exchange.claimed_user()
+    }
+
     fn step(&mut self, data: Option<&[u8]>) -> Step {
         match self.exchange.step(data) {
             ExchangeStep::Continue(data) => Step::Continue(data),

@@ -17,7 +17,10 @@ mod watch;
 mod doorway;
 mod refusal;
 mod bans;
+mod guesses;
 mod pace;
+mod delay;
+mod allowance;
 mod recent;
 mod admission;
 mod login;
@@ -33,6 +36,7 @@ mod taps;
 pub use admission::{Arrival, ListenerContext};
 pub use bans::{Ban, BanCause, Banned};
 pub use clock::Clock;
+pub use delay::DelayReason;
 pub(crate) use endings::Ending;
 pub use gate::{Gate, Spared};
 pub(crate) use recent::{Held, Recent};
@@ -47,12 +51,14 @@ use crate::worker::durable::DurableWaiters;
 use crate::worker::endings::Endings;
 use crate::worker::link::Link;
 use crate::worker::taps::Taps;
+use dunlin_codec::ReasonCode;
 use dunlin_core::handshake::ConnectRequest;
 use dunlin_core::identity::{ShardId, partition};
 use dunlin_core::image::ShardImage;
 use dunlin_core::journal::{Position, Segment};
 use dunlin_core::peer::PeerMessage;
 use dunlin_core::session::Place;
+use dunlin_core::settings::Settings;
 use dunlin_core::shard::{Holder, Shard, ShardConfig};
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
@@ -81,6 +87,10 @@ pub enum Mail {
     Loaded(Holder, Loaded),
     /// Something an operator wants to know or done, between two turns.
     Visit(Visit),
+    /// The settings that are in force from now on.
+    Settings(Arc<Settings>),
+    /// This listener has left the configuration: disconnect its clients.
+    ListenerClosed(Arc<ListenerContext>),
     /// Disconnect everybody, then end; answer when nobody is left.
     Stop(oneshot::Sender<()>),
     /// End now, whoever is left.
@@ -97,6 +107,14 @@ pub struct Client {
     /// Bytes that came after CONNECT.
     pub(crate) pending: Vec<u8>,
     pub(crate) arrival: Ticket,
+}
+
+impl Client {
+    /// The connection ended while it moved to its worker.
+    fn lost_on_its_way(&self, error: &io::Error) {
+        let (client, address) = (&self.request.client_identifier, &self.arrival.peer);
+        tracing::debug!(?client, %address, %error, "a connection ended while it moved to its worker");
+    }
 }
 
 /// The way to each worker.
@@ -209,7 +227,7 @@ impl Worker {
             return self.adopt(*client);
         }
         if let Err(error) = client.transport.detach() {
-            tracing::debug!(%error, "a connection ended while it moved to its worker");
+            client.lost_on_its_way(&error);
             return;
         }
         if let Some(mailbox) = self.shared.mailboxes.get(usize::from(home)) {
@@ -248,7 +266,26 @@ impl Worker {
         }
         let reader = tokio::task::spawn_local(reader::Reader::new(Rc::clone(self), Rc::clone(&link)));
         link.reader.set(Some(reader.abort_handle()));
+        // It closed while the client was on its way here, so that the mail about it came before.
+        if link.description.listener().is_closed() {
+            self.close_listener_of(key);
+        }
         self.wake_driver();
+    }
+
+    /// Disconnects the clients of a listener.
+    pub(crate) fn close_listener(&self, listener: &Arc<ListenerContext>) {
+        let links = self.links.borrow();
+        let its = |link: &&Rc<Link>| Arc::ptr_eq(link.description.listener(), listener);
+        for link in links.iter().flatten().filter(its) {
+            self.close_listener_of(link.key);
+        }
+    }
+
+    fn close_listener_of(&self, key: Key) {
+        let (reason_code, detail) =
+            (ReasonCode::AdministrativeAction, "its listener was removed from the configuration");
+        self.shard.borrow_mut().disconnect(self.now(), key, reason_code, detail);
     }
 }
 

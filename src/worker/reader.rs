@@ -40,15 +40,19 @@ impl Reader {
     fn feed(worker: &Worker, link: &Link, bytes: &[u8]) -> (usize, NextInput) {
         let now = worker.now();
         let all = bytes;
-        let bytes = link.throttle.as_ref().map_or(all, |throttle| throttle.admitted(now, all));
+        let delays = &worker.shared.gate.delays;
+        let bytes = link.throttle().map_or(all, |throttle| throttle.admitted(now, all, delays));
         let fed =
             catch_unwind(AssertUnwindSafe(|| worker.shard.borrow_mut().handle_input(now, link.key, bytes)));
         match fed {
             Ok(progress) => {
-                let Some(throttle) = &link.throttle else {
+                let Some(throttle) = link.throttle() else {
                     return (progress.consumed, progress.next);
                 };
-                throttle.take(now, &all[..progress.consumed]);
+                throttle.handed_over(progress.consumed);
+                if throttle.is_waiting() {
+                    worker.shard.borrow_mut().handle_unread(link.key);
+                }
                 let has_held_back = bytes.len() < all.len();
                 let next = match progress.next {
                     NextInput::Read { .. } if has_held_back => NextInput::Yield,
@@ -140,10 +144,11 @@ impl Future for Reader {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if let Some(throttle) = &this.link.throttle
-            && throttle.poll_ready(&this.worker, context).is_pending()
-        {
-            return Poll::Pending;
+        if let Some(throttle) = this.link.throttle().filter(|throttle| throttle.is_waiting()) {
+            if throttle.poll_ready(&this.worker, context).is_pending() {
+                return Poll::Pending;
+            }
+            this.worker.shard.borrow_mut().handle_read_again(this.worker.now(), this.link.key);
         }
         let turn = match this.link.next.get() {
             NextInput::Read { packet_length } => this.read(context, packet_length),

@@ -49,6 +49,15 @@ impl<K: Hash + Eq, V: Held + Default> Recent<K, V> {
         self.young.iter().chain(&self.old)
     }
 
+    /// The entry of a key, if there is one. It counts as used.
+    pub fn find(&mut self, key: &K) -> Option<&mut V> {
+        if self.young.contains_key(key) {
+            return self.young.get_mut(key);
+        }
+        let (key, value) = self.old.remove_entry(key)?;
+        Some(self.young.entry(key).or_insert(value))
+    }
+
     fn turn(&mut self) {
         let dropped = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
         self.young = dropped.into_iter().filter(|(_, value)| value.is_held()).collect();
@@ -82,7 +91,8 @@ mod tests {
             recent.entry(2).count += 1;
             assert!(recent.young.len() + recent.old.len() <= 102);
         }
-        assert!(recent.entry(1).is_held);
+        assert!(recent.find(&1).is_some_and(|entry| entry.is_held));
+        assert!(recent.find(&1000).is_none());
         assert_eq!(recent.entry(2).count, 99_000);
         assert_eq!(recent.entry(1000).count, 0);
     }

@@ -42,6 +42,8 @@ refusal_reasons! {
     Connections = "max-connections", blames false, "limits.max_connections is reached";
     /// Too many connections of the listener.
     ListenerConnections = "listener-max-connections", blames false, "the listener's max_connections is reached";
+    /// The listener has left the configuration.
+    ListenerClosed = "listener-closed", blames false, "the listener was removed from the configuration";
     /// Too many connections before their CONNECT.
     Handshakes = "max-pending-handshakes", blames false, "limits.max_pending_handshakes is reached";
     /// Too many connections of the address.
@@ -54,6 +56,10 @@ refusal_reasons! {
     ConnectRate = "connect-rate", blames false, "limits.connect_rate is exceeded";
     /// Too many new connections of the address.
     AddressConnectRate = "connect-rate-per-address", blames false, "limits.connect_rate_per_address is exceeded";
+    /// Too many new connections of the user.
+    UserConnectRate = "connect-rate-per-user", blames false, "limits.connect_rate_per_user is exceeded";
+    /// Too many new connections of the client identifier.
+    ClientConnectRate = "connect-rate-per-client", blames false, "limits.connect_rate_per_client is exceeded";
     /// The listener is closed to the address.
     Network = "network", blames false, "the listener's allow and deny shut this address out";
     /// A proxy was expected.
@@ -62,6 +68,8 @@ refusal_reasons! {
     Banned = "banned", blames false, "banned for a while (dunlin ban list)";
     /// Wrong credentials.
     Login = "login", blames true, "the credentials are wrong";
+    /// Too many logins with the user name have failed.
+    LoginRate = "login-rate", blames false, "too many logins with this user name have failed (ban.user_failures)";
     /// Something that the client has no right to.
     NotAuthorized = "not-authorized", blames true, "the client may not do what its CONNECT asks";
     /// Bytes that are no MQTT, no TLS, no WebSocket.

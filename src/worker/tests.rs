@@ -7,6 +7,7 @@ use crate::transport::{Peer, Socket};
 use dunlin_codec::{QoS, SubscriptionFilter};
 use dunlin_core::authorize::{Authorizer, Who};
 use dunlin_core::message::MemoryGauge;
+use dunlin_core::tally::SubscriptionTally;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -59,6 +60,7 @@ impl Rig {
             seed: 0,
             boot_epoch: 0,
             gauge: MemoryGauge::default(),
+            subscriptions: SubscriptionTally::default(),
         };
         let (report, started) = std_mpsc::channel();
         let (signal, go) = std_mpsc::channel();

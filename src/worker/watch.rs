@@ -1,26 +1,29 @@
 //! What addresses and users have done: connections, rates, failures, and who is banned for them.
 //!
 //! One value, which the gate keeps behind a lock; time comes as `now`. An address is an IPv4 address or a network of 64
-//! bits of IPv6. Whatever strangers do, it stays bounded: addresses and client identifiers are forgotten when too many
-//! others have come since (`recent.rs`), bans make room for new ones (`bans.rs`), and users are counted only while they
-//! are connected.
+//! bits of IPv6. Whatever strangers do, it stays bounded: addresses, users and client identifiers without a connection
+//! are forgotten when too many others have come since (`recent.rs`), and bans make room for new ones (`bans.rs`). Users
+//! and client identifiers are known by their hash, with a seed of this process: nobody can choose two that are the same.
 
+use super::allowance::Allowance;
 use super::bans::{BanCause, Banned, Bans};
 use super::gate::Rules;
+use super::guesses::Guesses;
 use super::pace::{Pace, Window};
 use super::recent::{Held, Recent};
 use super::refusal::RefusalReason;
-use crate::config::Network;
+use crate::config::{LimitOptions, Network};
 use crate::transport::Peer;
 use dunlin_core::time::Timestamp;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One customer of an IPv6 provider has at least so many bits of address to choose from: it counts as one.
 const IPV6_PREFIX: u8 = 64;
 
-/// Addresses without a connection that are remembered; and client identifiers that come and go.
+/// Addresses without a connection that are remembered; users without one; and client identifiers that come and go.
 const REMEMBERED_MAX: usize = 65_536;
 
 /// Lines of the log about refusals in one minute: of one address, and in all.
@@ -33,10 +36,10 @@ pub(super) struct Watch {
     pub addresses: Recent<Network, Seen>,
     /// Connections of client identifiers, to find those that come and go. The key is the address and a hash.
     comings: Recent<(Network, u64), Comings>,
-    /// The client identifiers that each user is connected with, by their hash, and how often: a client that takes
-    /// its own Session over is there twice for a moment, and is one.
-    users: HashMap<Box<str>, HashMap<u64, u32>>,
+    /// Users, by the hash of their name.
+    pub users: Recent<u64, SeenUser>,
     pub bans: Bans,
+    pub guesses: Guesses,
     /// New connections in all.
     pace: Pace,
     lines: Window,
@@ -51,6 +54,8 @@ pub(super) struct Seen {
     pace: Pace,
     failures: Window,
     lines: Window,
+    /// What its clients may publish, where that is limited.
+    pub allowance: Option<Arc<Allowance>>,
 }
 
 impl Held for Seen {
@@ -59,9 +64,29 @@ impl Held for Seen {
     }
 }
 
+/// What is known of a user.
+#[derive(Default)]
+pub(super) struct SeenUser {
+    /// The client identifiers that it is connected with, by their hash, and how often: a client that takes its own
+    /// Session over is there twice for a moment, and is one.
+    clients: HashMap<u64, u32>,
+    pace: Pace,
+    /// What its clients may publish, where that is limited.
+    pub allowance: Option<Arc<Allowance>>,
+}
+
+impl Held for SeenUser {
+    fn is_held(&self) -> bool {
+        !self.clients.is_empty()
+    }
+}
+
 /// How often a client identifier has come.
 #[derive(Default)]
-pub(super) struct Comings(pub Window);
+pub(super) struct Comings {
+    window: Window,
+    pace: Pace,
+}
 
 impl Held for Comings {
     fn is_held(&self) -> bool {
@@ -84,8 +109,9 @@ impl Watch {
         Self {
             addresses: Recent::new(REMEMBERED_MAX),
             comings: Recent::new(REMEMBERED_MAX),
-            users: HashMap::new(),
+            users: Recent::new(REMEMBERED_MAX),
             bans: Bans::default(),
+            guesses: Guesses::new(),
             pace: Pace::default(),
             lines: Window::default(),
             unlogged: 0,
@@ -109,7 +135,7 @@ impl Watch {
 
     /// The addresses that have failed most within a window, at most so many.
     pub fn failures(&self, now: Timestamp, window: Duration, most: usize) -> Vec<(Network, u32)> {
-        let failed = self.addresses.iter().map(|(block, seen)| (*block, seen.failures.counted(now, window)));
+        let failed = self.addresses.iter().map(|(block, seen)| (*block, seen.failures.so_far(now, window)));
         let mut failed: Vec<_> = failed.filter(|(_, count)| *count > 0).collect();
         failed.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         failed.truncate(most);
@@ -126,7 +152,7 @@ impl Watch {
         rules: &Rules,
     ) -> bool {
         let Some(most) = rules.ban.flapping.filter(|_| rules.ban.enabled) else { return false };
-        let Comings(comings) = self.comings.entry((block, key));
+        let comings = &mut self.comings.entry((block, key)).window;
         let is_banned = comings.count(now, rules.ban.window) > most;
         if is_banned {
             *comings = Window::default();
@@ -182,28 +208,50 @@ impl Watch {
         Ok(())
     }
 
-    /// Counts a connection of a user, unless that is one too many.
-    pub fn claim_user(&mut self, user_name: &str, client: u64, max: Option<u32>) -> bool {
-        let clients = self.users.entry(user_name.into()).or_default();
-        let is_new = !clients.contains_key(&client);
-        if is_new && max.is_some_and(|max| clients.len() >= max as usize) {
-            return false;
+    /// Judges how often a client identifier connects from an address.
+    pub fn judge_client(
+        &mut self,
+        now: Timestamp,
+        block: Network,
+        key: u64,
+        limits: &LimitOptions,
+    ) -> Result<(), RefusalReason> {
+        let Some(rate) = limits.connect_rate_per_client else { return Ok(()) };
+        if self.comings.entry((block, key)).pace.try_take(now, rate) {
+            Ok(())
+        } else {
+            Err(RefusalReason::ClientConnectRate)
         }
-        *clients.entry(client).or_default() += 1;
-        true
+    }
+
+    /// Counts a connection of a user, unless that is one too many.
+    pub fn claim_user(
+        &mut self,
+        now: Timestamp,
+        user: u64,
+        client: u64,
+        limits: &LimitOptions,
+    ) -> Result<(), RefusalReason> {
+        let seen = self.users.entry(user);
+        let is_new = !seen.clients.contains_key(&client);
+        if is_new && limits.max_connections_per_user.is_some_and(|max| seen.clients.len() >= max as usize) {
+            return Err(RefusalReason::UserConnections);
+        }
+        if limits.connect_rate_per_user.is_some_and(|rate| !seen.pace.try_take(now, rate)) {
+            return Err(RefusalReason::UserConnectRate);
+        }
+        *seen.clients.entry(client).or_default() += 1;
+        Ok(())
     }
 
     /// Takes that back.
-    pub fn release_user(&mut self, user_name: &str, client: u64) {
-        let Some(clients) = self.users.get_mut(user_name) else { return };
+    pub fn release_user(&mut self, user: u64, client: u64) {
+        let clients = &mut self.users.entry(user).clients;
         if let Some(count) = clients.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
                 clients.remove(&client);
             }
-        }
-        if clients.is_empty() {
-            self.users.remove(user_name);
         }
     }
 }

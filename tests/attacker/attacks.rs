@@ -2,7 +2,8 @@
 //! time, and ignores what the broker does about it: being cut off is a success of the broker.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::time::{Duration, Instant};
 
 use dunlin_codec::{
     Connect, Packet, ProtocolVersion, Publish, QoS, ReasonCode, SubscribeFilters, SubscriptionFilter,
@@ -10,45 +11,58 @@ use dunlin_codec::{
 };
 
 use crate::Addresses;
-use crate::bystanders::connect_from_elsewhere;
+use crate::bystanders::connect_from;
 use crate::support::client::{Client, bytes_of, hello, persistent, publish, subscribe};
 use crate::support::websocket::{self, Opcode};
 
 /// What somebody does to a broker.
 type Attack = fn(&mut Attacker);
 
-/// Every attack by name.
-pub const ATTACKS: &[(&str, Attack)] = &[
-    ("connections that send nothing", send_nothing),
-    ("handshakes of TLS that never end", handshake_slowly),
-    ("TLS of versions that are given up", speak_old_tls),
-    ("one byte at a time", dribble),
-    ("256 MB announced and not sent", announce),
-    ("100,000 user properties", pile_up_properties),
-    ("topics of 65,535 levels", go_deep),
-    ("identifiers of QoS 2 that are never released", hold_identifiers),
-    ("Wills on topics of others", leave_forbidden_wills),
-    ("takeovers of one Session again and again", take_over),
-    ("a new Session with every connection", churn_sessions),
-    ("a flood of Retained Messages", flood_retained),
-    ("more Subscriptions than anybody needs", bomb_subscriptions),
-    ("frames of WebSocket that are none", break_frames),
-    ("passwords at random", guess_passwords),
+/// Every attack by name, and what the log must say of it; nothing, where the attacker does nothing that is refused.
+pub const ATTACKS: &[(&str, Attack, &str)] = &[
+    ("handshakes of TLS that never end", handshake_slowly, ""),
+    ("TLS of versions that are given up", speak_old_tls, "kind=\"protocol\""),
+    ("one byte at a time", dribble, ""),
+    ("256 MB announced and not sent", announce, "kind=\"protocol\""),
+    ("100,000 user properties", pile_up_properties, "reason_code=Packet too large"),
+    ("topics of 65,535 levels", go_deep, "reason_code=Topic Name invalid"),
+    (
+        "identifiers of QoS 2 that are never released",
+        hold_identifiers,
+        "reason_code=Receive Maximum exceeded",
+    ),
+    ("Wills on topics of others", leave_forbidden_wills, "kind=\"not-authorized\""),
+    (
+        "takeovers of one Session again and again",
+        take_over,
+        "another connection uses the same client identifier",
+    ),
+    ("a new Session with every connection", churn_sessions, ""),
+    ("a flood of messages", flood_messages, ""),
+    ("a flood of Retained Messages", flood_retained, ""),
+    ("more Subscriptions than anybody needs", bomb_subscriptions, "reason_code=Quota exceeded"),
+    ("frames of WebSocket that are none", break_frames, "kind=\"protocol\""),
+    ("passwords at random", guess_passwords, "kind=\"login\""),
+    ("passwords at random from everywhere", guess_from_everywhere, "kind=\"login-rate\""),
+    // Last, because what it takes of memory would hide what others take.
+    ("connections that send nothing", send_nothing, ""),
 ];
 
 /// Somebody with connections, which stay open until it is dropped.
 pub struct Attacker {
+    from: Ipv4Addr,
     addresses: Addresses,
     open: Vec<TcpStream>,
 }
 
 impl Attacker {
-    pub fn new(addresses: Addresses) -> Self {
-        Self { addresses, open: Vec::new() }
+    /// One who connects from here. The log has only so many lines for each address.
+    pub fn new(from: Ipv4Addr, addresses: Addresses) -> Self {
+        Self { from, addresses, open: Vec::new() }
     }
 
     fn stream(&self, listener: usize) -> Option<TcpStream> {
-        connect_from_elsewhere(self.addresses[listener]).ok()
+        connect_from(self.from, self.addresses[listener]).ok()
     }
 
     /// Sends bytes on a connection of its own, and leaves it open.
@@ -218,6 +232,22 @@ fn churn_sessions(attacker: &mut Attacker) {
     }
 }
 
+fn flood_messages(attacker: &mut Attacker) {
+    let payload = vec![7; 64 * 1024];
+    let started = Instant::now();
+    let names = ["flood-1", "flood-2", "flood-3", "flood-4"];
+    let mut clients: Vec<_> = names.iter().filter_map(|name| attacker.client(&hello(name))).collect();
+    assert_eq!(clients.len(), names.len(), "all are let in");
+    for number in 0..192 {
+        for client in &mut clients {
+            client.send(&publish(&format!("attack/flood/{number}"), &payload, QoS::AtMostOnce, 0));
+        }
+    }
+    clients.iter_mut().for_each(Client::ping);
+    // 48 MB, of which 16 come at once and 16 each second, however many clients send them.
+    assert!(started.elapsed() > Duration::from_millis(1800), "{:?}", started.elapsed());
+}
+
 fn flood_retained(attacker: &mut Attacker) {
     let Some(mut client) = attacker.client(&hello("retainer")) else { return };
     for batch in 0..400 {
@@ -303,6 +333,18 @@ fn guess_passwords(attacker: &mut Attacker) {
             ..hello("guesser")
         };
         assert!(attacker.client(&connect).is_none(), "{password} was accepted");
+    }
+}
+
+fn guess_from_everywhere(attacker: &mut Attacker) {
+    for number in 0..300_u16 {
+        let [high, low] = number.to_be_bytes();
+        let from = Ipv4Addr::new(127, 1, high, low.max(1));
+        let Ok(mut stream) = connect_from(from, attacker.addresses[0]) else { continue };
+        let guess =
+            Connect { user_name: Some("anna"), password: Some(b"guess"), ..hello("one of very many") };
+        drop(stream.write_all(&bytes_of(&Packet::Connect(guess))));
+        attacker.open.push(stream);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clients that behave, and notice when they are disturbed.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -39,6 +39,7 @@ impl Bystanders {
                         return;
                     }
                 }
+                pair.end();
             };
             (reports, std::thread::spawn(life))
         };
@@ -87,6 +88,14 @@ impl Pair {
         Self { publisher, subscriber, topic, qos, number: 0 }
     }
 
+    /// Both are there to the end, and nothing came twice.
+    fn end(mut self) {
+        self.publisher.ping();
+        self.subscriber.ping();
+        self.publisher.disconnect();
+        self.subscriber.disconnect();
+    }
+
     /// One message, whole and once, with all its acknowledgements.
     fn round_trip_us(&mut self) -> u128 {
         self.number += 1;
@@ -115,11 +124,11 @@ impl Pair {
     }
 }
 
-/// Where a client of this machine connects from that is not a bystander: another address of the loopback network.
-pub fn connect_from_elsewhere(to: SocketAddr) -> std::io::Result<std::net::TcpStream> {
+/// Connects from one of the addresses that this machine has in plenty: those of the loopback network.
+pub fn connect_from(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<std::net::TcpStream> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into())?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
     socket.connect_timeout(&to.into(), DEADLINE)?;
     socket.set_read_timeout(Some(DEADLINE))?;
     socket.set_write_timeout(Some(DEADLINE))?;

@@ -10,7 +10,8 @@ use crate::{ANNA, ANNA_PASSWORD, BORIS_PASSWORD, log_in};
 fn a_user_can_log_in_once_it_is_added_and_not_once_it_is_removed() {
     let directory = directory();
     write(directory.path(), "passwords", ANNA);
-    let more = "auth.password_file = 'passwords'\n";
+    // Hashing with argon2id takes seconds where nothing is optimised and others build.
+    let more = "auth.password_file = 'passwords'\nlimits.connect_timeout = '60s'\n";
     let (mut dunlin, address) = start(directory.path(), more);
     let owner = owner(directory.path(), address);
     let listener = dunlin.address(0);
@@ -42,7 +43,7 @@ fn a_user_of_scram_gets_another_verifier() {
         write(directory.path(), "passwords", "");
         let verifier = dunlin::auth::scram_verifier(b"before", 4096).expect("it can be made");
         write(directory.path(), "passwords", &format!("anna:{verifier}\n"));
-        start(directory.path(), "auth.password_file = 'passwords'\n")
+        start(directory.path(), "auth.password_file = 'passwords'\nlimits.connect_timeout = '60s'\n")
     };
     let owner = owner(directory.path(), dunlin.1);
     assert_eq!(owner.json("PUT", "/api/v1/users/anna", "{\"password\": \"after\"}").status, 204);
@@ -124,4 +125,41 @@ fn a_backup_is_a_data_directory_that_a_broker_starts_on() {
     assert_eq!((again.status, again.problem().contains("there is something")), (409, true), "{again:?}");
     let relative = owner.json("POST", "/api/v1/backup", &request("copy"));
     assert_eq!((relative.status, relative.problem().contains("absolute")), (422, true), "{relative:?}");
+}
+
+#[test]
+fn each_option_is_shown_as_it_is_in_force_with_what_has_set_it() {
+    let directory = directory();
+    let (_dunlin, address) = start(directory.path(), "session.max_inflight = 7\n");
+    let shown = owner(directory.path(), address).ask("GET", "/api/v1/config").json();
+    let options = shown["options"].as_array().expect("a list");
+    let find = |name: &str| options.iter().find(|option| option["name"] == name).expect(name).clone();
+    let expected = serde_json::json!({
+        "name": "session.max_inflight", "value": "7", "origin": "file", "where": "dunlin.toml:5", "reloads": true,
+    });
+    assert_eq!(find("session.max_inflight"), expected);
+    let expected = serde_json::json!({
+        "name": "http.certificate_scope", "value": "\"admin\"", "origin": "default", "where": null, "reloads": false,
+    });
+    assert_eq!(find("http.certificate_scope"), expected);
+}
+
+#[test]
+fn the_level_of_the_log_changes_until_a_reload() {
+    let directory = directory();
+    let (dunlin, address) = start(directory.path(), "log.level = 'info'\n");
+    let owner = owner(directory.path(), address);
+    let level = || owner.ask("GET", "/api/v1/log").json()["level"].as_str().expect("a text").to_owned();
+    assert_eq!(level(), "info");
+    let wrong = owner.json("PUT", "/api/v1/log", "{\"level\": \"infoo\"}");
+    assert_eq!((wrong.status, wrong.problem().contains("\"infoo\": must be")), (422, true), "{wrong:?}");
+    assert_eq!(owner.json("PUT", "/api/v1/log", "{\"level\": \"info,dunlin::http=warn\"}").status, 204);
+    assert_eq!(level(), "info,dunlin::http=warn");
+    assert_eq!(owner.json("POST", "/api/v1/bans", "{\"network\": \"203.0.113.7\"}").status, 204);
+    assert_eq!(owner.ask("POST", "/api/v1/config/reload").status, 200);
+    assert_eq!(level(), "info");
+    assert_eq!(owner.json("DELETE", "/api/v1/bans", "{\"network\": \"203.0.113.7\"}").status, 204);
+    let log = dunlin.stop().error;
+    let said = ["an operator has banned", "an operator has lifted a ban"].map(|text| log.contains(text));
+    assert_eq!(said, [false, true], "{log}");
 }

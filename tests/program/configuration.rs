@@ -159,3 +159,54 @@ fn an_operations_address_that_was_set_must_be_free() {
         format!("dunlin.toml:2: http.address = \"{address}\": another program uses this address\n")
     );
 }
+
+#[test]
+fn check_shows_every_option_with_its_value_its_origin_and_what_a_change_takes() {
+    let directory = directory();
+    write(directory.path(), "dunlin.toml", "[session]\nmax_inflight = 10\n");
+    let check = |more: &[&str]| {
+        let arguments = [&["check", "--config", "dunlin.toml", "--show", "--http", ""], more].concat();
+        let (status, output, error) = run(directory.path(), &arguments);
+        assert_eq!((status, error.as_str()), (0, ""));
+        output
+    };
+    let table = check(&[]);
+    let line = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in\n{table}")).split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(line("session.max_inflight"), ["session.max_inflight", "10", "reload", "dunlin.toml:2"]);
+    assert_eq!(line("server.workers"), ["server.workers", "0", "restart", "default"]);
+    assert_eq!(line("http.address"), ["http.address", "unset", "restart", "--http"]);
+    assert_eq!(line("listener.0.url")[1], "\"mqtt://127.0.0.1:1883\"");
+    let json: serde_json::Value = serde_json::from_str(&check(&["--json"])).expect("it is JSON");
+    let options = json.as_array().expect("a list");
+    assert_eq!(options.len(), table.lines().count());
+    let option = options.iter().find(|option| option["name"] == "session.max_inflight").expect("it is there");
+    assert_eq!((&option["value"], &option["origin"]), (&"10".into(), &"dunlin.toml:2".into()));
+    assert_eq!((&option["needs_restart"], &option["is_secret"]), (&false.into(), &false.into()));
+}
+
+#[test]
+fn check_says_what_a_reload_would_change_and_what_takes_a_restart() {
+    let directory = directory();
+    let old = "[session]\nmax_inflight = 10\nreceive_maximum = 20\n";
+    write(directory.path(), "old.toml", old);
+    write(directory.path(), "new.toml", "[log]\nlevel = \"warn\"\n[session]\nreceive_maximum = 21\n");
+    let diff =
+        |more: &[&str]| run(directory.path(), &[&["check", "--config", "new.toml", "--diff"], more].concat());
+    let expected = "reload   session.max_inflight: 10 (old.toml:2) -> 1000 (default)\n\
+                    restart  session.receive_maximum: 20 (old.toml:3) -> 21 (new.toml:4)\n\
+                    reload   log.level: \"info\" (default) -> \"warn\" (new.toml:2)\n";
+    assert_eq!(diff(&["--against", "old.toml"]), (0, expected.to_owned(), String::new()));
+    // Without another file, what is set is compared with the defaults.
+    assert_eq!(diff(&[]).1.lines().count(), 2);
+    assert_eq!(diff(&["--against", "new.toml"]).1, "nothing would change\n");
+    let (_, json, _) = diff(&["--against", "old.toml", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!((&json[1]["old"]["value"], &json[1]["needs_restart"]), (&"20".into(), &true.into()));
+    // What cannot be run is not compared.
+    write(directory.path(), "new.toml", "session.max_inflight = 0");
+    assert_eq!(diff(&[]).0, 2);
+    assert_eq!(diff(&["--json", "--show"]).0, 2, "one or the other");
+}

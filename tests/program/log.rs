@@ -90,6 +90,7 @@ fn each_line_of_a_json_log_is_an_object_with_client_address_and_reason() {
     for message in ["connected", "disconnected", "closed: the client broke the protocol"] {
         assert_eq!(line(message)["client"], "\"anna\"", "{message}");
     }
+    assert_eq!(line("refused")["client"], "\"boris\"");
     for message in ["connected", "disconnected", "refused", "closed: the client broke the protocol"] {
         let client_address = line(message)["address"].as_str().unwrap_or_default();
         assert!(client_address.starts_with("127.0.0.1:"), "{message}: {client_address}");

@@ -18,6 +18,7 @@ mod core_dumps;
 mod identities;
 mod import;
 mod life;
+mod listeners;
 mod log;
 mod passwd;
 mod reload;

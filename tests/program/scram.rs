@@ -132,12 +132,17 @@ fn again(client: &mut Client, user: &str, password: &str) -> ReasonCode {
 
 /// A broker whose user zoë has a verifier and whose user boris has a hash.
 fn broker(directory: &Path) -> (Dunlin, SocketAddr) {
+    broker_with(directory, "")
+}
+
+/// The same with more configuration.
+fn broker_with(directory: &Path, config: &str) -> (Dunlin, SocketAddr) {
     let add = ["add", "--scram", "--iterations", "4096", "passwords", "zoë"];
     succeeds(directory, &add, "pässword\n", "passwords: user \"zoë\" is added");
     succeeds(directory, &["add", "passwords", "boris"], "word\n", "passwords: user \"boris\" is added");
     write(directory, "acl", "user zoë\ntopic zoë/#\n");
     let config = format!(
-        "{QUIET}auth.password_file = 'passwords'\nauth.acl_file = 'acl'\nlistener = [{{ url = 'mqtt://127.0.0.1:0' }}]\n"
+        "{QUIET}auth.password_file = 'passwords'\nauth.acl_file = 'acl'\nlistener = [{{ url = 'mqtt://127.0.0.1:0' }}]\n{config}"
     );
     let mut broker = Dunlin::start(directory, &config);
     let address = broker.address(0);
@@ -235,4 +240,17 @@ fn a_verifier_is_made_only_for_what_a_scram_client_can_use() {
     refused(&["add", "--scram", "passwords", "anna"], "x\u{7}\n", "SASLprep");
     refused(&["add", "--scram", "--iterations", "4095", "passwords", "anna"], "x\n", "4096 to 10000000");
     refused(&["add", "--iterations", "4096", "passwords", "anna"], "x\n", "--scram");
+}
+
+#[test]
+fn guesses_at_one_user_are_slowed_down_and_then_refused_by_their_rate() {
+    let directory = directory();
+    let guarded =
+        "ban.user_failures = 3\nban.allow = []\nban.failures = 1000\nlimits.connect_timeout = '1s'\n";
+    let (_broker, address) = broker_with(directory.path(), guarded);
+    let mut answers = (0..100).map(|_| scram(address, "zoë", "guess").1);
+    let other = answers.find(|reason| *reason != ReasonCode::NotAuthorized);
+    assert_eq!(other, Some(ReasonCode::ConnectionRateExceeded));
+    // Another name is judged as ever, also one that does not exist.
+    assert_eq!(scram(address, "nobody", "guess").1, ReasonCode::NotAuthorized);
 }

@@ -19,6 +19,13 @@ pub struct Dunlin {
     addresses: Vec<SocketAddr>,
 }
 
+/// The address in a line of its log.
+pub fn address_in(line: &str) -> SocketAddr {
+    let start = line.rfind("127.0.0.1:").or_else(|| line.rfind("0.0.0.0:"));
+    let text = start.and_then(|start| line[start..].split(['"', ' ', ',']).next()).unwrap_or_default();
+    text.parse().unwrap_or_else(|_| panic!("no address in {line:?}"))
+}
+
 /// A new directory for a test.
 pub fn directory() -> TempDir {
     tempfile::Builder::new().prefix("dunlin-test-").tempdir().expect("a temporary directory can be made")
@@ -54,11 +61,7 @@ impl Dunlin {
     /// The address of one of its listeners, in the order of the configuration, when it is open.
     pub fn address(&mut self, index: usize) -> SocketAddr {
         while self.addresses.len() <= index {
-            let line = self.process.wait_for("listening");
-            let start = line.rfind("127.0.0.1:").or_else(|| line.rfind("0.0.0.0:"));
-            let text =
-                start.and_then(|start| line[start..].split(['"', ' ', ',']).next()).unwrap_or_default();
-            self.addresses.push(text.parse().unwrap_or_else(|_| panic!("no address in {line:?}")));
+            self.addresses.push(address_in(&self.process.wait_for("listening")));
         }
         self.addresses[index]
     }
@@ -80,9 +83,18 @@ impl Dunlin {
 
     /// The memory it has now, in bytes.
     pub fn resident_bytes(&self) -> usize {
+        self.memory_bytes("VmRSS:")
+    }
+
+    /// The most memory it has had at any time, in bytes.
+    pub fn peak_resident_bytes(&self) -> usize {
+        self.memory_bytes("VmHWM:")
+    }
+
+    fn memory_bytes(&self, name: &str) -> usize {
         let file = format!("/proc/{}/status", self.process.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it has memory");
         let number = line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number of kilobytes");
         number * 1024
     }

@@ -10,10 +10,13 @@ mod support;
 
 mod admission;
 mod gate;
+mod guesses;
 mod hostile;
 mod identities;
+mod rates;
 mod sockets;
 mod streams;
+mod subscriptions;
 mod websocket;
 mod workers;
 

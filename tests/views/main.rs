@@ -32,7 +32,7 @@ fn start(more: &str) -> Running {
     let directory = directory();
     let path = directory.path().display();
     let config = format!(
-        "store.path = '{path}'\nhttp.address = '127.0.0.1:0'\nserver.workers = 2\n\
+        "store.path = '{path}'\nhttp.address = '127.0.0.1:0'\nserver.workers = 2\nsys.interval = '0s'\n\
          listener = [{{ url = 'mqtt://127.0.0.1:0' }}]\n{more}"
     );
     let (broker, http) = run(&config, &directory);

@@ -29,6 +29,12 @@ pub enum Step {
 pub trait Mechanism: Send {
     /// Takes the client's Authentication Data and says how to go on.
     fn step(&mut self, data: Option<&[u8]>) -> Step;
+
+    /// The user that the client says to be, if the next step judges whether it knows the password: then it may guess,
+    /// and the caller may let it wait.
+    fn claimed_user(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The Authentication Methods a Server supports on one listener.

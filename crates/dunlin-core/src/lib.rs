@@ -29,6 +29,7 @@
 pub mod time;
 pub mod settings;
 pub mod message;
+pub mod tally;
 pub mod identity;
 pub mod authenticate;
 pub mod authorize;

@@ -1,7 +1,7 @@
-//! Keep Alive of a client that is not read because it does not read, byte by byte.
+//! Keep Alive of a client that is not read.
 //!
-//! Whether it lives shows in what its network takes. The other cases, which need no bytes to be counted, are in
-//! `tests/conformance/scripts/keep-alive.mqtt`.
+//! Where that is because it does not read, whether it lives shows in what its network takes, byte by byte. The other
+//! cases, which need no bytes to be counted, are in `tests/conformance/scripts/keep-alive.mqtt`.
 
 use dunlin_codec::{Connect, ConnectProperties, ProtocolVersion, Split, split};
 use dunlin_core::authenticate::no_mechanisms;
@@ -31,6 +31,13 @@ struct World {
 impl World {
     /// The client has sent so much that what it should read has passed its bound, and is not read any more.
     fn with_a_held_client() -> Self {
+        let mut world = Self::with_a_client();
+        let progress = world.shard.handle_input(world.now, world.client, &PINGREQ.repeat(1000));
+        assert_eq!(progress.next, NextInput::Pause);
+        world
+    }
+
+    fn with_a_client() -> Self {
         let settings = Settings { outbox_bytes_max: 100, ..Settings::default() };
         let mut shard = Shard::new(ShardConfig::single(settings.clone()));
         let now = Timestamp::from_micros(1_700_000_000_000_000);
@@ -51,8 +58,6 @@ impl World {
         assert!(matches!(handshake.handle_frame(frame, &settings, &no_mechanisms(), 1), Next::Verify));
         let Next::Accepted(request) = handshake.accept(Identity::default()) else { panic!("it is let in") };
         let client = shard.handle_connect(now, *request);
-        let progress = shard.handle_input(now, client, &PINGREQ.repeat(1000));
-        assert_eq!(progress.next, NextInput::Pause);
         Self { shard, now, client }
     }
 
@@ -103,6 +108,18 @@ fn a_write_that_was_tried_in_vain_is_no_sign_of_life() {
         world.take(0);
     }
     assert_eq!(world.wait(Duration::from_secs(1)), Some(Cause::KeepAliveTimeout));
+}
+
+#[test]
+fn a_client_that_publishes_too_fast_to_be_read_is_not_silent_and_then_has_its_whole_keep_alive() {
+    // spec(v5): [MQTT-3.1.2-22]
+    // spec(v3.1.1): [MQTT-3.1.2-24]
+    let mut world = World::with_a_client();
+    world.shard.handle_unread(world.client);
+    assert_eq!(world.wait(ALMOST * 5), None);
+    world.shard.handle_read_again(world.now, world.client);
+    assert_eq!(world.wait(ALMOST), None);
+    assert_eq!(world.wait(INSTANT), Some(Cause::KeepAliveTimeout));
 }
 
 #[test]

@@ -113,7 +113,8 @@ impl Authenticator for Callout {
                 let url = &self.options.url;
                 // Each client that is refused has a line of its own already.
                 if self.is_down.swap(true, Ordering::Relaxed) {
-                    tracing::debug!(%url, problem, "the authentication service gives no answer");
+                    let client = request.client_identifier();
+                    tracing::debug!(?client, %url, problem, "the authentication service gives no answer");
                 } else {
                     tracing::warn!(%url, problem, "the authentication service gives no answer");
                 }

@@ -116,6 +116,13 @@ impl Exchange for ScramExchange {
             State::Over => ExchangeStep::Refuse(RefuseReason::BadUserNameOrPassword),
         }
     }
+
+    fn claimed_user(&self) -> Option<&str> {
+        match &self.state {
+            State::Challenged(challenge) => Some(&challenge.user_name),
+            _ => None,
+        }
+    }
 }
 
 impl ScramExchange {
@@ -201,6 +208,15 @@ mod tests {
     fn end(last: &str) -> ExchangeStep {
         let (mut exchange, _) = challenge(&format!("n,,n=user,r={CLIENT_NONCE}")).unwrap();
         exchange.step(Some(last.as_bytes()))
+    }
+
+    #[test]
+    fn it_says_whose_password_may_be_guessed_when_the_next_message_has_the_proof() {
+        assert_eq!(exchange().claimed_user(), None);
+        let (mut exchange, _) = challenge(&format!("n,,n=us\u{AD}er,r={CLIENT_NONCE}")).unwrap();
+        assert_eq!(exchange.claimed_user(), Some("user"));
+        exchange.step(Some(b"wrong"));
+        assert_eq!(exchange.claimed_user(), None);
     }
 
     #[test]

@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use tracing::field;
+
 use super::{Fault, TokenVerifier, as_token};
 use crate::auth::authenticator::{Authenticator, Cost, Credentials, Decision, Identity, RefuseReason};
 use crate::auth::method::{AuthenticationMethod, Exchange, ExchangeStep};
@@ -36,12 +38,16 @@ impl Authenticator for TokenLogin {
         };
         match self.0.judge(token) {
             Err(Fault::UnknownKey) => Decision::NotMine,
-            judgement => self.0.decide(judgement, request.user_name()),
+            judgement => self.0.decide(judgement, Some(request)),
         }
     }
 
     fn cost(&self, _request: &Credentials<'_>) -> Cost {
         Cost::Instant
+    }
+
+    fn can_be_guessed(&self, _request: &Credentials<'_>) -> bool {
+        false
     }
 
     fn begin(&self) {
@@ -57,7 +63,7 @@ impl Authenticator for WaitingTokenLogin {
             return Decision::NotMine;
         };
         address.want_and_wait();
-        self.0.decide(self.0.judge(token), request.user_name())
+        self.0.decide(self.0.judge(token), Some(request))
     }
 
     fn cost(&self, request: &Credentials<'_>) -> Cost {
@@ -65,6 +71,10 @@ impl Authenticator for WaitingTokenLogin {
             Some(_) => Cost::Waiting,
             None => Cost::Instant,
         }
+    }
+
+    fn can_be_guessed(&self, _request: &Credentials<'_>) -> bool {
+        false
     }
 }
 
@@ -99,20 +109,27 @@ impl Exchange for OneToken {
 }
 
 impl TokenVerifier {
-    /// The answer to a judged token; `user_name` is that of CONNECT.
-    fn decide(&self, judgement: Result<Identity, Fault>, user_name: Option<&str>) -> Decision {
+    /// The answer to a judged token; `request` is the CONNECT that had it as its Password.
+    fn decide(&self, judgement: Result<Identity, Fault>, request: Option<&Credentials<'_>>) -> Decision {
+        let client = request.map(|request| field::debug(request.client_identifier()));
+        let address = request.and_then(Credentials::address).map(field::display);
         match judgement {
             Ok(identity) => {
+                let user_name = request.and_then(Credentials::user_name);
                 let is_another = user_name.is_some_and(|name| identity.user_name() != Some(name));
                 if is_another && self.options.match_user_name {
-                    tracing::debug!("a token is refused: it is another user's than CONNECT names");
+                    tracing::debug!(
+                        client,
+                        address,
+                        "a token is refused: it is another user's than CONNECT names"
+                    );
                     return Decision::Refuse(RefuseReason::NotAuthorized);
                 }
                 Decision::Allow(identity)
             }
             Err(Fault::UnknownKey) if self.has_no_keys() => Decision::Refuse(RefuseReason::ServerUnavailable),
             Err(fault) => {
-                tracing::debug!(reason = %fault, "a token is refused");
+                tracing::debug!(client, address, reason = %fault, "a token is refused");
                 Decision::Refuse(RefuseReason::BadUserNameOrPassword)
             }
         }

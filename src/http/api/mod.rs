@@ -1,6 +1,6 @@
 //! The API: every endpoint below `/api/v1`, one file for each noun.
 //!
-//! [`all`] is the one list. An endpoint is a handler with `#[utoipa::path(...)]`, which says its path, its answers and
+//! `all` is the one list. An endpoint is a handler with `#[utoipa::path(...)]`, which says its path, its answers and
 //! its scope (`security(("token" = ["read"]))` or `["admin"]`), and `routes!` puts it into the router and into the
 //! OpenAPI document at once. The guard (`guard.rs`) reads the scope from the document, so what is not there is closed.
 //! What every operation can answer (401, 403 and so on) is added to the document here, once.
@@ -23,6 +23,7 @@ mod drops;
 mod metrics;
 mod trace;
 pub mod bans;
+mod log;
 mod users;
 mod acl;
 mod configuration;
@@ -53,7 +54,7 @@ const COMMON: [(&str, &str); 6] = [
     ("400", "the request cannot be understood"),
     ("401", "no token, or one that opens nothing"),
     ("403", "the token may only read"),
-    ("429", "too many wrong tokens"),
+    ("429", "too many requests without a right token at once"),
     ("500", "the broker failed at it; its log says where"),
     ("503", "the broker is stopping, or busy with too many such requests"),
 ];
@@ -85,6 +86,7 @@ fn all() -> OpenApiRouter<Operations> {
         .merge(users::routes())
         .merge(acl::routes())
         .merge(configuration::routes())
+        .merge(log::routes())
         .merge(backup::routes())
 }
 

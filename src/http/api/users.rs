@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::{on_disk, reread_files};
 use crate::auth::{PasswordFile, PasswordLines, hash_password, scram_verifier, user_name_problem};
 use crate::http::body::JsonBody;
+use crate::http::port::Remote;
 use crate::http::problem::Problem;
 use crate::operations::Operations;
 
@@ -78,6 +79,7 @@ async fn list(State(operations): State<Operations>) -> Result<Json<UserList>, Pr
 )]
 async fn put(
     State(operations): State<Operations>,
+    ConnectInfo(remote): ConnectInfo<Remote>,
     Path(name): Path<String>,
     JsonBody(NewPassword { password }): JsonBody<NewPassword>,
 ) -> Result<StatusCode, Problem> {
@@ -89,6 +91,8 @@ async fn put(
         return Err(wrong(format!("password must have 1 to {PASSWORD_BYTES_MAX} bytes")));
     }
     let path = password_file(&operations)?;
+    // A busy machine may take its time over the hash.
+    remote.lifetime.lift()?;
     on_disk(move || {
         // Hashing takes long on purpose, so it comes before other editors have to wait.
         let has_verifier = open(&path)?.hash_of(&name).is_some_and(|hash| hash.starts_with("SCRAM-SHA-256$"));

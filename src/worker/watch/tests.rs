@@ -7,7 +7,7 @@ use crate::worker::{Gate, Spared};
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
 fn rules(text: &str) -> Rules {
-    Rules::of(&Config::from_toml("test.toml", text).unwrap())
+    Rules::of(&Config::from_toml("test.toml", text).unwrap(), usize::MAX)
 }
 
 fn peer(text: &str) -> Peer {
@@ -81,19 +81,52 @@ fn the_default_bans_nobody_in_a_private_network() {
 
 #[test]
 fn a_user_is_counted_by_client_identifier_so_that_a_takeover_is_no_second_connection() {
+    const ANNA: u64 = 1;
+    const BORIS: u64 = 2;
+    let limits = rules("limits.max_connections_per_user = 2").limits;
     let mut watch = Watch::new();
-    assert!(watch.claim_user("anna", 1, Some(2)) && watch.claim_user("anna", 2, Some(2)));
-    assert!(!watch.claim_user("anna", 3, Some(2)));
-    assert!(watch.claim_user("anna", 1, Some(2)));
-    assert!(watch.claim_user("boris", 3, Some(2)));
-    watch.release_user("anna", 1);
-    assert!(!watch.claim_user("anna", 3, Some(2)));
-    watch.release_user("anna", 1);
-    assert!(watch.claim_user("anna", 3, Some(2)));
-    for (user, client) in [("anna", 2), ("anna", 3), ("boris", 3)] {
+    let claim = |watch: &mut Watch, user, client| watch.claim_user(NOW, user, client, &limits);
+    assert_eq!((claim(&mut watch, ANNA, 1), claim(&mut watch, ANNA, 2)), (Ok(()), Ok(())));
+    assert_eq!(claim(&mut watch, ANNA, 3), Err(RefusalReason::UserConnections));
+    assert_eq!(claim(&mut watch, ANNA, 1), Ok(()));
+    assert_eq!(claim(&mut watch, BORIS, 3), Ok(()));
+    watch.release_user(ANNA, 1);
+    assert_eq!(claim(&mut watch, ANNA, 3), Err(RefusalReason::UserConnections));
+    watch.release_user(ANNA, 1);
+    assert_eq!(claim(&mut watch, ANNA, 3), Ok(()));
+    for (user, client) in [(ANNA, 2), (ANNA, 3), (BORIS, 3)] {
         watch.release_user(user, client);
     }
-    assert!(watch.users.is_empty());
+    assert!(!watch.users.entry(ANNA).is_held() && !watch.users.entry(BORIS).is_held());
+}
+
+#[test]
+fn a_user_that_comes_too_often_is_refused_and_others_are_not_also_after_it_has_left() {
+    let limits = rules("limits.connect_rate_per_user = 2").limits;
+    let mut watch = Watch::new();
+    let comes = |watch: &mut Watch, now, user| {
+        let judged = watch.claim_user(now, user, 7, &limits);
+        if judged.is_ok() {
+            watch.release_user(user, 7);
+        }
+        judged
+    };
+    let often = [(); 3].map(|()| comes(&mut watch, NOW, 1));
+    assert_eq!(often, [Ok(()), Ok(()), Err(RefusalReason::UserConnectRate)]);
+    assert_eq!(comes(&mut watch, NOW, 2), Ok(()));
+    assert_eq!(comes(&mut watch, NOW.after_s(1), 1), Ok(()));
+}
+
+#[test]
+fn a_client_identifier_that_comes_too_often_is_refused_at_its_address_alone() {
+    let limits = rules("limits.connect_rate_per_client = 1").limits;
+    let mut watch = Watch::new();
+    let mut comes =
+        |now, from: &str, key| watch.judge_client(now, block_of(peer(from)).unwrap(), key, &limits);
+    assert_eq!(comes(NOW, "192.0.2.1", 1), Ok(()));
+    assert_eq!(comes(NOW, "192.0.2.1", 1), Err(RefusalReason::ClientConnectRate));
+    assert_eq!((comes(NOW, "192.0.2.1", 2), comes(NOW, "192.0.2.2", 1)), (Ok(()), Ok(())));
+    assert_eq!(comes(NOW.after_s(1), "192.0.2.1", 1), Ok(()));
 }
 
 #[test]

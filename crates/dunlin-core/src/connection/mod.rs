@@ -152,6 +152,8 @@ pub(crate) struct Connection {
     /// Its input waits until CONNACK has left, until it has read what waits for it, or until what it is owed
     /// has left.
     pub is_held: bool,
+    /// The runtime does not read it for a while, because it publishes too fast.
+    pub is_unread: bool,
     /// It speaks 3.x and ends when it may not publish what it publishes.
     pub closes_when_denied: bool,
     /// It was refused something, and the log knows.
@@ -204,7 +206,7 @@ impl Connection {
     /// Whether the client is not heard, or need not speak, through our doing: CONNACK or its acknowledgements
     /// wait for the store or a peer, or we slow it down for somebody else's sake.
     pub fn waits_for_us(&self) -> bool {
-        !self.is_established || self.is_paused || (self.is_held && self.owed_answers() > 0)
+        !self.is_established || self.is_paused || self.is_unread || (self.is_held && self.owed_answers() > 0)
     }
 
     /// Gives up extras that nothing needs at present.

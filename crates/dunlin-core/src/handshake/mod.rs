@@ -84,6 +84,14 @@ impl Handshake {
         self.request.as_deref()
     }
 
+    /// The user whose password the client shows to know with the next frame, or guesses.
+    pub fn claimed_user(&self) -> Option<&str> {
+        match &self.state {
+            State::Challenging(mechanism) => mechanism.claimed_user(),
+            _ => None,
+        }
+    }
+
     /// Takes one frame. `random` gives an identifier to a client without one.
     pub fn handle_frame(
         &mut self,

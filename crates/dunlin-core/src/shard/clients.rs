@@ -16,6 +16,7 @@ use crate::message::{ApplicationMessage, MemoryGauge};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::slots::{Key, Slots};
+use crate::tally::SubscriptionTally;
 use crate::time::Timestamp;
 use crate::timers::{Timer, Timers};
 use dunlin_codec::{
@@ -56,6 +57,7 @@ pub(crate) struct Clients {
     /// What is watched; mostly nothing.
     pub trace: Option<Box<Trace>>,
     pub gauge: MemoryGauge,
+    pub subscriptions: SubscriptionTally,
     /// A slow consumer that the publication being routed has run into.
     pub slow_consumer: Option<Key>,
 }
@@ -128,6 +130,7 @@ impl Clients {
         authorizer: Option<Arc<dyn Authorizer>>,
         seed: u64,
         gauge: MemoryGauge,
+        subscriptions: SubscriptionTally,
     ) -> Self {
         Self {
             journal: Journal::new(settings.durable),
@@ -148,6 +151,7 @@ impl Clients {
             turn: TurnClock::default(),
             trace: None,
             gauge,
+            subscriptions,
             slow_consumer: None,
         }
     }

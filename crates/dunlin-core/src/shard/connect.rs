@@ -143,6 +143,7 @@ impl Shard {
             is_lagging: false,
             is_paused: false,
             is_held: false,
+            is_unread: false,
             closes_when_denied: request.closes_when_denied && request.version != ProtocolVersion::V5,
             was_refused: false,
             request_problem_information: request.request_problem_information,
@@ -178,7 +179,13 @@ impl Shard {
         value.expiry = request.granted_expiry(&settings);
         let expiry_max = (request.session_expiry != SessionExpiryInterval::WITH_CONNECTION)
             .then(|| request.session_expiry_max.min(settings.session_expiry_max));
-        value.identity = request.identity.into_shared();
+        let before = std::mem::replace(&mut value.identity, request.identity.into_shared());
+        // Its subscriptions are those of another user now.
+        let count = value.subscriptions_count();
+        if count > 0 && before.user_name != value.identity.user_name {
+            self.clients.subscriptions.release(before.user_name.as_deref(), count);
+            self.clients.subscriptions.add(value.identity.user_name.as_deref(), count);
+        }
         value.answers = None;
         let identity = Arc::clone(&value.identity);
         // A Will of an earlier connection whose delay has not passed is never sent.

@@ -6,6 +6,9 @@
 use super::latency::Latencies;
 use dunlin_codec::{PacketType, ProtocolVersion, QoS};
 
+use crate::tally::TooMany;
+use dunlin_codec::ReasonCode;
+
 /// Why a message did not reach somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
@@ -63,17 +66,98 @@ impl DropReason {
     }
 }
 
+/// Counts by version and by something of at most sixteen kinds, in one table whose places need no check.
+#[derive(Clone, Debug)]
+struct ByVersion([u64; 64]);
+
+impl Default for ByVersion {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl ByVersion {
+    #[inline]
+    fn place(version: ProtocolVersion, kind: u8) -> usize {
+        (version as usize & 3) << 4 | usize::from(kind & 15)
+    }
+
+    #[inline]
+    fn count(&mut self, version: ProtocolVersion, kind: u8) {
+        if let Some(counter) = self.0.get_mut(Self::place(version, kind)) {
+            *counter += 1;
+        }
+    }
+
+    fn of(&self, version: ProtocolVersion, kind: u8) -> u64 {
+        self.0.get(Self::place(version, kind)).copied().unwrap_or(0)
+    }
+}
+
+/// Why a Topic Filter was refused in SUBACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriptionRefusal {
+    /// It is longer, or has more levels, than the Server accepts.
+    Filter,
+    /// The authorizer said no.
+    NotAuthorized,
+    /// It would have to be stored, and nothing can be.
+    Store,
+    /// The Session has as many as it may have.
+    OfSession,
+    /// Its user has.
+    OfUser,
+    /// All together have.
+    InAll,
+}
+
+impl SubscriptionRefusal {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 6] =
+        [Self::Filter, Self::NotAuthorized, Self::Store, Self::OfSession, Self::OfUser, Self::InAll];
+
+    /// The name in metrics, which never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::NotAuthorized => "not-authorized",
+            Self::Store => "store",
+            Self::OfSession => "of-session",
+            Self::OfUser => "of-user",
+            Self::InAll => "in-all",
+        }
+    }
+
+    /// What SUBACK says, in 5.0.
+    pub fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::Filter => ReasonCode::TopicFilterInvalid,
+            Self::NotAuthorized => ReasonCode::NotAuthorized,
+            Self::Store | Self::OfSession | Self::OfUser | Self::InAll => ReasonCode::QuotaExceeded,
+        }
+    }
+}
+
+impl From<TooMany> for SubscriptionRefusal {
+    fn from(too_many: TooMany) -> Self {
+        match too_many {
+            TooMany::OfUser => Self::OfUser,
+            TooMany::InAll => Self::InAll,
+        }
+    }
+}
+
 /// What happened so far, for metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-    /// Packets from clients, CONNECT included, by version and type.
-    packets_received: [[u64; 16]; 3],
-    /// Packets to clients, by version and type.
-    packets_sent: [[u64; 16]; 3],
+    /// Packets from clients but PUBLISH, CONNECT included, by type.
+    packets_received: ByVersion,
+    /// Packets to clients but PUBLISH, by type.
+    packets_sent: ByVersion,
     /// PUBLISH packets from clients, by QoS.
-    messages_received: [u64; 3],
+    messages_received: ByVersion,
     /// PUBLISH packets to clients, by QoS.
-    messages_sent: [u64; 3],
+    messages_sent: ByVersion,
     /// Bytes from clients after their CONNECT.
     pub bytes_received: u64,
     /// Bytes handed to connections.
@@ -88,27 +172,29 @@ pub struct Counters {
     pub sessions_expired: u64,
     /// How long messages took from client to client.
     pub delivery: Latencies,
+    /// Topic Filters that were refused, in the order of [`SubscriptionRefusal::ALL`].
+    subscriptions_refused: [u64; SubscriptionRefusal::ALL.len()],
 }
 
 impl Counters {
     /// Packets of a type from clients of a version.
     pub fn packets_received(&self, version: ProtocolVersion, packet_type: PacketType) -> u64 {
-        of_packet(&self.packets_received, version, packet_type)
+        packets(&self.packets_received, &self.messages_received, version, packet_type)
     }
 
     /// Packets of a type to clients of a version.
     pub fn packets_sent(&self, version: ProtocolVersion, packet_type: PacketType) -> u64 {
-        of_packet(&self.packets_sent, version, packet_type)
+        packets(&self.packets_sent, &self.messages_sent, version, packet_type)
     }
 
     /// PUBLISH packets of a QoS from clients.
     pub fn messages_received(&self, qos: QoS) -> u64 {
-        self.messages_received.get(qos as usize).copied().unwrap_or(0)
+        ProtocolVersion::ALL.into_iter().map(|version| self.messages_received.of(version, qos.bits())).sum()
     }
 
     /// PUBLISH packets of a QoS to clients.
     pub fn messages_sent(&self, qos: QoS) -> u64 {
-        self.messages_sent.get(qos as usize).copied().unwrap_or(0)
+        ProtocolVersion::ALL.into_iter().map(|version| self.messages_sent.of(version, qos.bits())).sum()
     }
 
     /// Messages dropped for a reason.
@@ -116,30 +202,27 @@ impl Counters {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
     }
 
+    /// A packet other than PUBLISH came.
     #[inline]
     pub(crate) fn packet_received(&mut self, version: ProtocolVersion, packet_type: PacketType) {
-        count(&mut self.packets_received, version, packet_type);
+        self.packets_received.count(version, packet_type as u8);
     }
 
+    /// A packet other than PUBLISH was sent.
     #[inline]
     pub(crate) fn packet_sent(&mut self, version: ProtocolVersion, packet_type: PacketType) {
-        count(&mut self.packets_sent, version, packet_type);
+        self.packets_sent.count(version, packet_type as u8);
     }
 
     #[inline]
-    pub(crate) fn message_received(&mut self, qos: QoS, payload_bytes: usize) {
-        if let Some(counter) = self.messages_received.get_mut(qos as usize) {
-            *counter += 1;
-        }
+    pub(crate) fn message_received(&mut self, version: ProtocolVersion, qos: QoS, payload_bytes: usize) {
+        self.messages_received.count(version, qos.bits());
         self.payload_bytes_received += payload_bytes as u64;
     }
 
     #[inline]
     pub(crate) fn message_sent(&mut self, version: ProtocolVersion, qos: QoS, payload_bytes: usize) {
-        self.packet_sent(version, PacketType::Publish);
-        if let Some(counter) = self.messages_sent.get_mut(qos as usize) {
-            *counter += 1;
-        }
+        self.messages_sent.count(version, qos.bits());
         self.payload_bytes_sent += payload_bytes as u64;
     }
 
@@ -154,20 +237,29 @@ impl Counters {
             *counter += count;
         }
     }
-}
 
-#[inline]
-fn count(counters: &mut [[u64; 16]; 3], version: ProtocolVersion, packet_type: PacketType) {
-    if let Some(counter) =
-        counters.get_mut(version as usize).and_then(|types| types.get_mut(packet_type as usize))
-    {
-        *counter += 1;
+    pub(crate) fn refuse_subscription(&mut self, reason: SubscriptionRefusal) {
+        if let Some(counter) = self.subscriptions_refused.get_mut(reason as usize) {
+            *counter += 1;
+        }
+    }
+
+    /// Topic Filters refused for a reason.
+    pub fn subscriptions_refused_for(&self, reason: SubscriptionRefusal) -> u64 {
+        self.subscriptions_refused.get(reason as usize).copied().unwrap_or(0)
     }
 }
 
-fn of_packet(counters: &[[u64; 16]; 3], version: ProtocolVersion, packet_type: PacketType) -> u64 {
-    let of_version = counters.get(version as usize);
-    of_version.and_then(|types| types.get(packet_type as usize)).copied().unwrap_or(0)
+fn packets(
+    others: &ByVersion,
+    messages: &ByVersion,
+    version: ProtocolVersion,
+    packet_type: PacketType,
+) -> u64 {
+    match packet_type {
+        PacketType::Publish => QoS::ALL.into_iter().map(|qos| messages.of(version, qos.bits())).sum(),
+        other => others.of(version, other as u8),
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +274,12 @@ mod tests {
         }
         for (reason, count) in DropReason::ALL.into_iter().zip(1..) {
             assert_eq!(counters.dropped_for(reason), count, "{reason:?}");
+        }
+        for (reason, count) in SubscriptionRefusal::ALL.into_iter().zip(1..) {
+            (0..count).for_each(|_| counters.refuse_subscription(reason));
+        }
+        for (reason, count) in SubscriptionRefusal::ALL.into_iter().zip(1..) {
+            assert_eq!(counters.subscriptions_refused_for(reason), count, "{reason:?}");
         }
     }
 }

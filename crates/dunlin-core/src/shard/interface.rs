@@ -8,6 +8,7 @@ use crate::message::MemoryGauge;
 use crate::session::Place;
 use crate::settings::Settings;
 use crate::slots::Key;
+use crate::tally::SubscriptionTally;
 use dunlin_codec::ReasonCode;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct ShardConfig {
     pub boot_epoch: u32,
     /// Counts the bytes of messages that the shard takes in.
     pub gauge: MemoryGauge,
+    /// Counts the subscriptions of all shards.
+    pub subscriptions: SubscriptionTally,
 }
 
 /// What the store can do, as far as the shard must know.
@@ -52,6 +55,7 @@ impl ShardConfig {
             seed: 0,
             boot_epoch: 0,
             gauge: MemoryGauge::default(),
+            subscriptions: SubscriptionTally::default(),
         }
     }
 }

@@ -57,7 +57,7 @@ mod tap;
 mod operate;
 
 pub use client_detail::{ClientDetail, InFlightView, QueuedView, SubscriptionPlace, SubscriptionView};
-pub use counters::{Counters, DropReason};
+pub use counters::{Counters, DropReason, SubscriptionRefusal};
 pub use groups_page::{GroupView, GroupsPage};
 pub use interface::{Holder, NextInput, Output, Progress, ShardConfig, StoreState};
 pub use latency::{LATENCY_BOUNDS_US, Latencies};
@@ -111,6 +111,8 @@ pub struct Shard {
     router: Router,
     retained: RetainedTree<Kept>,
     retained_bytes: usize,
+    /// Topics of the broker's own among them (`$SYS`), whose bytes do not count.
+    reserved_retained: usize,
     /// Topics cleared lately, so that an older message from another shard does not come back.
     cleared: HashMap<Box<str>, MessageId, FixedState>,
     cleared_bytes: usize,
@@ -154,10 +156,17 @@ impl Shard {
     pub fn new(config: ShardConfig) -> Self {
         let hasher = FixedState::with_seed(config.seed);
         Self {
-            clients: Clients::new(config.settings, config.authorizer, config.seed, config.gauge),
+            clients: Clients::new(
+                config.settings,
+                config.authorizer,
+                config.seed,
+                config.gauge,
+                config.subscriptions,
+            ),
             router: Router::new(config.seed, MATCH_CACHE_TOPICS),
             retained: RetainedTree::new(),
             retained_bytes: 0,
+            reserved_retained: 0,
             cleared: HashMap::with_hasher(hasher.clone()),
             cleared_bytes: 0,
             retained_expiries: BTreeSet::new(),
@@ -226,8 +235,9 @@ impl Shard {
                     consumed += length;
                     match &decode(frame, version) {
                         Ok(Packet::Publish(publish)) if self.park(connection, bytes, publish) => Ok(()),
+                        Ok(packet @ Packet::Publish(_)) => self.handle_packet(now, connection, packet),
                         Ok(packet) => {
-                            if self.clients.trace.is_some() && !matches!(packet, Packet::Publish(_)) {
+                            if self.clients.trace.is_some() {
                                 self.clients.trace_received(connection, None, bytes);
                             }
                             self.clients.counters.packet_received(version, packet.packet_type());
@@ -374,6 +384,22 @@ impl Shard {
         }
     }
 
+    /// The runtime does not read this connection for a while. That is not its silence.
+    pub fn handle_unread(&mut self, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key) {
+            connection.is_unread = true;
+        }
+    }
+
+    /// It reads it again.
+    pub fn handle_read_again(&mut self, now: Timestamp, key: Key) {
+        if let Some(connection) = self.clients.connections.get_mut(key)
+            && std::mem::take(&mut connection.is_unread)
+        {
+            connection.silent_since = now;
+        }
+    }
+
     /// Whether input of this connection waits for [`Output::Resume`].
     pub fn is_paused(&self, connection: Key) -> bool {
         self.connection(connection)
@@ -448,6 +474,13 @@ impl Shard {
     pub fn client_identifier(&self, connection: Key) -> Option<&ClientIdentifier> {
         let session = self.clients.connections.get(connection)?.session;
         self.clients.sessions.get(session).map(|session| &session.client_identifier)
+    }
+
+    /// Goes on with other settings, from the next packet on. `receive_maximum` and `topic_alias_maximum` must be the
+    /// same, because connected clients hold the Server to them; so must `durable`. What is beyond a limit that has
+    /// become smaller stays.
+    pub fn handle_settings(&mut self, settings: Arc<Settings>) {
+        self.clients.settings = settings;
     }
 
     /// Its settings.

@@ -37,7 +37,12 @@ impl Shard {
         key: Key,
         publish: &Publish<'_>,
     ) -> Result<(), Violation> {
-        self.clients.counters.message_received(publish.qos, publish.payload.len());
+        let Some(connection) = self.clients.connections.get_mut(key) else {
+            return Ok(());
+        };
+        connection.messages_received = connection.messages_received.wrapping_add(1);
+        let (session, version) = (connection.session, connection.version);
+        self.clients.counters.message_received(version, publish.qos, publish.payload.len());
         // spec(v5): [MQTT-3.3.4-6]
         if !publish.subscription_identifiers.is_empty() {
             return Err(protocol_error("MQTT-3.3.4-6", "a Client must not send Subscription Identifiers"));
@@ -46,14 +51,10 @@ impl Shard {
         let topic = alias_topic.as_deref().unwrap_or(publish.topic);
         if self.clients.trace.is_some() {
             let mut bytes = Vec::new();
-            let version = self.connection(key).map_or(ProtocolVersion::V5, |value| value.version);
             publish.encode(version, &mut bytes);
             self.clients.trace_received(key, Some(topic), &bytes);
         }
-        if let Some(connection) = self.clients.connections.get_mut(key) {
-            connection.messages_received = connection.messages_received.wrapping_add(1);
-        }
-        let Some((session, value)) = self.clients.session_of(key) else {
+        let Some(value) = self.clients.sessions.get_mut(session) else {
             return Ok(());
         };
         let (publisher, is_durable) = (value.identifier_hash, value.is_durable());

@@ -212,6 +212,10 @@ impl Shard {
                 self.subscribe_own(session, &filter, subscription);
             }
         }
+        if let Some(value) = self.clients.sessions.get(session) {
+            let (user_name, count) = (value.identity.user_name.as_deref(), value.subscriptions_count());
+            self.clients.subscriptions.add(user_name, count);
+        }
         self.clients.count_memory(session);
     }
 }

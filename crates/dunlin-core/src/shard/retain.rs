@@ -58,12 +58,17 @@ impl Shard {
     /// together `content_bytes` long. One that does not grow may always replace its predecessor.
     pub(super) fn may_retain(&self, topic: &str, content_bytes: usize) -> bool {
         let settings = &self.clients.settings;
+        if Settings::is_reserved(topic) {
+            // The broker's own are few, and take no room from those of clients.
+            return self.clients.memory_bytes() <= settings.memory_bytes_max;
+        }
+        let of_clients = self.retained.len() - self.reserved_retained;
         let size = ApplicationMessage::size_bytes_of(content_bytes);
         let replaced = self.retained.get(topic).map_or(0, |kept| kept.message.size_bytes());
         let is_known = replaced > 0;
         size <= replaced
             || (self.clients.memory_bytes() <= settings.memory_bytes_max
-                && (is_known || self.retained.len() < settings.retained_messages_max)
+                && (is_known || of_clients < settings.retained_messages_max)
                 && (self.retained_bytes - replaced).saturating_add(size) <= settings.retained_bytes_max)
     }
 
@@ -102,15 +107,23 @@ impl Shard {
     /// Puts a message into the tree, in the place of what is there.
     pub(super) fn keep_retained(&mut self, topic: &str, kept: Kept) {
         let expires_at = kept.message.expires_at;
-        self.retained_bytes += kept.message.size_bytes();
+        let is_reserved = Settings::is_reserved(topic);
+        if !is_reserved {
+            self.retained_bytes += kept.message.size_bytes();
+        }
         if let Some(at) = expires_at {
             self.retained_expiries.insert((at, topic.into()));
         }
-        if let Some(Kept { message: replaced, .. }) = self.retained.insert(topic, kept) {
-            self.retained_bytes -= replaced.size_bytes();
-            if replaced.expires_at != expires_at {
-                self.forget_expiry(&replaced, topic);
+        match self.retained.insert(topic, kept) {
+            Some(Kept { message: replaced, .. }) => {
+                if !is_reserved {
+                    self.retained_bytes -= replaced.size_bytes();
+                }
+                if replaced.expires_at != expires_at {
+                    self.forget_expiry(&replaced, topic);
+                }
             }
+            None => self.reserved_retained += usize::from(is_reserved),
         }
         self.arm_retained_expiry();
     }
@@ -143,7 +156,11 @@ impl Shard {
 
     fn forget_retained(&mut self, topic: &str) {
         if let Some(Kept { message, .. }) = self.retained.remove(topic) {
-            self.retained_bytes -= message.size_bytes();
+            if Settings::is_reserved(topic) {
+                self.reserved_retained -= 1;
+            } else {
+                self.retained_bytes -= message.size_bytes();
+            }
             self.forget_expiry(&message, topic);
         }
     }

@@ -5,7 +5,7 @@
 
 use super::clients::Clients;
 use super::deliver::queued;
-use super::{Shard, StoreState, Violation};
+use super::{Shard, StoreState, SubscriptionRefusal, Violation};
 use crate::authorize::Right;
 use crate::connection::{Barrier, Owed, Until};
 use crate::identity::{ShardId, partition};
@@ -47,8 +47,11 @@ impl Shard {
                 identifier: subscribe.subscription_identifier.unwrap_or(0),
             };
             let is_known = self.has_subscription(session, filter, subscription);
-            let reason_code = match self.judge_filter(session, filter, allowed_qos.is_some(), is_known) {
-                Err(reason_code) => {
+            let judged = self.judge_filter(session, filter, allowed_qos.is_some(), is_known);
+            let reason_code = match judged.and_then(|is_new| self.clients.claim(session, is_new)) {
+                Err(refusal) => {
+                    let reason_code = refusal.reason_code();
+                    self.clients.counters.refuse_subscription(refusal);
                     self.note_refusal(key, reason_code, Right::Subscribe(filter.as_str()));
                     reason_code
                 }
@@ -113,23 +116,23 @@ impl Shard {
         existing == Some(subscription)
     }
 
-    /// Why a filter is refused; `is_allowed` is what the authorizer said. What `is_the_same` as before needs no room in the store.
+    /// Whether the Session has not got this filter yet, or why it is refused; `is_allowed` is what the authorizer said.
+    /// What `is_the_same` as before needs no room in the store.
     fn judge_filter(
         &self,
         session: Key,
         filter: SubscriptionFilter<'_>,
         is_allowed: bool,
         is_the_same: bool,
-    ) -> Result<(), ReasonCode> {
+    ) -> Result<bool, SubscriptionRefusal> {
         let settings = &self.clients.settings;
         let text = filter.topic_filter.as_str();
         if settings.judge_topic(text).is_err() {
-            return Err(ReasonCode::TopicFilterInvalid);
+            return Err(SubscriptionRefusal::Filter);
         }
-        if !is_allowed {
-            return Err(ReasonCode::NotAuthorized);
-        }
-        let value = self.clients.sessions.get(session).ok_or(ReasonCode::UnspecifiedError)?;
+        // Who has no Session has no rights either.
+        let value = self.clients.sessions.get(session).filter(|_| is_allowed);
+        let value = value.ok_or(SubscriptionRefusal::NotAuthorized)?;
         let is_known = match filter.share_name {
             Some(_) => value.membership(filter.as_str()).is_ok(),
             None => value.has_filter(text),
@@ -140,15 +143,15 @@ impl Shard {
             StoreState::Failed => false,
         };
         if value.is_durable() && !may_be_stored {
-            return Err(ReasonCode::QuotaExceeded);
+            return Err(SubscriptionRefusal::Store);
         }
         let bytes = value.subscription_bytes() + filter.as_str().len();
         let has_room = value.subscriptions_count() < settings.subscriptions_max
             && bytes <= settings.subscription_bytes_max;
         if !is_known && !has_room {
-            return Err(ReasonCode::QuotaExceeded);
+            return Err(SubscriptionRefusal::OfSession);
         }
-        Ok(())
+        Ok(!is_known)
     }
 
     /// Adds or replaces a subscription of the Session's own; true if it is new.
@@ -215,6 +218,7 @@ impl Shard {
             let reason_code = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             reason_codes.push(reason_code.code());
             if existed {
+                self.clients.release(session, 1);
                 self.clients.record(session, |session, _| Record::Unsubscribed {
                     session,
                     filter: filter.as_str().into(),
@@ -251,6 +255,8 @@ impl Shard {
 
     /// Removes all subscriptions of a Session that ends.
     pub(super) fn remove_subscriptions(&mut self, now: Timestamp, session: Key) {
+        let count = self.clients.sessions.get(session).map_or(0, Session::subscriptions_count);
+        self.clients.release(session, count);
         let Some(value) = self.clients.sessions.get_mut(session) else {
             return;
         };
@@ -287,6 +293,19 @@ impl Shard {
 }
 
 impl Clients {
+    /// Counts a new subscription among those of its user, and of all.
+    fn claim(&self, session: Key, is_new: bool) -> Result<(), SubscriptionRefusal> {
+        let Some(value) = self.sessions.get(session).filter(|_| is_new) else { return Ok(()) };
+        Ok(self.subscriptions.claim(value.identity.user_name.as_deref())?)
+    }
+
+    /// Takes that back, for so many.
+    fn release(&self, session: Key, count: usize) {
+        if let Some(value) = self.sessions.get(session).filter(|_| count > 0) {
+            self.subscriptions.release(value.identity.user_name.as_deref(), count);
+        }
+    }
+
     /// A member leaves: the exchanges at QoS 1 that have begun are recorded as those at QoS 2 are, because they will
     /// be completed with this client, and the group may end and be forgotten. What it has of other groups in the
     /// same place is not told apart, and is completed with it as well.

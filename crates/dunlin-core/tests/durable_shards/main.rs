@@ -18,3 +18,4 @@ mod groups;
 mod retained;
 mod no_room;
 mod rules;
+mod subscription_limits;

@@ -49,13 +49,16 @@ pub fn passing(client_identifier: &str) -> Connect<'_> {
     Connect { clean_start: true, properties, ..durable(client_identifier) }
 }
 
+/// Lets it in as who it says it is.
 pub fn request(settings: &Settings, connect: Connect<'_>) -> ConnectRequest {
     let mut bytes = Vec::new();
     connect.encode(connect.version, &mut bytes);
     let mut handshake = Handshake::new(settings.maximum_packet_size_bytes);
     let Ok(Split::Packet { frame, .. }) = split(&bytes, u32::MAX) else { panic!("a whole packet") };
     assert!(matches!(handshake.handle_frame(frame, settings, &no_mechanisms(), 1), Next::Verify));
-    let Next::Accepted(request) = handshake.accept(Identity::default()) else { panic!("it is let in") };
+    let user_name = connect.user_name.map(Into::into);
+    let identity = Identity { user_name, ..Identity::default() };
+    let Next::Accepted(request) = handshake.accept(identity) else { panic!("it is let in") };
     *request
 }
 

@@ -6,6 +6,7 @@ use dunlin_core::journal::Segment;
 use dunlin_core::settings::Settings;
 use dunlin_core::shard::ShardConfig;
 use dunlin_core::slots::Key;
+use dunlin_core::tally::SubscriptionTally;
 use dunlin_core::{Shard, Timestamp};
 
 /// Two shards with mail between them, and a store of which they only hear how far it is.
@@ -17,8 +18,17 @@ pub struct Pair {
 
 impl Pair {
     pub fn new() -> Self {
+        Self::counting(&SubscriptionTally::default())
+    }
+
+    /// They count their subscriptions here.
+    pub fn counting(subscriptions: &SubscriptionTally) -> Self {
         let settings = Settings { durable: true, ..Settings::default() };
-        let shard = |id| Shard::new(ShardConfig { id, shards: 2, ..ShardConfig::single(settings.clone()) });
+        let shard = |id| {
+            let subscriptions = subscriptions.clone();
+            let single = ShardConfig::single(settings.clone());
+            Shard::new(ShardConfig { id, shards: 2, subscriptions, ..single })
+        };
         Self { shards: [shard(0), shard(1)], settings, now: START }
     }
 

@@ -12,12 +12,13 @@ use dunlin_core::session::Place;
 use dunlin_core::settings::Settings;
 use dunlin_core::shard::{Holder, Output, ShardConfig};
 use dunlin_core::slots::Key;
+use dunlin_core::tally::SubscriptionTally;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-fn shard(settings: &Settings, rules: &Arc<Rules>) -> Shard {
+fn shard(settings: &Settings, rules: &Arc<Rules>, subscriptions: SubscriptionTally) -> Shard {
     let authorizer = Some(Arc::clone(rules) as _);
-    Shard::new(ShardConfig { authorizer, ..ShardConfig::single(settings.clone()) })
+    Shard::new(ShardConfig { authorizer, subscriptions, ..ShardConfig::single(settings.clone()) })
 }
 
 /// One shard, and the store as the test plays it.
@@ -50,7 +51,7 @@ impl World {
         let settings = Settings { durable: true, ..settings };
         let rules = Arc::new(Rules::default());
         Self {
-            shard: shard(&settings, &rules),
+            shard: shard(&settings, &rules, SubscriptionTally::default()),
             rules,
             settings,
             backlog: Vec::new(),
@@ -158,11 +159,16 @@ impl World {
 
     /// The process ends; another begins with what the log has.
     pub fn crash(&mut self) {
+        self.crash_and_count(SubscriptionTally::default());
+    }
+
+    /// The same, and the other one counts its subscriptions here.
+    pub fn crash_and_count(&mut self, subscriptions: SubscriptionTally) {
         let image = self.image();
         self.backlog.clear();
         self.loads.clear();
         self.written = Position::default();
-        self.shard = shard(&self.settings, &self.rules);
+        self.shard = shard(&self.settings, &self.rules, subscriptions);
         self.shard.restore(START, image, START);
         self.shard.handle_durable(START, self.written, self.segment);
         self.commit_all();

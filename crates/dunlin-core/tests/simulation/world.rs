@@ -26,6 +26,7 @@ use dunlin_core::session::Place;
 use dunlin_core::settings::{SessionExpiryInterval, Settings};
 use dunlin_core::shard::{Holder, Output, ShardConfig};
 use dunlin_core::slots::Key;
+use dunlin_core::tally::SubscriptionTally;
 use dunlin_core::time::Timestamp;
 use log::{Batch, Log};
 use std::collections::{HashMap, VecDeque};
@@ -74,6 +75,8 @@ pub struct World {
     loads: VecDeque<(usize, Holder, Vec<Place>)>,
     /// What the shards of this life take in counts there.
     gauge: MemoryGauge,
+    /// And what their clients subscribe to, here.
+    pub subscriptions: SubscriptionTally,
     /// How often its oldest segments were vacated and deleted.
     pub vacated: usize,
     /// How often the log goes on in a new segment, in batches of a hundred.
@@ -122,6 +125,7 @@ impl World {
             log: Log::new(),
             loads: VecDeque::new(),
             gauge: MemoryGauge::default(),
+            subscriptions: SubscriptionTally::default(),
             vacated: 0,
             rolls_percent: 0,
             numbers: HashMap::new(),
@@ -147,6 +151,7 @@ impl World {
         self.by_key.clear();
         self.applied.clear();
         self.life += 1;
+        self.subscriptions = SubscriptionTally::default();
         let node = |id| {
             let config = ShardConfig {
                 id,
@@ -154,6 +159,7 @@ impl World {
                 settings: self.settings.clone(),
                 boot_epoch: self.life,
                 gauge: gauge.clone(),
+                subscriptions: self.subscriptions.clone(),
                 ..ShardConfig::single(Settings::default())
             };
             Node { shard: Shard::new(config), staged: 0, durable: 0, told: (0, Segment(1)) }

@@ -236,6 +236,10 @@ impl Scenario {
                 return Err(format!("{count} {what} are left on shard {number}"));
             }
         }
-        Ok(())
+        match self.world.subscriptions.in_all() {
+            0 => Ok(()),
+            // One that was given back twice makes it very large.
+            count => Err(format!("{count} subscriptions are counted that nobody has")),
+        }
     }
 }

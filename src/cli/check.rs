@@ -1,0 +1,111 @@
+//! `dunlin check`: judges a configuration and the files it names, shows what it comes to, and what a reload of it would
+//! change. Nothing is started.
+//!
+//! `--show` and `--diff` come after the judgement, so that what they print could be run. The other side of `--diff` is
+//! read with the same flags and environment: what differs is what the file makes different.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{ConfigArgs, bad_configuration};
+use crate::auth;
+use crate::config::{Config, ConfigErrors, EffectiveOption, Listener, Sources};
+use crate::http;
+use crate::tls;
+
+/// Its arguments.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example, before a reload:\n  dunlin check --config new.toml --diff --against dunlin.toml"
+)]
+pub struct CheckCommand {
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+    /// Print every option with its value, where that was written, and what a change takes
+    #[arg(long, group = "report")]
+    show: bool,
+    /// Print what a reload would change, and what would wait for a restart
+    #[arg(long, group = "report")]
+    diff: bool,
+    /// The configuration file that --diff compares with, such as that of the running broker [default: none, so that
+    /// everything that is set differs]
+    #[arg(long, value_name = "FILE", requires = "diff")]
+    against: Option<PathBuf>,
+    /// Print JSON, for scripts
+    #[arg(long, requires = "report")]
+    json: bool,
+}
+
+impl CheckCommand {
+    /// Carries it out.
+    pub fn run(self) -> ExitCode {
+        let Self { config, show, diff, against, json } = self;
+        let sources = config.sources();
+        let checked = sources.load().and_then(|config| check_files(&config).map(|()| config));
+        let config = match checked {
+            Ok(config) => config,
+            Err(errors) => return bad_configuration(&errors),
+        };
+        if show {
+            let options = config.effective();
+            print(json, &options, table(&options));
+        } else if diff {
+            let changes = match (Sources { file: against, ..sources }).load() {
+                Ok(before) => before.changes(&config),
+                Err(errors) => return bad_configuration(&errors),
+            };
+            let lines = match &changes[..] {
+                [] => "nothing would change\n".to_owned(),
+                changes => changes.iter().map(|change| format!("{change}\n")).collect(),
+            };
+            print(json, &changes, lines);
+        } else {
+            let listeners: Vec<_> = config.listeners().iter().map(describe).collect();
+            println!("configuration ok: {}", listeners.join(", "));
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+/// Opens every file that the configuration names.
+pub fn check_files(config: &Config) -> Result<(), ConfigErrors> {
+    let listeners = config.listeners();
+    let mut errors = tls::endpoints(config, &listeners).err().map(|errors| errors.0).unwrap_or_default();
+    errors.extend(http::endpoint(config).err().into_iter().flat_map(|errors| errors.0));
+    errors.extend(http::check(config).err());
+    errors.extend(auth::load(config, &listeners).err().into_iter().flat_map(|errors| errors.0));
+    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+}
+
+fn describe(listener: &Listener) -> String {
+    let admits = if listener.allow_anonymous { "anonymous clients too" } else { "no anonymous clients" };
+    format!("{} ({admits})", listener.url)
+}
+
+fn print(json: bool, value: &impl Serialize, text: String) {
+    match serde_json::to_string_pretty(value) {
+        Ok(value) if json => println!("{value}"),
+        _ => print!("{text}"),
+    }
+}
+
+/// Lines for people, with their columns aligned.
+fn table(options: &[EffectiveOption]) -> String {
+    let shown = |option: &EffectiveOption| option.value.clone().unwrap_or_else(|| "unset".to_owned());
+    let longest = |of: &dyn Fn(&EffectiveOption) -> usize| options.iter().map(of).max().unwrap_or_default();
+    let name_width = longest(&|option| option.name.len());
+    // A long list must not push the other lines apart.
+    let value_width = longest(&|option| shown(option).len()).min(VALUE_WIDTH_MAX);
+    let line = |option: &EffectiveOption| {
+        let EffectiveOption { name, origin, needs_restart, .. } = option;
+        let takes = if *needs_restart { "restart" } else { "reload" };
+        format!("{name:name_width$}  {:value_width$}  {takes:7}  {origin}\n", shown(option))
+    };
+    options.iter().map(line).collect()
+}
+
+/// Beyond so many characters, a value sticks out of its column.
+const VALUE_WIDTH_MAX: usize = 32;
