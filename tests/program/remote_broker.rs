@@ -49,7 +49,11 @@ fn the_broker_is_shown_without_a_token_being_named() {
     assert!(output.contains("\n$share/w/jobs  "), "{output}");
     assert!(ask(&["listeners"]).contains("\nmqtt://127.0.0.1:0"));
     assert_eq!(ask(&["drops"]), "no message was dropped, no connection refused\n");
+    assert_eq!(ask(&["log"]), "info\n");
+    assert_eq!(ask(&["log", "info,dunlin::tls=debug"]), "");
+    assert_eq!(ask(&["log"]), "info,dunlin::tls=debug\n");
     assert_eq!(ask(&["reload"]), "configuration reloaded\n");
+    assert_eq!(ask(&["log"]), "info\n");
     for (command, member) in
         [("status", "version"), ("clients", "clients"), ("groups", "groups"), ("drops", "drops")]
     {

@@ -20,7 +20,6 @@ pub struct ReloadArgs {
 
 #[derive(Debug, Default, Deserialize)]
 struct Reloaded {
-    #[serde(default)]
     changed: Vec<String>,
     need_restart: Vec<String>,
 }
