@@ -20,7 +20,7 @@ mod screen;
 mod sample;
 
 use std::io::{self, IsTerminal};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use clap::Args;
@@ -79,11 +79,8 @@ fn show(
 ) -> io::Result<()> {
     let mut is_stale = true;
     loop {
-        loop {
-            match news.try_recv() {
-                Ok(news) => desk.hear(news),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        while let Ok(news) = news.try_recv() {
+            desk.hear(news);
             is_stale = true;
         }
         if is_stale {
