@@ -1,6 +1,5 @@
-//! The command line: `dunlin serve`, `dunlin check`, `dunlin import`, `dunlin passwd`, `dunlin acl`, `dunlin ban`,
-//! `dunlin token`, `dunlin dashboard`, `dunlin store`, `dunlin bench` and those that ask a running broker (`remote/`);
-//! `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `check`, `import`, `pub`, `sub`, `passwd`, `acl`, `store`, `ban`, `token`, `dashboard`,
+//! `health`, `bench`, `completions`, `man` and those that ask a running broker (`remote/`); `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
@@ -13,7 +12,10 @@ mod ban;
 mod import;
 mod check;
 mod dashboard;
+mod documents;
+mod health;
 mod operations_port;
+mod mqtt;
 mod passwd;
 mod remote;
 mod token;
@@ -32,7 +34,10 @@ use crate::store::{StoreOptions, commands};
 
 pub use acl::AclCommand;
 pub use dashboard::DashboardArgs;
+pub use documents::{CompletionsCommand, ManCommand};
+pub use health::HealthCommand;
 pub use import::ImportCommand;
+pub use mqtt::{PubCommand, SubCommand, arguments};
 pub use passwd::PasswdCommand;
 pub use remote::RemoteCommand;
 pub use token::TokenCommand;
@@ -61,6 +66,10 @@ pub enum Command {
     /// Translate the configuration of another broker
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Publish a message, with the options of mosquitto_pub
+    Pub(PubCommand),
+    /// Subscribe and print what comes, with the options of mosquitto_sub
+    Sub(SubCommand),
     /// Add, remove or verify the users of a password file
     #[command(subcommand)]
     Passwd(PasswdCommand),
@@ -81,8 +90,14 @@ pub enum Command {
     /// Ask and steer a running broker
     #[command(flatten)]
     Remote(RemoteCommand),
+    /// Ask whether the broker that runs serves clients; exit status 0 if it does, else 1
+    Health(HealthCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection
     Bench(BenchArgs),
+    /// Write the completions of a shell
+    Completions(CompletionsCommand),
+    /// Write the manual
+    Man(ManCommand),
 }
 
 /// What shall be done with a store.

@@ -23,6 +23,8 @@ pub mod http;
 pub mod log;
 pub mod import;
 mod file_watch;
+pub mod service_manager;
+mod client;
 pub mod cli;
 
 pub use broker::{Broker, StartError};

@@ -1,21 +1,24 @@
 //! The program `dunlin`.
 
 use clap::Parser;
-use dunlin::broker::{Broker, Reloader, StartError, WATCH_INTERVAL};
+use dunlin::broker::{Broker, InheritedSockets, Reloader, StartError, WATCH_INTERVAL};
 use dunlin::cli::{self, Cli, Command};
 use dunlin::config::Sources;
 use dunlin::core_dumps;
 use dunlin::log;
 use dunlin::operations::Wishes;
+use dunlin::service_manager;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 fn main() -> ExitCode {
-    match Cli::parse().command() {
+    match Cli::parse_from(cli::arguments()).command() {
         Command::Serve(arguments) => serve(&arguments.sources()),
         Command::Check(command) => command.run(),
         Command::Import(command) => command.run(),
+        Command::Pub(command) => command.run(),
+        Command::Sub(command) => command.run(),
         Command::Passwd(command) => {
             // It has a password in memory, and nothing to lose by going on.
             let _ = core_dumps::forbid();
@@ -27,11 +30,22 @@ fn main() -> ExitCode {
         Command::Token(command) => command.run(),
         Command::Dashboard(arguments) => arguments.run(),
         Command::Remote(command) => command.run(),
+        Command::Health(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }
 
 fn serve(sources: &Sources) -> ExitCode {
+    // First of all, because it changes the environment, and that is only sound while there is one thread.
+    let sockets = match InheritedSockets::from_environment() {
+        Ok(sockets) => sockets,
+        Err(problem) => {
+            eprintln!("dunlin: {problem}");
+            return ExitCode::FAILURE;
+        }
+    };
     let config = match sources.load() {
         Ok(config) => config,
         Err(errors) => return cli::bad_configuration(&errors),
@@ -57,7 +71,8 @@ fn serve(sources: &Sources) -> ExitCode {
     };
     let advice = config.advice(sources);
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
-    let broker = match Broker::start(config) {
+    service_manager::starting();
+    let broker = match Broker::start_on(config, sockets) {
         Ok(broker) => broker,
         Err(StartError::Config(errors)) => return cli::bad_configuration(&errors),
         Err(error) => {
@@ -66,8 +81,14 @@ fn serve(sources: &Sources) -> ExitCode {
         }
     };
     announce(&broker, scheme, &advice);
-    signals.wait(broker.operations().wishes(), &broker.reloader(sources.clone(), log));
+    let ready = |is_reloaded: bool| {
+        service_manager::ready(&service_manager::serving(broker.listeners().len(), is_reloaded));
+    };
+    ready(true);
+    let watch = broker.pulse().and_then(service_manager::watch);
+    signals.wait(broker.operations().wishes(), &broker.reloader(sources.clone(), log), ready);
     tracing::info!("stopping");
+    service_manager::stopping(watch);
     broker.stop();
     ExitCode::SUCCESS
 }
@@ -104,7 +125,8 @@ impl Signals {
     }
 
     /// Returns at SIGINT or SIGTERM. Until then, SIGHUP, files that change and the wishes of operators reload the broker.
-    fn wait(&mut self, mut wishes: Wishes, reloader: &Reloader) {
+    /// `ended` hears of each reload whether it was one.
+    fn wait(&mut self, mut wishes: Wishes, reloader: &Reloader, ended: impl Fn(bool)) {
         let Self { runtime, interrupt, terminate, hangup } = self;
         runtime.block_on(async {
             let mut looks = interval(WATCH_INTERVAL);
@@ -113,11 +135,16 @@ impl Signals {
                 tokio::select! {
                     _ = interrupt.recv() => return,
                     _ = terminate.recv() => return,
-                    // What is wrong with it has been logged.
-                    _ = hangup.recv() => drop(reloader.reload()),
+                    _ = hangup.recv() => {
+                        service_manager::reloading();
+                        // What is wrong with it has been logged.
+                        ended(reloader.reload().is_ok());
+                    }
                     _ = looks.tick() => reloader.look(),
                     Some(wish) = wishes.recv() => {
+                        service_manager::reloading();
                         let outcome = reloader.reread(wish.reread);
+                        ended(outcome.is_ok());
                         wish.answer(outcome);
                     }
                 }

@@ -151,6 +151,57 @@ fn every_kind_of_value_is_read_from_a_file() {
 }
 
 #[test]
+fn a_number_in_a_variable_is_the_place_of_a_listener_in_whatever_order_they_come() {
+    let config = environment(&[
+        ("DUNLIN__LISTENER__1__URL", "mqtts://0.0.0.0"),
+        ("DUNLIN__LISTENER__1__TLS__CERT", "cert.pem"),
+        ("DUNLIN__LISTENER__1__TLS__KEY", "key.pem"),
+        ("DUNLIN__LISTENER__0__URL", "mqtt://0.0.0.0"),
+        ("DUNLIN__LISTENER__0__AUTH__PASSWORD_FILE", "passwords"),
+    ])
+    .load()
+    .unwrap();
+    let urls: Vec<_> = config.listener.iter().map(|listener| listener.url.to_string()).collect();
+    assert_eq!(urls, ["mqtt://0.0.0.0:1883", "mqtts://0.0.0.0:8883"]);
+    let listeners = config.listeners();
+    assert_eq!(listeners[0].auth.password_file.as_deref(), Some(Path::new("passwords")));
+    assert_eq!(listeners[1].tls.as_ref().unwrap().cert.as_deref(), Some(Path::new("cert.pem")));
+}
+
+#[test]
+fn a_list_of_urls_in_the_environment_can_have_further_options_of_its_listeners() {
+    let config = environment(&[
+        ("DUNLIN__LISTENER__1__ALLOW_ANONYMOUS", "true"),
+        ("DUNLIN__LISTENER", "mqtt://0.0.0.0,ws://0.0.0.0"),
+    ])
+    .load()
+    .unwrap();
+    let admitted: Vec<_> = config.listeners().iter().map(|listener| listener.allow_anonymous).collect();
+    assert_eq!(admitted, [false, true]);
+}
+
+#[test]
+fn listeners_of_the_environment_are_a_list_without_gaps_and_each_has_a_url() {
+    let complaint = |name: &str| environment(&[(name, "mqtt://[::1]")]).load().unwrap_err().to_string();
+    assert_eq!(
+        complaint("DUNLIN__LISTENER__1__URL"),
+        "DUNLIN__LISTENER__1__URL: listener.1.url: there is no item 0 before it; items count from 0"
+    );
+    let without_number =
+        environment(&[("DUNLIN__LISTENER", "mqtt://[::1]"), ("DUNLIN__LISTENER__MAX_CONNECTIONS", "5")]);
+    assert_eq!(
+        without_number.load().unwrap_err().to_string(),
+        "DUNLIN__LISTENER__MAX_CONNECTIONS: listener.max_connections: stands for nothing in a list: put the number of the \
+         item before it, from 0 on"
+    );
+    assert_eq!(
+        complaint("DUNLIN__LISTENER__0__URLS"),
+        "DUNLIN__LISTENER__0__URLS: listener.url: must be set; for example url = \"mqtt://127.0.0.1:1883\"\n\
+         DUNLIN__LISTENER__0__URLS: listener.urls: unknown option; did you mean listener.url?"
+    );
+}
+
+#[test]
 fn every_kind_of_value_is_read_from_the_environment() {
     let config = environment(&[
         ("DUNLIN__SESSION__MAX_EXPIRY", "never"),

@@ -1,5 +1,6 @@
 //! Opening listeners, and accepting what comes.
 
+use super::inherited::{Inherited, InheritedSockets};
 use crate::config::ListenerUrl;
 use crate::transport::{Peer, Socket};
 use crate::worker::{Arrival, Gate, ListenerContext, Mail, Mailboxes};
@@ -26,21 +27,26 @@ pub struct BoundListener {
     pub url: ListenerUrl,
     /// Its address, with the port that the system chose; none for a Unix socket.
     pub address: Option<SocketAddr>,
+    /// Whether its socket was open before the broker and stays when it ends: socket activation.
+    pub is_inherited: bool,
 }
 
 impl BoundListener {
     /// Tells the log where clients can connect.
     pub fn announce(&self) {
-        let Self { url, address } = self;
+        let Self { url, address, is_inherited } = self;
+        let inherited = is_inherited.then_some(true);
         match address {
-            Some(address) => tracing::info!(%url, %address, "listening"),
-            None => tracing::info!(%url, "listening"),
+            Some(address) => tracing::info!(%url, %address, inherited, "listening"),
+            None => tracing::info!(%url, inherited, "listening"),
         }
     }
 
-    /// Removes the file of a Unix socket.
+    /// Removes the file of a Unix socket, unless it is somebody else's.
     pub(super) fn remove_file(&self) {
-        if let ListenerUrl::Unix(path) = &self.url {
+        if let ListenerUrl::Unix(path) = &self.url
+            && !self.is_inherited
+        {
             // It may be gone already.
             drop(std::fs::remove_file(path));
         }
@@ -71,8 +77,28 @@ pub(super) struct OpenSocket {
     pub(super) bound: BoundListener,
 }
 
+/// Opens the listeners of these URLs, or takes their sockets from those that are open already. The error is one
+/// sentence.
+pub(super) fn open<'a>(
+    urls: impl Iterator<Item = &'a ListenerUrl>,
+    mut inherited: InheritedSockets,
+) -> Result<Vec<OpenSocket>, String> {
+    let open = |url| inherited.take(url).map_or_else(|| bind(url), |socket| Ok(adopt(url, socket)));
+    let sockets = urls.map(open).collect::<Result<_, _>>()?;
+    inherited.finish()?;
+    Ok(sockets)
+}
+
+fn adopt(url: &ListenerUrl, socket: Inherited) -> OpenSocket {
+    let (listening, address) = match socket {
+        Inherited::Tcp(listener, address) => (Listening::Tcp(listener), Some(address)),
+        Inherited::Unix(listener, _) => (Listening::Unix(listener), None),
+    };
+    OpenSocket { listening, bound: BoundListener { url: url.clone(), address, is_inherited: true } }
+}
+
 /// Opens the listener of a URL; the error is one sentence.
-pub(super) fn bind(url: &ListenerUrl) -> Result<OpenSocket, String> {
+fn bind(url: &ListenerUrl) -> Result<OpenSocket, String> {
     let explain = |error| cannot_listen(url, &error);
     let (listening, address) = match url {
         ListenerUrl::Unix(path) => (Listening::Unix(bind_unix(path).map_err(explain)?), None),
@@ -82,7 +108,7 @@ pub(super) fn bind(url: &ListenerUrl) -> Result<OpenSocket, String> {
             (Listening::Tcp(listener), Some(address))
         }
     };
-    Ok(OpenSocket { listening, bound: BoundListener { url: url.clone(), address } })
+    Ok(OpenSocket { listening, bound: BoundListener { url: url.clone(), address, is_inherited: false } })
 }
 
 /// Opens the listener of a URL while those are open that are `leaving`: it may want the address of one of them. Those
@@ -105,8 +131,9 @@ pub(super) fn bind_beside(
     if taken.iter().any(|taken| overlap(wanted, *taken)) {
         return Err(explain(io::ErrorKind::AddrInUse.into()));
     }
-    let bound = BoundListener { url: url.clone(), address: Some(wanted) };
+    let bound = BoundListener { url: url.clone(), address: Some(wanted), is_inherited: false };
     if let Some(same) = in_the_way.iter().find(|entrance| entrance.bound.address == Some(wanted)) {
+        let bound = BoundListener { is_inherited: same.bound.is_inherited, ..bound };
         return Ok(Entrance { accepting: same.accepting.clone(), bound });
     }
     // `127.0.0.1:1883` has become `0.0.0.0:1883`, say. The system lets both be open if both allow it. Other programs of

@@ -15,13 +15,17 @@
 //! ```
 
 mod access;
+mod inherited;
 mod listen;
 mod doors;
 mod running;
 mod reloader;
+mod pulse;
 mod workers;
 
+pub use inherited::InheritedSockets;
 pub use listen::BoundListener;
+pub use pulse::{Ping, Pulse};
 pub use reloader::{Reloader, WATCH_INTERVAL};
 
 use crate::auth;
@@ -42,7 +46,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use workers::{Workers, workers_count};
 
 /// How long requests under way at the operations port may delay a stop.
@@ -61,6 +65,7 @@ pub struct Broker {
 
 struct Control {
     thread: JoinHandle<()>,
+    pings: mpsc::UnboundedSender<Ping>,
     stop: oneshot::Sender<()>,
 }
 
@@ -105,6 +110,11 @@ impl From<ConfigError> for StartError {
 impl Broker {
     /// Starts a broker; when this returns, its listeners accept.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_on(config, InheritedSockets::default())
+    }
+
+    /// Like [`Broker::start`], with sockets that are open already: each must be that of a listener.
+    pub fn start_on(config: Config, inherited: InheritedSockets) -> Result<Self, StartError> {
         let listeners = config.listeners();
         let (accesses, rulebook) = auth::load(&config, &listeners)?;
         let endpoints = tls::endpoints(&config, &listeners)?;
@@ -121,11 +131,8 @@ impl Broker {
             .zip(accesses)
             .map(|((listener, tls), access)| Arc::new(ListenerContext::new(listener, tls, access)))
             .collect();
-        let sockets = contexts
-            .iter()
-            .map(|context| listen::bind(&context.url))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(StartError::System)?;
+        let urls = contexts.iter().map(|context| &context.url);
+        let sockets = listen::open(urls, inherited).map_err(StartError::System)?;
         let gate = Arc::new(Gate::new(&config, connections_max(&config, workers_count(&config))));
         let authorizer = Arc::new(AclAuthorizer::new(rulebook));
         let workers = Workers::start(&config, &gate, &authorizer, data_dir.as_ref())?;
@@ -183,6 +190,12 @@ impl Broker {
     /// The address of the operations port.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http_address
+    }
+
+    /// The way to ask whether its threads still turn; `None` for a broker that is being stopped.
+    pub fn pulse(&self) -> Option<Pulse> {
+        let control = self.control.as_ref()?;
+        Some(Pulse::new(control.pings.clone(), self.workers.mailboxes()))
     }
 
     /// Connections at present, those that have not sent CONNECT included.
@@ -270,6 +283,7 @@ fn start_control(
 ) -> Result<(Control, Option<SocketAddr>), StartError> {
     let (stop, stopped) = oneshot::channel();
     let (report, started) = std_mpsc::channel();
+    let (pings, pinged) = mpsc::unbounded_channel();
     let life = move || {
         let runtime =
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -280,14 +294,14 @@ fn start_control(
                     )))));
                 }
             };
-        runtime.block_on(control(config, running, sockets, service, report, stopped));
+        runtime.block_on(control(config, running, sockets, service, report, pinged, stopped));
     };
     let thread = std::thread::Builder::new()
         .name("dunlin-control".into())
         .spawn(life)
         .map_err(|error| StartError::System(format!("the control thread could not start: {error}")))?;
     match started.recv() {
-        Ok(Ok(http_address)) => Ok((Control { thread, stop }, http_address)),
+        Ok(Ok(http_address)) => Ok((Control { thread, pings, stop }, http_address)),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(StartError::System("the control thread ended at once".to_owned())),
     }
@@ -300,6 +314,7 @@ async fn control(
     sockets: Vec<(OpenSocket, Arc<ListenerContext>)>,
     service: Service,
     report: std_mpsc::Sender<Result<Option<SocketAddr>, StartError>>,
+    mut pinged: mpsc::UnboundedReceiver<Ping>,
     stopped: oneshot::Receiver<()>,
 ) {
     let operations = service.operations.clone();
@@ -321,8 +336,14 @@ async fn control(
     let watch = tokio::spawn(tls::watch(move || watched.endpoints()));
     let every = config.sys.interval;
     let sys_topics = (!every.is_zero()).then(|| tokio::spawn(metrics::publish_sys_topics(operations, every)));
+    let answering = tokio::spawn(async move {
+        while let Some(ping) = pinged.recv().await {
+            ping.answer();
+        }
+    });
     drop(stopped.await);
     watch.abort();
+    answering.abort();
     if let Some(sys_topics) = sys_topics {
         sys_topics.abort();
     }

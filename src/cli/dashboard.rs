@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::bad_configuration;
 use super::operations_port::{BrokerPlace, OperationsPort};
+use crate::http::ApiToken;
 use crate::whole_file;
 
 /// The file in the data directory that a browser opens first.
@@ -40,7 +41,7 @@ impl DashboardArgs {
             Ok(port) => port,
             Err(text) => return problem(text),
         };
-        let url = format!("{}/#token={}", port.url(), port.token().as_str());
+        let url = format!("{}/#token={}", port.url(), port.token().map_or("", ApiToken::as_str));
         println!("{url}");
         if self.open
             && let Some(data_dir) = &config.store.path

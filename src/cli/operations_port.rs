@@ -52,7 +52,7 @@ impl BrokerPlace {
 pub struct OperationsPort<'a> {
     address: SocketAddr,
     tls: Option<&'a HttpTlsOptions>,
-    token: ApiToken,
+    token: Option<ApiToken>,
 }
 
 impl<'a> OperationsPort<'a> {
@@ -69,9 +69,14 @@ impl<'a> OperationsPort<'a> {
                 file.display()
             )
         })?;
+        Ok(Self { token: Some(token), ..Self::without_token(config)? })
+    }
+
+    /// The same for what needs no token.
+    pub fn without_token(config: &'a Config) -> Result<Self, String> {
         let address = config.http.address.as_ref().ok_or("the operations port is closed (http.address)")?;
         let resolved = address.resolve().map_err(|error| format!("http.address = \"{address}\": {error}"))?;
-        Ok(Self { address: reachable(resolved), tls: config.http.tls.as_ref(), token })
+        Ok(Self { address: reachable(resolved), tls: config.http.tls.as_ref(), token: None })
     }
 
     /// Its address, as a browser takes it.
@@ -80,17 +85,18 @@ impl<'a> OperationsPort<'a> {
     }
 
     /// What opens it.
-    pub fn token(&self) -> &ApiToken {
-        &self.token
+    pub fn token(&self) -> Option<&ApiToken> {
+        self.token.as_ref()
     }
 
     /// Asks; status and body of the answer, or what prevented it in a sentence. Without a body there is none of JSON.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Result<(u16, String), String> {
+        let shown = self.token.as_ref().map(|token| format!("Authorization: {}\r\n", token.authorization()));
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
             self.address,
-            self.token.authorization(),
+            shown.unwrap_or_default(),
             body.len()
         );
         let answer = self

@@ -129,17 +129,29 @@ impl Layer {
     pub(super) fn from_environment(variables: &[(String, String)]) -> Result<Self, ConfigErrors> {
         let mut layer = Self::default();
         let mut errors = Vec::new();
-        for (name, value) in variables {
-            let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
-            let place = Place::Environment(name.clone());
-            let keys: Vec<String> = path.to_ascii_lowercase().split("__").map(str::to_owned).collect();
-            if !keys.iter().all(|key| is_plain(key)) {
-                let problem = format!("unknown option; a name is {ENVIRONMENT_PREFIX}SECTION__KEY");
-                errors.push(ConfigError { place, option: keys.join("."), value: None, problem });
+        let mut options: Vec<_> = variables
+            .iter()
+            .filter_map(|(name, value)| {
+                let path = name.strip_prefix(ENVIRONMENT_PREFIX)?.to_ascii_lowercase();
+                let keys: Vec<String> = path.split("__").map(str::to_owned).collect();
+                Some((keys, value, Place::Environment(name.clone())))
+            })
+            .collect();
+        // A list comes before its items, and its items in their order.
+        options.sort_by_cached_key(|(keys, ..)| {
+            keys.iter().map(|key| (index(key), key.clone())).collect::<Vec<_>>()
+        });
+        for (keys, value, place) in options {
+            let problem = if !keys.iter().all(|key| is_plain(key)) {
+                Some(format!("unknown option; a name is {ENVIRONMENT_PREFIX}SECTION__KEY"))
             } else if keys == [LISTENER] {
                 layer.listeners(value.split(',').map(str::trim), &place);
+                None
             } else {
-                layer.insert(&keys, value, place);
+                layer.insert(&keys, value, place.clone()).err()
+            };
+            if let Some(problem) = problem {
+                errors.push(ConfigError { place, option: keys.join("."), value: None, problem });
             }
         }
         if errors.is_empty() { Ok(layer) } else { Err(ConfigErrors(errors)) }
@@ -153,7 +165,8 @@ impl Layer {
         }
         let mut set = |section: &str, key: &str, value: &Option<String>, flag| {
             if let Some(value) = value {
-                layer.insert(&[section.to_owned(), key.to_owned()], value, Place::Flag(flag));
+                // Without a number among its keys, nothing can be wrong.
+                let _ = layer.insert(&[section.to_owned(), key.to_owned()], value, Place::Flag(flag));
             }
         };
         set("store", "path", &flags.data_dir, "--data-dir");
@@ -169,22 +182,58 @@ impl Layer {
         self.places.0.insert(LISTENER.to_owned(), place.clone());
     }
 
-    /// Puts a text at a path of keys. A variable such as `DUNLIN__SESSION` that stands where a table belongs
-    /// stays there to be reported.
-    fn insert(&mut self, keys: &[String], text: &str, place: Place) {
-        self.places.0.insert(keys.join("."), place);
-        let Some((last, parents)) = keys.split_last() else { return };
-        let mut table = &mut self.values;
-        for key in parents {
-            let entry =
-                table.entry(key.clone()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
-            match &mut entry.kind {
-                ValueKind::Table(nested) => table = nested,
-                _ => return,
-            }
+    /// Puts a text at a path of keys, where a number is the place in a list. A variable such as `DUNLIN__SESSION`
+    /// that stands where a table belongs stays there to be reported.
+    fn insert(&mut self, keys: &[String], text: &str, place: Place) -> Result<(), String> {
+        // What holds an item of a list is written by the first that speaks of it.
+        for length in (1..keys.len()).filter(|length| index(&keys[*length]).is_some()) {
+            self.places.0.entry(keys[..length].join(".")).or_insert_with(|| place.clone());
         }
-        table.insert(last.clone(), Value::from(text));
+        self.places.0.insert(keys.join("."), place);
+        let Some((first, inner)) = keys.split_first() else { return Ok(()) };
+        let value = self.values.entry(first.clone()).or_insert_with(|| nothing_at(inner));
+        put(value, inner, text)
     }
+}
+
+/// Puts a text into a value, at a path of keys.
+fn put(value: &mut Value, keys: &[String], text: &str) -> Result<(), String> {
+    let Some((first, inner)) = keys.split_first() else {
+        value.kind = ValueKind::String(text.to_owned());
+        return Ok(());
+    };
+    match (&mut value.kind, index(first)) {
+        (ValueKind::Array(items), Some(index)) => {
+            if index > items.len() {
+                return Err(format!("there is no item {} before it; items count from 0", index - 1));
+            }
+            if index == items.len() {
+                items.push(nothing_at(inner));
+            }
+            put(&mut items[index], inner, text)
+        }
+        (ValueKind::Array(_), None) => {
+            Err("stands for nothing in a list: put the number of the item before it, from 0 on".to_owned())
+        }
+        (ValueKind::Table(table), _) => {
+            put(table.entry(first.clone()).or_insert_with(|| nothing_at(inner)), inner, text)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a value begins as that will hold this path.
+fn nothing_at(keys: &[String]) -> Value {
+    match keys.first().map(|key| index(key)) {
+        Some(Some(_)) => Value::new(None, Vec::<Value>::new()),
+        Some(None) => Value::new(None, Map::<String, Value>::new()),
+        None => Value::from(""),
+    }
+}
+
+/// The place in a list that a key stands for.
+fn index(key: &str) -> Option<usize> {
+    key.parse().ok()
 }
 
 /// The conversion of one TOML document.

@@ -41,7 +41,7 @@ options! {
 
     /// A place where clients connect. Repeat `[[listener]]` for several; with none, the broker listens on
     /// `mqtt://127.0.0.1:1883` only. `--listen` and `DUNLIN__LISTENER` (URLs separated by commas) replace the
-    /// whole list.
+    /// whole list; `DUNLIN__LISTENER__0__ALLOW_ANONYMOUS=true` sets another option of the first of them.
     ["listener"] ListenerOptions {
         /// `mqtt://host:port`, `mqtts://host:port`, `ws://host:port/mqtt`, `wss://host:port/mqtt` or
         /// `unix:///path`. Default ports are 1883, 8883, 8083 and 8084; port 0 lets the system choose;

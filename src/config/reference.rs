@@ -38,7 +38,8 @@ Dunlin needs no configuration: it then listens on `mqtt://127.0.0.1:1883`, for t
    [home.toml](../config/home.toml), [tls.toml](../config/tls.toml) and [hardened.toml](../config/hardened.toml) are short
    files to start from; `dunlin import mosquitto` writes one from a mosquitto.conf ([how](migrating-from-mosquitto.md));
 3. the environment: `DUNLIN__SECTION__KEY`, such as `DUNLIN__SESSION__MAX_INFLIGHT=20`. Items of a list are
-   separated by commas, also the URLs of `DUNLIN__LISTENER`. An empty value unsets an option that may be unset;
+   separated by commas, also the URLs of `DUNLIN__LISTENER`; a number is the place in a list of tables
+   (`DUNLIN__LISTENER__0__URL`). An empty value unsets an option that may be unset;
 4. flags: `--listen URL` (repeat for several), `--data-dir DIR`, `--http ADDR`.
 
 `dunlin check` takes the same flags and says whether the configuration and the files it names are valid, without starting

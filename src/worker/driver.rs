@@ -97,6 +97,7 @@ impl Driver {
                     self.worker.links.borrow().iter().flatten().for_each(|link| link.begin_throttling());
                 }
                 Mail::ListenerClosed(listener) => self.worker.close_listener(&listener),
+                Mail::Ping(ping) => ping.answer(),
                 Mail::Cut => self.is_cut = true,
                 Mail::Stop(done) => {
                     self.worker.is_stopping.set(true);

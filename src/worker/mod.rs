@@ -44,6 +44,7 @@ pub use refusal::RefusalReason;
 pub(crate) use taps::{Heard, TapReceiver, tap_channel};
 pub use ticket::Ticket;
 
+use crate::broker::Ping;
 use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::trace::{Tracers, connected_line};
 use crate::transport::Transport;
@@ -91,6 +92,8 @@ pub enum Mail {
     Settings(Arc<Settings>),
     /// This listener has left the configuration: disconnect its clients.
     ListenerClosed(Arc<ListenerContext>),
+    /// Say that this worker still turns.
+    Ping(Ping),
     /// Disconnect everybody, then end; answer when nobody is left.
     Stop(oneshot::Sender<()>),
     /// End now, whoever is left.

@@ -15,6 +15,7 @@ mod bench;
 mod certificates;
 mod configuration;
 mod core_dumps;
+mod health;
 mod identities;
 mod import;
 mod life;
@@ -25,6 +26,7 @@ mod reload;
 mod remote;
 mod remote_broker;
 mod scram;
+mod service;
 mod slow;
 mod store;
 

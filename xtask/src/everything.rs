@@ -1,8 +1,9 @@
 //! `cargo xtask test`: all that must hold before a change is taken.
 //!
-//! The order is: what the machine needs, then what is cheap, then the tests, then the documents and the
-//! dependencies. All steps run even when one fails. Nothing is skipped silently: the advisory database, the
-//! fuzzers and systemd are the only things that may be absent, and the summary says so.
+//! The order is: what the machine needs, then what is cheap, then the tests, then the documents, the packages and
+//! the dependencies. All steps run even when one fails. Nothing is skipped silently: the advisory database, the
+//! fuzzers, systemd and a Debian to install packages in are the only things that may be absent, and the summary
+//! says so.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::{self, cargo, command, root};
 use crate::steps::{Ended, Steps};
-use crate::{check, docs, instructions, machine, sbom, spec};
+use crate::{check, docs, instructions, machine, package, sbom, spec};
 
 /// How long each fuzz target runs.
 const FUZZ_TARGET_S: u32 = 60;
@@ -48,6 +49,7 @@ pub(crate) fn run() -> Result<()> {
         Ok(Ended::well())
     });
     steps.run("systemd unit", systemd_unit);
+    steps.run("packages", package::check);
     steps.run("licences and sources", || {
         process::run(&mut cargo("deny check --hide-inclusion-graph licenses bans sources"))?;
         Ok(Ended::well())

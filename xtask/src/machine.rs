@@ -1,13 +1,15 @@
 //! What the tests need beside a Rust toolchain, and its installation.
 //!
 //! System packages come from apt, Python and npm packages from their registries into `.venv/` and
-//! `tests/end_to_end/node_modules/`, cargo-deny, cargo-cyclonedx and cargo-fuzz into cargo's own folder. What is there already
+//! `tests/end_to_end/node_modules/`, cargo-deny, cargo-cyclonedx, cargo-fuzz and what makes packages into
+//! cargo's own folder. What is there already
 //! is left alone, so a second run costs about a second and needs no network. Where there is no apt the
 //! packages are named instead.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -22,6 +24,10 @@ const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
 /// The version of cargo-cyclonedx that is installed where there is none.
 const CARGO_CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
+
+/// The versions of what makes packages, where there is none.
+const CARGO_DEB: &str = "cargo-deb@3.8.0";
+const CARGO_GENERATE_RPM: &str = "cargo-generate-rpm@0.21.1";
 
 /// The version of cargo-fuzz that is installed where there is none, but a nightly toolchain to use it with.
 const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
@@ -63,17 +69,7 @@ fn system_packages() -> Result<Ended> {
     if packages.is_empty() {
         return Ok(Ended::Passed("all there".to_owned()));
     }
-    ensure!(
-        is_installed("apt-get"),
-        "the tests need {}, and this system has no apt-get: please install them and run this again",
-        packages.join(", ")
-    );
-    let needed = || format!("the tests need {}", packages.join(", "));
-    process::run(&mut privileged(&["apt-get", "update"]).with_context(needed)?)?;
-    let mut install = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y"];
-    install.push("--no-install-recommends");
-    install.extend(&packages);
-    process::run(&mut privileged(&install)?)?;
+    install(&packages)?;
     // Debian starts services at once: mosquitto would hold port 1883, which is Dunlin's default as well.
     let started = [("mosquitto", had_mosquitto), ("prometheus", had_prometheus)];
     for (service, _) in started.iter().filter(|(package, was_there)| !was_there && packages.contains(package))
@@ -85,10 +81,26 @@ fn system_packages() -> Result<Ended> {
     Ok(Ended::Passed(format!("installed {}", packages.join(", "))))
 }
 
+/// Installs packages of Debian or Ubuntu.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    ensure!(
+        is_installed("apt-get"),
+        "the tests need {}, and this system has no apt-get: please install them and run this again",
+        packages.join(", ")
+    );
+    let needed = || format!("the tests need {}", packages.join(", "));
+    process::run(&mut privileged(&["apt-get", "update"]).with_context(needed)?)?;
+    let mut install = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y"];
+    install.push("--no-install-recommends");
+    install.extend(packages);
+    process::run(&mut privileged(&install)?)
+}
+
 /// A command with the rights to install packages.
-fn privileged(words: &[&str]) -> Result<Command> {
-    let user = process::output(&mut command("id", &["-u"]))?;
-    if user.trim() == "0" {
+pub(crate) fn privileged(words: &[&str]) -> Result<Command> {
+    static USER: OnceLock<String> = OnceLock::new();
+    let ask = || process::output(&mut command("id", &["-u"])).unwrap_or_default();
+    if USER.get_or_init(ask).trim() == "0" {
         return Ok(command(words[0], &words[1..]));
     }
     if !is_installed("sudo") {
@@ -153,16 +165,7 @@ fn browser() -> Result<Ended> {
     }
     let is_debian = fs::read_to_string("/etc/os-release").is_ok_and(|text| text.contains("\nID=debian\n"));
     if is_debian {
-        let install = [
-            "env",
-            "DEBIAN_FRONTEND=noninteractive",
-            "apt-get",
-            "install",
-            "-y",
-            "--no-install-recommends",
-            "chromium",
-        ];
-        process::run(&mut privileged(&install)?)?;
+        install(&["chromium"])?;
     } else {
         let tool = "tests/end_to_end/node_modules/playwright-core/cli.js";
         process::run(&mut privileged(&["node", tool, "install-deps", "chromium"])?)?;
@@ -180,6 +183,13 @@ fn is_up_to_date(made: &Path, source: &Path) -> Result<bool> {
 /// Writes the list of components of a release.
 pub(crate) fn cargo_cyclonedx() -> Result<Ended> {
     cargo_tool("cyclonedx", CARGO_CYCLONEDX)
+}
+
+/// Make deb and rpm packages.
+pub(crate) fn packagers() -> Result<()> {
+    cargo_tool("deb", CARGO_DEB)?;
+    cargo_tool("generate-rpm", CARGO_GENERATE_RPM)?;
+    Ok(())
 }
 
 /// libFuzzer needs a nightly compiler, which nobody must have: without one the ordinary tests drive the same

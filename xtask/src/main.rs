@@ -14,6 +14,7 @@ mod docs;
 mod everything;
 mod instructions;
 mod machine;
+mod package;
 mod process;
 mod sbom;
 mod spec;
@@ -51,6 +52,12 @@ enum Task {
     },
     /// Writes target/sbom/dunlin.cdx.json: the components of a release, with versions and licences (CycloneDX)
     Sbom,
+    /// Makes the deb and the rpm package of a release build, in target/package
+    Package {
+        /// Make them of the debug build instead, and install, upgrade, remove and purge them in a small Debian
+        #[arg(long)]
+        check: bool,
+    },
     /// Makes development certificates: a CA, a server and a client
     Certs {
         /// Where the files go, relative to the project
@@ -67,6 +74,7 @@ fn main() -> ExitCode {
         Task::Docs { check } => docs::run(check),
         Task::Instructions { accept } => instructions::run(accept),
         Task::Sbom => sbom::run(),
+        Task::Package { check } => package::run(check),
         Task::Certs { directory } => certs::run(&process::root().join(directory)),
     };
     match done {
