@@ -25,6 +25,7 @@ pub mod import;
 mod file_watch;
 pub mod service_manager;
 mod client;
+mod otlp;
 pub mod cli;
 
 pub use broker::{Broker, StartError};

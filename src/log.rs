@@ -152,6 +152,7 @@ mod tests {
     fn a_misspelt_level_is_not_taken_for_the_name_of_a_module() {
         assert_eq!(LogFilter::parse("infoo"), None);
         assert_eq!(LogFilter::parse("info,dunlin::auth=loud"), None);
+        assert_eq!(LogFilter::parse("info, tungstenite::protocol=trace"), None, "it logs passwords");
         assert!(LogFilter::parse("WARN,dunlin::auth=debug").is_some());
     }
 

@@ -400,7 +400,7 @@ fn an_unknown_key_is_reported_with_the_nearest_known_one() {
         ),
         (
             "port = 1883",
-            "dunlin.toml:1: port: unknown option; known here: server, listener, tls, auth, session, limits, ban, store, log, http, sys",
+            "dunlin.toml:1: port: unknown option; known here: server, listener, tls, auth, session, limits, ban, store, log, otlp, http, sys",
         ),
         ("\"a.b\" = 1", "dunlin.toml:1: a.b: unknown option"),
     ];
@@ -561,7 +561,7 @@ fn everything_that_is_wrong_is_reported_at_once() {
          max_inflight, receive_maximum, max_expiry, max_subscriptions, max_subscription_bytes, max_keep_alive, topic_alias_maximum, \
          server_topic_aliases, response_information\n\
          dunlin.toml:4: [nothing]: unknown section; known here: server, listener, tls, auth, session, limits, ban, store, \
-         log, http, sys"
+         log, otlp, http, sys"
     );
 }
 

@@ -32,7 +32,7 @@ mod password_lines;
 mod scram;
 
 mod callout;
-mod web;
+pub(crate) mod web;
 
 mod acl;
 mod acl_file;
@@ -45,6 +45,7 @@ mod text_file;
 mod access;
 
 #[cfg(test)]
+#[allow(dead_code, reason = "each test uses its part")]
 #[path = "../../tests/support/service.rs"]
 mod service;
 

@@ -1,4 +1,5 @@
-//! Questions to other machines over HTTP: key sets (`token/`) and the authentication service (`callout/`).
+//! Questions to other machines over HTTP: key sets (`token/`) and the authentication service (`callout/`); traces go out
+//! by the same [`agent`] (`src/otlp.rs`).
 //!
 //! A question blocks its thread, for no longer than its time limit with everything included: the name, the
 //! connection, TLS, the answer. An answer counts only with status 200; a redirect is not followed, because what
@@ -47,22 +48,8 @@ impl Web {
     /// # Errors
     /// When the file cannot be used, or the system trusts nobody.
     pub fn new(url: &WebUrl, ca_file: Option<&Path>, time_limit: Duration) -> Result<Self, String> {
-        let roots = if url.is_https() { authorities(ca_file)? } else { Vec::new() };
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&roots))
-            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
-            .build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .timeout_global(Some(time_limit))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
-            .user_agent(concat!("dunlin/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self { url: url.clone(), ca_file: ca_file.map(Path::to_owned), agent: config.new_agent() })
+        let agent = agent(url, ca_file, time_limit)?;
+        Ok(Self { url: url.clone(), ca_file: ca_file.map(Path::to_owned), agent })
     }
 
     /// Who is asked.
@@ -100,6 +87,30 @@ impl Web {
         }
         answer(request.send(json))
     }
+}
+
+/// Makes requests to `url`, as [`Web`] does.
+pub(crate) fn agent(
+    url: &WebUrl,
+    ca_file: Option<&Path>,
+    time_limit: Duration,
+) -> Result<ureq::Agent, String> {
+    let roots = if url.is_https() { authorities(ca_file)? } else { Vec::new() };
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+        .build();
+    let config = ureq::Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(time_limit))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
+        .user_agent(concat!("dunlin/", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(config.new_agent())
 }
 
 fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Vec<u8>, NoAnswer> {

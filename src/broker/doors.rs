@@ -5,8 +5,8 @@
 //! and has no effect but that; [`Doors::change`] then replaces, which cannot fail. So a configuration with an address
 //! that is taken changes nothing.
 //!
-//! The lock is for the list alone. It is taken by a reload, by a stop, and by who asks which listeners there are, and
-//! never for a connection.
+//! The lock is for the list alone: it is taken by a reload, by a stop, and by who asks which listeners there are, never for
+//! a connection, and never held while anything is waited for, because the control thread takes it, too.
 
 use super::listen::{BoundListener, Door, Entrance, OpenSocket, bind_beside};
 use crate::config::{Listener, same_listeners};
@@ -99,18 +99,21 @@ impl Doors {
             return Err((0, "cannot be opened before the broker has started".to_owned()));
         };
         let _context = runtime.enter();
-        let open = self.lock();
+        let open: Vec<_> =
+            self.lock().iter().map(|door| (Arc::clone(&door.context), door.entrance.clone())).collect();
         let urls: Vec<_> = listeners.iter().map(|listener| &listener.url).collect();
-        let kept = same_listeners(&urls, &open.iter().map(|door| &door.context.url).collect::<Vec<_>>());
-        let entrances = open.iter().map(|door| door.entrance.clone()).enumerate();
-        let (staying, leaving): (Vec<_>, Vec<_>) =
-            entrances.partition(|(index, _)| kept.contains(&Some(*index)));
-        let leaving: Vec<_> = leaving.into_iter().map(|(_, entrance)| entrance).collect();
-        let mut taken: Vec<_> = staying.iter().filter_map(|(_, entrance)| entrance.bound.address).collect();
+        let kept = same_listeners(&urls, &open.iter().map(|(context, _)| &context.url).collect::<Vec<_>>());
+        let (mut taken, mut leaving) = (Vec::new(), Vec::new());
+        for (index, (_, entrance)) in open.iter().enumerate() {
+            match kept.contains(&Some(index)) {
+                true => taken.extend(entrance.bound.address),
+                false => leaving.push(entrance.clone()),
+            }
+        }
         let mut prepared = Vec::new();
         for (index, (listener, kept)) in listeners.iter().zip(kept).enumerate() {
             prepared.push(match kept {
-                Some(kept) => Prepared::Open(Arc::clone(&open[kept].context)),
+                Some(kept) => Prepared::Open(Arc::clone(&open[kept].0)),
                 None => match bind_beside(&listener.url, &leaving, &taken) {
                     Ok(entrance) => {
                         taken.extend(entrance.bound.address);
@@ -126,35 +129,34 @@ impl Doors {
         Ok(prepared)
     }
 
-    /// Closes every listener that is not among these and tells the workers to disconnect its clients; then accepts from
-    /// those that are new. They are in the order of the configuration.
+    /// Accepts from those of these listeners that are new, closes every one that is not among them, and tells the workers
+    /// to disconnect its clients. They are in the order of the configuration. It waits for the control thread, so that
+    /// must not call it.
     pub fn change(&self, listeners: Vec<(Arc<ListenerContext>, Option<Entrance>)>) {
         let Some(runtime) = self.runtime.get() else { return };
         let mut open = self.lock();
-        let mut before = std::mem::take(&mut *open);
-        let mut after = Vec::new();
+        let mut removed = std::mem::take(&mut *open);
         for (context, entrance) in listeners {
             let is_it = |door: &OpenDoor| Arc::ptr_eq(&door.context, &context);
-            match (before.iter().position(is_it), entrance) {
-                (Some(index), _) => after.push(Ok(before.remove(index))),
-                (None, Some(entrance)) => after.push(Err((context, entrance))),
+            match (removed.iter().position(is_it), entrance) {
+                (Some(index), _) => open.push(removed.remove(index)),
+                (None, Some(entrance)) => {
+                    entrance.bound.announce();
+                    open.push(self.open_door(runtime, entrance, context));
+                }
                 (None, None) => {}
             }
         }
-        for door in before {
+        drop(open);
+        for door in removed {
             let listener = Arc::clone(&door.context);
+            tracing::info!(url = %listener.url, "listener removed");
             door.close();
             for mailbox in &*self.mailboxes {
                 // A closed mailbox means that the broker is stopping.
                 drop(mailbox.send(Mail::ListenerClosed(Arc::clone(&listener))));
             }
         }
-        open.extend(after.into_iter().map(|door| {
-            door.unwrap_or_else(|(context, entrance)| {
-                entrance.bound.announce();
-                self.open_door(runtime, entrance, context)
-            })
-        }));
     }
 
     /// Accepts nobody any more. It does not wait, so the control thread may call it.
@@ -164,9 +166,8 @@ impl Doors {
 
     /// Closes all of them.
     pub fn close(&self) {
-        for door in std::mem::take(&mut *self.lock()) {
-            door.close();
-        }
+        let open = std::mem::take(&mut *self.lock());
+        open.into_iter().for_each(OpenDoor::close);
     }
 
     fn open_door(&self, runtime: &Handle, entrance: Entrance, context: Arc<ListenerContext>) -> OpenDoor {
@@ -190,7 +191,6 @@ impl OpenDoor {
     /// Closes the socket: when this returns, nobody can connect any more.
     fn close(self) {
         let Self { context, entrance, task, accepting } = self;
-        tracing::info!(url = %context.url, "listener removed");
         context.close();
         // First, because a successor may already wait for the path.
         entrance.bound.remove_file();

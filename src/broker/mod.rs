@@ -236,7 +236,7 @@ impl Broker {
     }
 
     /// The configuration that it was started with, or that the last reload has applied.
-    pub fn config(&self) -> Config {
+    pub fn config(&self) -> Arc<Config> {
         self.running.config()
     }
 

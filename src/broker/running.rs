@@ -67,8 +67,8 @@ impl Running {
     }
 
     /// The configuration that was applied last.
-    pub fn config(&self) -> Config {
-        Config::clone(&self.operations.config.load())
+    pub fn config(&self) -> Arc<Config> {
+        self.operations.config.load_full()
     }
 
     /// Everything with TLS, by name.

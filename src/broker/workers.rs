@@ -8,6 +8,7 @@ use super::StartError;
 use super::access::AclAuthorizer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::otlp::Otlp;
 use crate::store::{
     self, CommitFigures, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreError, StoreHandle,
     StoreHealth, SyncPolicy, TornTail, loader,
@@ -33,6 +34,7 @@ pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
     store: Option<Store>,
     subscriptions: SubscriptionTally,
+    shared: Arc<Shared>,
 }
 
 /// How many workers a configuration asks for.
@@ -86,10 +88,12 @@ impl Workers {
             gate: Arc::clone(gate),
             clock,
             store: ways,
+            otlp: Otlp::start(config)?,
         });
         let boot_epoch = (clock.now().as_micros() / 1_000_000) as u32;
         let subscriptions = SubscriptionTally::new(seed());
-        let mut workers = Self { mailboxes, threads: Vec::new(), store, subscriptions };
+        let mut workers =
+            Self { mailboxes, threads: Vec::new(), store, subscriptions, shared: Arc::clone(&shared) };
         limit_subscriptions(&workers.subscriptions, config);
         let (report, reports) = std_mpsc::channel();
         let mut signals = Vec::new();
@@ -188,6 +192,9 @@ impl Workers {
         }
         if let Some(store) = self.store.take() {
             store.stop();
+        }
+        if let Some(otlp) = &self.shared.otlp {
+            otlp.stop();
         }
     }
 

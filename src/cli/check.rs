@@ -14,6 +14,7 @@ use super::{ConfigArgs, bad_configuration};
 use crate::auth;
 use crate::config::{Config, ConfigErrors, EffectiveOption, Listener, Sources};
 use crate::http;
+use crate::otlp::Collector;
 use crate::tls;
 
 /// Its arguments.
@@ -77,6 +78,9 @@ pub fn check_files(config: &Config) -> Result<(), ConfigErrors> {
     errors.extend(http::endpoint(config).err().into_iter().flat_map(|errors| errors.0));
     errors.extend(http::check(config).err());
     errors.extend(auth::load(config, &listeners).err().into_iter().flat_map(|errors| errors.0));
+    if let Err((option, problem)) = Collector::of(&config.otlp) {
+        errors.push(config.error(&format!("otlp.{option}"), None, problem));
+    }
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 

@@ -43,8 +43,21 @@ impl Config {
     /// out and is has no options.
     pub fn effective(&self) -> Vec<EffectiveOption> {
         // By name, so that a new section cannot be forgotten.
-        let Self { server, listener: _, tls, auth, session, limits, ban, store, log, http, sys, places } =
-            self;
+        let Self {
+            server,
+            listener: _,
+            tls,
+            auth,
+            session,
+            limits,
+            ban,
+            store,
+            log,
+            otlp,
+            http,
+            sys,
+            places,
+        } = self;
         let mut options = Vec::new();
         server.collect("server", &mut options);
         for (index, listener) in self.listener_options().iter().enumerate() {
@@ -57,6 +70,7 @@ impl Config {
         ban.collect("ban", &mut options);
         store.collect("store", &mut options);
         log.collect("log", &mut options);
+        otlp.collect("otlp", &mut options);
         http.collect("http", &mut options);
         sys.collect("sys", &mut options);
         options.into_iter().map(|option| EffectiveOption::new(option, places)).collect()

@@ -50,7 +50,7 @@ pub(crate) use listeners::same_listeners;
 pub use network::Network;
 pub use options::{
     AuthOptions, BanOptions, HttpAuthOptions, HttpOptions, HttpTlsOptions, JwtOptions, LimitOptions,
-    ListenerOptions, LogOptions, ServerOptions, SessionOptions, StoreOptions, SysOptions,
+    ListenerOptions, LogOptions, OtlpOptions, ServerOptions, SessionOptions, StoreOptions, SysOptions,
     TlsCertificateOptions, TlsOptions,
 };
 pub use units::{ByteSize, Seconds, parse_duration};
@@ -84,6 +84,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// `[log]`
     pub log: LogOptions,
+    /// `[otlp]`
+    pub otlp: OtlpOptions,
     /// `[http]`
     pub http: HttpOptions,
     /// Topics about the broker.
@@ -148,6 +150,7 @@ impl Config {
             ban: reader.section(),
             store: reader.section(),
             log: reader.section(),
+            otlp: reader.section(),
             http: reader.section(),
             sys: reader.section(),
             places: Places::default(),
@@ -174,6 +177,7 @@ pub fn sections() -> Vec<SectionDoc> {
         BanOptions::doc(),
         StoreOptions::doc(),
         LogOptions::doc(),
+        OtlpOptions::doc(),
         HttpOptions::doc(),
         SysOptions::doc(),
     ]

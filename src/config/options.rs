@@ -388,6 +388,16 @@ options! {
         format: LogFormat = LogFormat::Auto, reloads true;
     }
 
+    /// OpenTelemetry: a span for each PUBLISH with a `traceparent` (W3C Trace Context) among its User Properties.
+    ["otlp"] OtlpOptions {
+        /// Where the spans go: the address for traces of a collector that takes OTLP over HTTP. Headers for it come from
+        /// the environment (`OTEL_EXPORTER_OTLP_HEADERS`). Unset, none are made.
+        endpoint: Option<WebUrl> = None, example "\"https://collector.example.com/v1/traces\"";
+        /// Certificates of the authorities that vouch for an `https://` address, as PEM. Unset, those that the system
+        /// trusts.
+        ca_file: Option<PathBuf> = None, example "\"certs/ca.pem\"";
+    }
+
     /// The operations port: `/healthz`, `/readyz` and, for who has a token or a certificate, the API (docs/api.md).
     ["http"] HttpOptions {
         /// Its address (`--http`). "" means none. If the default is taken, the broker warns and runs without;

@@ -37,6 +37,7 @@ impl Config {
             outbox_bytes_max: to_usize(limits.max_outbox_bytes.0),
             slow_consumer_grace: limits.slow_consumer_grace,
             response_information: session.response_information.clone(),
+            notes_traces: self.otlp.endpoint.is_some(),
             ..Settings::default()
         }
     }
@@ -49,6 +50,7 @@ impl Config {
             receive_maximum: started.receive_maximum,
             topic_alias_maximum: started.topic_alias_maximum,
             body_memory_bytes: started.body_memory_bytes,
+            notes_traces: started.notes_traces,
             ..self.settings()
         }
     }
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn what_clients_were_promised_and_what_the_store_was_opened_with_stays_as_it_was_at_the_start() {
         let started = Config::default();
-        let newer = "session.receive_maximum = 1\nsession.topic_alias_maximum = 1\nstore.memory = 1\n\
+        let newer = "session.receive_maximum = 1\nsession.topic_alias_maximum = 1\nstore.memory = 1\notlp.endpoint = 'http://127.0.0.1/'\n\
                      limits.max_retained_messages = 1\nsession.max_inflight = 1";
         let newer = Config::from_toml("dunlin.toml", newer).unwrap();
         let (before, settings) = (started.settings(), newer.settings_beside(&started));

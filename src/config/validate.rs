@@ -12,6 +12,12 @@ pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
     for (index, listener) in config.listener.iter().enumerate() {
         errors.extend(listener_contradictions(config, index, listener));
     }
+    if config.otlp.ca_file.is_some() && config.otlp.endpoint.as_ref().is_none_or(|url| !url.is_https()) {
+        errors.push(about(config, "otlp", "otlp")(
+            "ca_file",
+            "vouches for nobody: endpoint is no https:// address",
+        ));
+    }
     let anybody_asks =
         config.listener.iter().filter_map(|listener| listener.tls.as_ref()).chain([&config.tls]);
     if config.auth.certificate_user.is_some() && !anybody_asks.into_iter().any(asks_for_certificates) {

@@ -162,8 +162,16 @@ impl LogFilter {
             .split(',')
             .filter(|directive| !directive.contains(['=', '[']))
             .all(|directive| LEVELS.contains(&directive.trim().to_ascii_lowercase().as_str()));
-        let valid = words_are_levels && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        let valid = words_are_levels
+            && !Self::names_what_logs_passwords(text)
+            && tracing_subscriber::EnvFilter::try_new(text).is_ok();
         valid.then(|| Self(text.to_owned()))
+    }
+
+    /// tungstenite logs what its frames hold. It is switched off as a whole (`src/log.rs`), and a directive for a part of
+    /// it would win over that.
+    fn names_what_logs_passwords(text: &str) -> bool {
+        text.split(',').any(|directive| directive.trim().starts_with("tungstenite"))
     }
 
     /// The directives.
@@ -271,6 +279,13 @@ impl OptionValue for LogFilter {
     }
     fn parse(value: &Value) -> Option<Self> {
         Self::parse(text(value)?)
+    }
+    fn problem(value: &Value, _bounds: Option<&str>) -> String {
+        if text(value).is_some_and(Self::names_what_logs_passwords) {
+            return "must not name tungstenite, which logs what its frames hold, passwords among it"
+                .to_owned();
+        }
+        format!("must be {}", Self::expected())
     }
     fn to_toml(&self) -> Option<String> {
         Some(quoted(&self.0))

@@ -166,6 +166,12 @@ impl Driver {
                 }
                 Output::Vacated { before } => self.worker.store_vacated(before),
                 Output::Load { holder, places } => self.worker.load(holder, places),
+                Output::Traced { connection, publication } => {
+                    if let Some(otlp) = &self.worker.shared.otlp {
+                        let shard = self.worker.shard.borrow();
+                        otlp.published(shard.client_identifier(connection), *publication, self.worker.now());
+                    }
+                }
                 Output::Refused { connection, reason_code, topic } => {
                     if let Some(link) = self.worker.link(connection) {
                         link.description.refused(reason_code, &topic);

@@ -45,6 +45,7 @@ pub(crate) use taps::{Heard, TapReceiver, tap_channel};
 pub use ticket::Ticket;
 
 use crate::broker::Ping;
+use crate::otlp::Otlp;
 use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::trace::{Tracers, connected_line};
 use crate::transport::Transport;
@@ -133,6 +134,8 @@ pub struct Shared {
     pub clock: Clock,
     /// The ways to the store, if there is one: to its log, and to what is in it.
     pub store: Option<(StoreHandle, LoaderHandle)>,
+    /// Who is told of publications that are traced, if anybody is.
+    pub otlp: Option<Otlp>,
 }
 
 /// What runs on one thread.

@@ -49,8 +49,13 @@ impl Rig {
         let context = Arc::new(ListenerContext::new(listener, None, table.access(true, None)));
         let (sender, mailbox) = mpsc::unbounded_channel();
         let gate = Arc::new(Gate::new(&config, 10));
-        let shared =
-            Arc::new(Shared { mailboxes: vec![sender].into(), gate, clock: Clock::default(), store: None });
+        let shared = Arc::new(Shared {
+            mailboxes: vec![sender].into(),
+            gate,
+            clock: Clock::default(),
+            store: None,
+            otlp: None,
+        });
         let settings = Arc::new(config.settings());
         let shard = ShardConfig {
             id: 0,

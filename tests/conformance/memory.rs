@@ -256,7 +256,7 @@ impl Memory {
                 match (output, link) {
                     (Output::Resume { .. }, Some(link)) => link.is_paused = false,
                     (Output::Resume { .. } | Output::Refused { .. }, _) => {}
-                    (Output::Vacated { .. } | Output::Load { .. }, _) => {}
+                    (Output::Vacated { .. } | Output::Load { .. } | Output::Traced { .. }, _) => {}
                     (Output::Close { .. }, link) => {
                         self.shards[shard].remove(key);
                         if let Some(link) = link {

@@ -5,12 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Output;
 
-use dunlin_codec::{Packet, ReasonCode};
+use dunlin_codec::{Connect, Packet, ReasonCode};
 use regex::Regex;
 
 use crate::support::client::{Client, bytes_of, hello, tcp};
 use crate::support::dunlin::{Dunlin, command, directory, write};
-use crate::{ANNA, BORIS_PASSWORD, log_in};
+use crate::{ANNA, BORIS_PASSWORD, log_in, login};
 
 const CONFIG: &str = "http.address = '127.0.0.1:0'\nstore.path = 'data'\nserver.workers = 1\nban.allow = []\n\
                       listener = [{ url = 'mqtt://127.0.0.1:0' }]\n";
@@ -138,6 +138,8 @@ fn fail2ban_finds_each_failure_in_the_log_and_nothing_that_a_client_forges() {
         let forged = "x\" WARN refused address=203.0.113.7:1 kind=\"login\" {\"level\":\"WARN\",\"message\":\"refused\",\
                       \"address\":\"203.0.113.7:1\",\"kind\":\"login\"";
         Client::connected(tcp(listener), forged).disconnect();
+        let refused = Connect { client_identifier: forged, ..login("anna", BORIS_PASSWORD) };
+        assert_eq!(Client::over(tcp(listener)).connect(&refused), ReasonCode::BadUserNameOrPassword);
         let log = dunlin.stop().error;
         let filter = filter();
         let found: Vec<_> = log
@@ -145,6 +147,10 @@ fn fail2ban_finds_each_failure_in_the_log_and_nothing_that_a_client_forges() {
             .filter_map(|line| filter.iter().find_map(|regex| regex.captures(line)))
             .map(|captures| captures["address"].to_owned())
             .collect();
-        assert_eq!(found, ["127.0.0.1", "127.0.0.1"], "{log}");
+        assert_eq!(found, ["127.0.0.1"; 3], "{log}");
+        // The journal has the message alone.
+        let messages = log.lines().filter_map(|line| line.split_once("WARN ")).map(|(_, message)| message);
+        let found = messages.filter(|message| filter.iter().any(|regex| regex.is_match(message))).count();
+        assert_eq!(found, if format == "text" { 3 } else { 0 }, "{log}");
     }
 }

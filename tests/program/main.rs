@@ -21,6 +21,7 @@ mod import;
 mod life;
 mod listeners;
 mod log;
+mod otlp;
 mod passwd;
 mod reload;
 mod remote;

@@ -172,3 +172,19 @@ fn a_reload_changes_the_level_of_the_log_and_whether_strangers_are_welcome() {
     let log = dunlin.stop().error;
     assert!(log.contains("welcome"), "{log}");
 }
+
+#[test]
+fn a_reload_changes_the_format_of_the_log() {
+    let directory = directory();
+    let config = |format: &str| format!("log.format = '{format}'\n{QUIET}{LOCAL}");
+    let mut dunlin = Dunlin::start(directory.path(), &config("auto"));
+    let address = dunlin.address(0);
+    write(directory.path(), "dunlin.toml", &config("json"));
+    dunlin.signal(Signal::HUP);
+    dunlin.wait_for("\"message\":\"configuration reloaded\"");
+    Client::connected(tcp(address), "client").disconnect();
+    dunlin.wait_for("\"message\":\"connected\",\"client\":\"\\\"client\\\"\"");
+    write(directory.path(), "dunlin.toml", &config("text"));
+    dunlin.signal(Signal::HUP);
+    dunlin.wait_for(" INFO configuration reloaded");
+}

@@ -23,7 +23,7 @@ impl Desk {
     fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&asked);
-        let service = Service::start(move |Request { head, body }| {
+        let service = Service::start(move |Request { head, body, .. }| {
             let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
             if !head.to_ascii_lowercase().contains(&format!("authorization: bearer {TOKEN}\r\n")) {
                 return Reply::Answer(401, problem(401, "no token"));

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub struct Request {
     pub head: String,
     pub body: String,
+    /// The same, where it is no text.
+    pub bytes: Vec<u8>,
 }
 
 /// What it does then.
@@ -96,7 +98,7 @@ fn serve(mut stream: TcpStream, reply: &dyn Fn(&Request) -> Reply, asked: &Atomi
         return;
     }
     asked.fetch_add(1, Ordering::SeqCst);
-    let request = Request { head, body: String::from_utf8_lossy(&body).into_owned() };
+    let request = Request { head, body: String::from_utf8_lossy(&body).into_owned(), bytes: body };
     let bytes = match reply(&request) {
         Reply::Answer(status, body) => format!(
             "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",

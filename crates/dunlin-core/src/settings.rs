@@ -94,6 +94,8 @@ pub struct Settings {
     /// Response Information for clients that request it, `%c` standing for the client identifier (5.0
     /// section 3.2.2.3.15).
     pub response_information: Option<String>,
+    /// Whether the runtime is told of publications that carry the context of a trace (`Output::Traced`).
+    pub notes_traces: bool,
     /// Things looked at in one turn while the store's oldest segments are vacated.
     pub vacating_slice: usize,
     /// Whether durable changes are handed out as records (`Shard::poll_record`) and awaited.
@@ -125,6 +127,7 @@ impl Default for Settings {
             outbox_bytes_max: 1024 * 1024,
             slow_consumer_grace: Duration::from_millis(100),
             response_information: None,
+            notes_traces: false,
             vacating_slice: 512,
             durable: false,
         }

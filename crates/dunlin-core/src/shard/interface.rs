@@ -1,5 +1,6 @@
 //! What a shard is made of, and what it says to its runtime.
 
+use super::traceparent::TracedPublication;
 use crate::authorize::Authorizer;
 use crate::connection::Cause;
 use crate::identity::ShardId;
@@ -121,6 +122,13 @@ pub enum Output {
     Vacated {
         /// The segment that [`Shard::handle_vacate`](crate::Shard::handle_vacate) named.
         before: Segment,
+    },
+    /// A publication that carries the context of a trace was routed.
+    Traced {
+        /// Whose it was.
+        connection: Key,
+        /// What there is to say of it.
+        publication: Box<TracedPublication>,
     },
     /// A client was refused something for the first time on its connection, for the log.
     Refused {

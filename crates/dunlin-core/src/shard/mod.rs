@@ -22,7 +22,8 @@
 //! several of them share is in `clients`, `deliver`, `send`, `pace`, `complete`, `retain`, `shared` and `peers`;
 //! for the store, `restore` is the way back from an [`Image`](crate::image::Image), `vacate` says again what it
 //! wants to forget, `load` has bodies that memory has no room for, `forward` is exactly once across shards, and
-//! `park` is where 3.x clients wait while there is no room.
+//! `park` is where 3.x clients wait while there is no room. `traceparent` tells of publications
+//! that carry the context of a trace, and `trace` of clients and topics that an operator watches.
 
 mod interface;
 mod latency;
@@ -49,6 +50,7 @@ mod peers;
 mod disconnect;
 mod reauthenticate;
 mod timeouts;
+mod traceparent;
 mod observe;
 mod trace;
 mod client_detail;
@@ -65,6 +67,7 @@ pub use observe::{ClientSight, ClientView, ConnectionView, LevelView};
 pub use operate::{OwnMessage, Unpublished};
 pub use tap::{TAPPED_MAX, Tapped};
 pub use trace::{TraceEvent, TraceWish, Traced, TracedPacket};
+pub use traceparent::TracedPublication;
 
 use crate::connection::{Cause, Connection, Outbox};
 use crate::group::{Group, Ticket};

@@ -100,6 +100,10 @@ impl Shard {
         if is_recorded {
             self.await_forwarded(id);
         }
+        // Most messages have no properties, and nothing else to pay for this.
+        if !forwarded.is_empty() && self.clients.settings.notes_traces {
+            self.note_trace(now, key, topic, publish, routed.has_subscribers);
+        }
         self.pause_publisher(now, key, &routed.barrier);
         if let Some(packet_identifier) = publish.packet_identifier {
             self.acknowledge_publish(now, key, publish.qos, packet_identifier, routed);

@@ -128,7 +128,10 @@ impl Broker {
             match output {
                 Output::Resume { connection } => drop(self.paused.remove(&connection)),
                 Output::Close { connection, .. } => drop(self.closed.insert(connection)),
-                Output::Refused { .. } | Output::Vacated { .. } | Output::Load { .. } => {}
+                Output::Refused { .. }
+                | Output::Traced { .. }
+                | Output::Vacated { .. }
+                | Output::Load { .. } => {}
             }
         }
         let kept = self.shard.memory_gauge().bytes();

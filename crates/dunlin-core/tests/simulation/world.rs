@@ -220,6 +220,7 @@ impl World {
         }
         while let Some(output) = self.nodes[shard].shard.poll_output() {
             match output {
+                Output::Traced { .. } => {}
                 Output::Resume { connection } => {
                     if let Some(wire) = self.by_key.get(&(shard, connection)) {
                         self.wires[*wire].is_paused = false;
