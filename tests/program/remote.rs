@@ -57,7 +57,7 @@ impl Desk {
 
 fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = command(directory, arguments);
-    command.env_remove("DUNLIN_TOKEN").stdin(std::process::Stdio::null());
+    command.stdin(std::process::Stdio::null());
     let ended = Process::start(&mut command, "cargo builds it for the tests").finish();
     (ended.status, ended.output, ended.error)
 }
@@ -298,6 +298,23 @@ fn the_token_of_this_machine_is_not_shown_to_another() {
         run(directory.path(), &["status", "--data-dir", "data", "--http", "192.0.2.1:1"]);
     assert_eq!(status, 2);
     assert!(error.contains("http://192.0.2.1:1 is asked with a token only"), "{error}");
+}
+
+#[test]
+fn a_token_may_be_in_the_environment_and_a_file_that_is_named_wins() {
+    let desk = Desk::always(json!({ "level": "info" }));
+    let directory = directory();
+    write(directory.path(), "token", TOKEN);
+    let url = desk.service.url().trim_end_matches("/question").to_owned();
+    let status = |variable: &str, more: &[&str]| {
+        let mut command = command(directory.path(), &[&["log", "--http", &url], more].concat());
+        command.env("DUNLIN_TOKEN", variable);
+        Process::start(&mut command, "cargo builds it for the tests").finish().status
+    };
+    assert_eq!(status(TOKEN, &[]), 0);
+    assert_eq!(status("another", &[]), 1);
+    assert_eq!(status("another", &["--token-file", "token"]), 0);
+    assert_eq!(status("", &[]), 2);
 }
 
 #[test]
