@@ -69,11 +69,11 @@ pub enum RemoteCommand {
 /// Where the broker is, and how its answer is printed.
 #[derive(Debug, Args)]
 struct Asking {
-    #[command(flatten)]
-    place: BrokerArgs,
     /// Print what the API answers, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    place: BrokerArgs,
 }
 
 impl RemoteCommand {
