@@ -70,8 +70,11 @@ fn headline(desk: &Desk) -> Line<'static> {
 fn draw_plots(frame: &mut Frame, desk: &Desk, area: Rect) {
     let figures = &desk.figures;
     let rate = |history: &History| format!("{}/s", grouped(history.now()));
-    let latency =
-        format!("{}, 99 % {}", time(figures.latency_p50_us.now()), time(figures.latency_p99_us.now()));
+    let (half, most) = (time(figures.latency_p50_us.now()), time(figures.latency_p99_us.now()));
+    let latency = match area.width {
+        ..120 => format!("99 % {most}"),
+        _ => format!("{half}, 99 % {most}"),
+    };
     let plots = [
         ("received", rate(&figures.received_per_s), &figures.received_per_s, Color::Green),
         ("sent", rate(&figures.sent_per_s), &figures.sent_per_s, Color::Cyan),
@@ -254,6 +257,7 @@ mod tests {
             "up for 2 h 1 min",
             "1,234 sessions",
             "received 4,500/s",
+            "latency 0 us, 99 % 0 us",
             "█",
             "2 clients by messages per second",
             "meter",
@@ -274,7 +278,8 @@ mod tests {
     #[test]
     fn a_small_terminal_has_clients_and_keys_and_a_tiny_one_harms_nobody() {
         let text = screen(80, 20, &[]);
-        assert!(text.contains("meter") && text.contains(KEYS) && !text.contains("shared groups"), "{text}");
+        assert!(text.contains("meter") && text.contains(KEYS), "{text}");
+        assert!(text.contains("latency 99 % 0 us") && !text.contains("shared groups"), "{text}");
         screen(1, 1, &[]);
     }
 
