@@ -1,25 +1,18 @@
 // Publishing and subscribing by hand.
 
 import { send, stream } from "./api.js";
-import { announce, failure, fill, h } from "./dom.js";
+import { announce, failure, fill, h, journal } from "./dom.js";
 
 export const title = "Console";
 
 const LINES_MAX = 500;
 
 export function show(main, signal) {
-  const log = h("ul", { class: "log mono", tabindex: "0", "aria-label": "Messages" });
+  const log = journal("Messages", LINES_MAX);
   const said = h("div");
   const filter = h("input", { value: "#", required: true });
   const button = h("button", { class: "primary" }, "Subscribe");
   let current = null;
-
-  function add(line) {
-    const isAtEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 20;
-    log.append(line);
-    while (log.childElementCount > LINES_MAX) log.firstElementChild.remove();
-    if (isAtEnd) log.scrollTop = log.scrollHeight;
-  }
 
   async function subscribe(event) {
     event.preventDefault();
@@ -33,8 +26,8 @@ export function show(main, signal) {
     fill(said);
     try {
       await stream("/subscribe", { filter: filter.value, qos: 2 }, current.signal, (name, data) => {
-        if (name === "lost") add(h("li", { class: "decision" }, `${data.count} messages were too many to show`));
-        else add(h("li", {}, h("time", {}, new Date(data.at).toLocaleTimeString()), " ", h("span", { class: "in" }, data.topic),
+        if (name === "lost") log.add(() => h("li", { class: "decision" }, `${data.count} messages were too many to show`));
+        else log.add(() => h("li", {}, h("time", {}, new Date(data.at).toLocaleTimeString()), " ", h("span", { class: "in" }, data.topic),
           data.retain ? " (retained) " : " ", data.payload ?? `[${data.payload_base64.length * 3 >> 2} bytes]`));
       });
     } catch (error) {
@@ -62,7 +55,7 @@ export function show(main, signal) {
   fill(main, h("h1", {}, "Console"), said,
     h("div", { class: "grid" },
       h("section", { class: "panel" }, h("h2", {}, "Subscribe"),
-        h("form", { class: "bar", onsubmit: subscribe }, h("label", { class: "grow" }, "Topic Filter", filter), button), log),
+        h("form", { class: "bar", onsubmit: subscribe }, h("label", { class: "grow" }, "Topic Filter", filter), button), log.element),
       h("section", { class: "panel" }, h("h2", {}, "Publish"),
         h("form", { onsubmit: publish },
           h("div", { class: "bar" }, h("label", { class: "grow" }, "Topic", topic), h("label", {}, "QoS", qos), h("label", { class: "check" }, retain, "Retain")),

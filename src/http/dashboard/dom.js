@@ -96,3 +96,28 @@ export function confirm(question, deed) {
 export function failure(error) {
   return h("p", { class: "notice bad", role: "alert" }, error.message ?? String(error));
 }
+
+/**
+ * A list that grows at its end, shows the last `most` lines, and follows them while its end is in sight. Lines are shown
+ * five times a second, however fast they come: what a stream brings in between would be gone before anybody could read it.
+ */
+export function journal(label, most) {
+  const element = h("ul", { class: "log mono", tabindex: "0", "aria-label": label });
+  let pending = [];
+  let timer = null;
+  const show = () => {
+    timer = null;
+    const isAtEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - 20;
+    element.append(...pending.map((line) => line()));
+    pending = [];
+    while (element.childElementCount > most) element.firstElementChild.remove();
+    if (isAtEnd) element.scrollTop = element.scrollHeight;
+  };
+  /** `line` makes the element, if there is still room for it when it is shown. */
+  const add = (line) => {
+    pending.push(line);
+    if (pending.length > most) pending.shift();
+    timer ??= setTimeout(show, 200);
+  };
+  return { element, add };
+}

@@ -1,11 +1,11 @@
 // Watching one client, one address or some topics, packet by packet.
 
 import { stream } from "./api.js";
-import { failure, fill, h } from "./dom.js";
+import { failure, fill, h, journal } from "./dom.js";
 
 export const title = "Trace";
 
-const LINES_MAX = 1000;
+const LINES_MAX = 500;
 const SIGNS = { received: "→", sent: "←", refused: "✕ refused", dropped: "✕ dropped", connected: "connected", closed: "closed" };
 
 export function show(main, signal) {
@@ -24,15 +24,12 @@ export async function liveTrace(place, signal, request) {
   const stop = () => stopped.abort();
   signal.addEventListener("abort", stop);
   place.addEventListener("replaced", stop, { once: true });
-  const log = h("ul", { class: "log mono", tabindex: "0", "aria-label": "Packets" });
+  const log = journal("Packets", LINES_MAX);
   const button = h("button", { type: "button", onclick: stop }, "Stop");
-  fill(place, h("div", { class: "bar" }, h("h2", { class: "grow" }, `Watching ${Object.values(request)[0]}`), button), log);
+  fill(place, h("div", { class: "bar" }, h("h2", { class: "grow" }, `Watching ${Object.values(request)[0]}`), button), log.element);
   try {
     await stream("/trace", request, stopped.signal, (name, data) => {
-      const isAtEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 20;
-      log.append(name === "lost" ? h("li", { class: "decision" }, `${data.count} lines were too many to show`) : line(data));
-      while (log.childElementCount > LINES_MAX) log.firstElementChild.remove();
-      if (isAtEnd) log.scrollTop = log.scrollHeight;
+      log.add(() => name === "lost" ? h("li", { class: "decision" }, `${data.count} lines were too many to show`) : line(data));
     });
   } catch (error) {
     if (!stopped.signal.aborted) place.append(failure(error));
