@@ -1,10 +1,11 @@
 //! The command line: `dunlin serve`, `check`, `import`, `pub`, `sub`, `passwd`, `acl`, `store`, `ban`, `token`, `dashboard`,
-//! `health`, `bench`, `completions` and `man`; `dunlin` alone is `dunlin serve`.
+//! `health`, `bench`, `completions`, `man` and those that ask a running broker (`remote/`); `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
 //! (`crates/dunlin-bench/src/cli/mod.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
-//! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1.
+//! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1, and with 3 where a
+//! command of `remote/` reaches no broker.
 
 mod acl;
 mod ban;
@@ -16,6 +17,7 @@ mod health;
 mod operations_port;
 mod mqtt;
 mod passwd;
+mod remote;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ pub use health::HealthCommand;
 pub use import::ImportCommand;
 pub use mqtt::{PubCommand, SubCommand, arguments};
 pub use passwd::PasswdCommand;
+pub use remote::RemoteCommand;
 pub use token::TokenCommand;
 
 /// The exit status for a configuration that cannot be used.
@@ -84,6 +87,9 @@ pub enum Command {
     Token(TokenCommand),
     /// Print the address of the dashboard of a broker on this machine, with what opens it
     Dashboard(DashboardArgs),
+    /// Ask and steer a running broker
+    #[command(flatten)]
+    Remote(RemoteCommand),
     /// Ask whether the broker that runs serves clients; exit status 0 if it does, else 1
     Health(HealthCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection

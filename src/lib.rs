@@ -12,6 +12,8 @@ pub mod worker;
 pub mod broker;
 pub mod data_dir;
 mod whole_file;
+mod numbers;
+mod progress;
 pub mod core_dumps;
 pub mod store;
 pub mod operations;

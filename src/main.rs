@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Ban(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Dashboard(arguments) => arguments.run(),
+        Command::Remote(command) => command.run(),
         Command::Health(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
         Command::Completions(command) => command.run(),

@@ -45,7 +45,7 @@ async fn next(trace: &mut Trace) -> TraceLine {
 async fn find(trace: &mut Trace, event: Happened, packet: Option<&str>) -> TraceLine {
     loop {
         let line = next(trace).await;
-        if line.event == event && line.packet == packet {
+        if line.event == event && line.packet.as_deref() == packet {
             return line;
         }
     }
@@ -77,7 +77,7 @@ fn a_client_is_watched_from_its_connect_to_its_end_and_nobody_else() {
         ];
         for (event, packet) in expected {
             let line = next(&mut trace).await;
-            assert_eq!((line.event, line.packet), (event, packet), "{line}");
+            assert_eq!((line.event, line.packet.as_deref()), (event, packet), "{line}");
             assert_eq!(line.client, "seen");
             assert!(line.address.is_some_and(|address| address.starts_with("127.0.0.1:")));
             if packet == Some("PUBLISH") {

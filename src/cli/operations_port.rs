@@ -145,7 +145,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// TLS that takes this certificate and no other.
-fn pinned(cert: &Path) -> io::Result<ClientConfig> {
+pub(super) fn pinned(cert: &Path) -> io::Result<ClientConfig> {
     let unreadable = |error| io::Error::other(format!("http.tls.cert {}: {error}", cert.display()));
     let certificate = CertificateDer::from_pem_file(cert).map_err(unreadable)?;
     let provider = Arc::new(aws_lc_rs::default_provider());

@@ -4,8 +4,10 @@
 //! and `backup` also work beside a broker that runs: they take no lock and change nothing in its directory. A
 //! frame that is being written while it is read can look damaged, so a problem counts when it stays.
 
+use super::watched_disk::WatchedDisk;
 use super::{BackupReport, backup, inventory, reading, salvage};
 use super::{Disk, Holding, Inventory, LOG_DIRECTORY, RealDisk, StoreError, StoreOptions};
+use crate::numbers::{count, grouped, size};
 use dunlin_core::Timestamp;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -115,10 +117,10 @@ fn ended(result: Result<(), StoreError>) -> ExitCode {
 }
 
 /// The log in a data directory, to be read.
-fn source(data_dir: &Path) -> Result<RealDisk, StoreError> {
+fn source(data_dir: &Path) -> Result<WatchedDisk<RealDisk>, StoreError> {
     let path = data_dir.join(LOG_DIRECTORY);
     if path.is_dir() {
-        return Ok(RealDisk::read_only(&path));
+        return Ok(WatchedDisk::new(RealDisk::read_only(&path)));
     }
     let error = io::Error::new(io::ErrorKind::NotFound, "there is no such directory");
     Err(StoreError::unusable("opened", path, error))
@@ -183,37 +185,4 @@ fn table(kind: &str, holdings: &[Holding]) -> String {
 
 fn contents(holding: &Holding) -> String {
     format!("{}, {}", count(holding.messages, "message"), size(holding.bytes))
-}
-
-/// `1 segment`, `2 segments`.
-fn count(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Bytes in the unit that suits them, as sizes are written in the configuration.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KB", "MB", "GB", "TB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    let mut amount = bytes as f64 / 1024.0;
-    let mut units = UNITS.iter().peekable();
-    while amount >= 1024.0 && units.len() > 1 {
-        amount /= 1024.0;
-        units.next();
-    }
-    format!("{amount:.1} {}", units.peek().copied().unwrap_or(&"TB"))
 }

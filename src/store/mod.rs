@@ -53,6 +53,7 @@ mod figures;
 mod backup;
 mod salvage;
 mod inventory;
+mod watched_disk;
 pub mod commands;
 mod error;
 

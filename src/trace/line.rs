@@ -1,12 +1,13 @@
 //! One line of a trace.
 
 use super::Fields;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use time::OffsetDateTime;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceLine {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
@@ -19,13 +20,13 @@ pub struct TraceLine {
     pub event: Happened,
     /// The type of the packet, where one came or went.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub packet: Option<&'static str>,
+    pub packet: Option<Cow<'static, str>>,
     /// What is in it, or what was decided.
     pub details: Fields,
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Happened {
     /// The client has connected.
@@ -61,7 +62,7 @@ impl fmt::Display for TraceLine {
         let (hour, minute, second) = self.at.to_hms();
         let milli = self.at.millisecond();
         write!(f, "{hour:02}:{minute:02}:{second:02}.{milli:03} {} {}", self.client, self.event.sign())?;
-        if let Some(packet) = self.packet {
+        if let Some(packet) = &self.packet {
             write!(f, " {packet}")?;
         }
         self.details.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))

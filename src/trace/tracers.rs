@@ -121,7 +121,7 @@ pub(crate) fn connected_line(request: &ConnectRequest, address: String) -> Trace
         client: request.client_identifier.as_str().to_owned(),
         address: Some(address),
         event: Happened::Connected,
-        packet: Some("CONNECT"),
+        packet: Some("CONNECT".into()),
         details: of_connect(request),
     }
 }
@@ -148,12 +148,12 @@ fn line(at: OffsetDateTime, event: TraceEvent, address: Option<String>) -> Trace
         Traced::Received(packet) => {
             let (name, fields) = fields(&packet);
             details = merged(fields, details);
-            (Happened::Received, Some(name))
+            (Happened::Received, Some(name.into()))
         }
         Traced::Sent(packet) => {
             let (name, fields) = fields(&packet);
             details = merged(fields, details);
-            (Happened::Sent, Some(name))
+            (Happened::Sent, Some(name.into()))
         }
         Traced::Refused { reason_code, rule } => {
             details.insert("reason_code".to_owned(), json!(reason_code.to_string()));

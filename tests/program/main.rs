@@ -24,6 +24,8 @@ mod log;
 mod otlp;
 mod passwd;
 mod reload;
+mod remote;
+mod remote_broker;
 mod scram;
 mod service;
 mod slow;

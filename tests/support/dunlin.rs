@@ -40,7 +40,8 @@ pub fn write(directory: &Path, name: &str, text: &str) {
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dunlin"));
     command.args(arguments).current_dir(directory);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DUNLIN__")) {
+    let changes = |name: &str| name.starts_with("DUNLIN__") || name == "DUNLIN_TOKEN";
+    for (name, _) in std::env::vars_os().filter(|(name, _)| changes(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command

@@ -1,0 +1,219 @@
+//! The broker as a command asks it: requests of HTTP, answers of JSON, and refusals as sentences.
+//!
+//! A question takes no longer than [`ANSWER_DEADLINE`]; a stream of events has no end. No proxy of the environment is
+//! used and no redirect followed, because the token is meant for this address alone.
+
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::crypto::aws_lc_rs;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::{Method, Request, Response};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::{Agent, Body};
+use zeroize::Zeroizing;
+
+use super::Failure;
+use super::pinned::PinnedConnector;
+use super::place::Token;
+use crate::cli::operations_port::pinned;
+use crate::http::Problem;
+
+/// How long the broker may take to be connected to.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long it may take to answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The largest answer: a Retained Message, once as text and once in base64.
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// All but what is unreserved in a URL.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The same for a topic, whose slashes stay.
+const ENCODED_TOPIC: &AsciiSet = &ENCODED.remove(b'/');
+
+/// See the top of the file.
+pub(super) struct Broker {
+    url: String,
+    agent: Agent,
+    authorization: Zeroizing<String>,
+    token_source: String,
+}
+
+/// Who says that it is the broker that answers.
+#[derive(Debug, PartialEq)]
+pub(super) enum Trust {
+    /// Nobody: there is no TLS.
+    Nobody,
+    /// The authorities of a file, or else those of the system.
+    Authorities(Option<PathBuf>),
+    /// This certificate, which the broker must show.
+    Certificate(PathBuf),
+}
+
+/// A part of a path, or a value of a query.
+pub(super) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// A topic as a part of a path.
+pub(super) fn encode_topic(topic: &str) -> String {
+    utf8_percent_encode(topic, ENCODED_TOPIC).to_string()
+}
+
+impl Broker {
+    /// The broker at a URL without a path.
+    pub fn at(url: String, token: &Token, trust: &Trust) -> Result<Self, Failure> {
+        let config = Agent::config_builder()
+            .timeout_connect(Some(CONNECT_DEADLINE))
+            .timeout_recv_response(Some(ANSWER_DEADLINE))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            // The broker closes after each answer.
+            .max_idle_connections(0)
+            .user_agent(concat!("dunlin/", env!("CARGO_PKG_VERSION")));
+        let agent = match trust {
+            Trust::Nobody => config.build().new_agent(),
+            Trust::Authorities(ca_file) => {
+                let tls = TlsConfig::builder()
+                    .root_certs(RootCerts::new_with_certs(&authorities(ca_file.as_deref())?))
+                    .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+                    .build();
+                config.tls_config(tls).build().new_agent()
+            }
+            Trust::Certificate(path) => {
+                let tls = pinned(path).map_err(|error| Failure::Arguments(error.to_string()))?;
+                let connector = TcpConnector::default().chain(PinnedConnector(Arc::new(tls)));
+                Agent::with_parts(config.build(), connector, DefaultResolver::default())
+            }
+        };
+        let authorization = Zeroizing::new(format!("Bearer {}", *token.text));
+        Ok(Self { url, agent, authorization, token_source: token.source.clone() })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What is there, as JSON.
+    pub fn get(&self, path: &str) -> Result<String, Failure> {
+        self.ask(Method::GET, path, None)
+    }
+
+    /// The same, read.
+    pub fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        understood(&self.get(path)?)
+    }
+
+    /// Has something changed. The answer is empty or JSON.
+    pub fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<String, Failure> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut response = self.send(method, path, &body, Some(ANSWER_DEADLINE))?;
+        let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        text.map_err(|error| Failure::Unreachable(format!("the answer of {} ends early: {error}", self.url)))
+    }
+
+    /// A stream of events, which lasts until somebody ends it.
+    pub fn stream(&self, path: &str) -> Result<BufReader<impl Read>, Failure> {
+        let response = self.send(Method::GET, path, "", None)?;
+        Ok(BufReader::new(response.into_body().into_reader()))
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+        body_deadline: Option<Duration>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut request = Request::builder()
+            .method(&method)
+            .uri(format!("{}{path}", self.url))
+            .header("Authorization", self.authorization.as_str());
+        if !body.is_empty() {
+            request = request.header("Content-Type", "application/json");
+        }
+        let unreachable = |error: &dyn std::fmt::Display| {
+            Failure::Unreachable(format!("no broker answers at {}: {error}", self.url))
+        };
+        let request = request.body(body.to_owned()).map_err(|error| unreachable(&error))?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_per_read(body_deadline)
+            .allow_non_standard_methods(true)
+            .build();
+        let mut response = self.agent.run(request).map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.body_mut().read_to_string().unwrap_or_default();
+        Err(self.refusal(status.as_u16(), &body))
+    }
+
+    fn refusal(&self, status: u16, body: &str) -> Failure {
+        match (status, serde_json::from_str::<Problem>(body)) {
+            (401, _) => Failure::Refused(format!(
+                "{} does not take the token of {}: is it of another broker, or has it ended?",
+                self.url, self.token_source
+            )),
+            (_, Ok(Problem { detail, errors, .. })) => {
+                let errors: String = errors.iter().map(|error| format!("\n  {error}")).collect();
+                Failure::Refused(format!("{detail}{errors}"))
+            }
+            (404, Err(_)) => Failure::Refused(format!(
+                "what answers at {} does not know this: is it a Dunlin of this version?",
+                self.url
+            )),
+            (_, Err(_)) => Failure::Refused(format!("{} answers with status {status}", self.url)),
+        }
+    }
+}
+
+/// An answer that must be this.
+pub(super) fn understood<T: DeserializeOwned>(answer: &str) -> Result<T, Failure> {
+    serde_json::from_str(answer).map_err(|error| {
+        Failure::Unreachable(format!(
+            "the answer is not understood ({error}): is the broker of another version?"
+        ))
+    })
+}
+
+/// Whom to trust.
+fn authorities(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Failure> {
+    let found: Vec<CertificateDer<'static>> = match ca_file {
+        None => rustls_native_certs::load_native_certs().certs,
+        Some(path) => {
+            let wrong = |problem: &dyn std::fmt::Display| {
+                Failure::Arguments(format!("--ca-file {}: {problem}", path.display()))
+            };
+            let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+            let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+            let found = found.map_err(|error| wrong(&format!("is not PEM: {error}")))?;
+            if found.is_empty() {
+                return Err(wrong(&"has no certificate"));
+            }
+            found
+        }
+    };
+    if found.is_empty() {
+        return Err(Failure::Arguments(
+            "the system has no trusted authorities: name those of the broker with --ca-file".to_owned(),
+        ));
+    }
+    Ok(found.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
+}

@@ -1,0 +1,252 @@
+//! Where the broker is, whom to trust for it, and the token that it is asked with.
+//!
+//! On the same machine, as the same user, the configuration says it all: the address of the operations port, and the
+//! data directory in which the broker leaves its `api-token`. It is read only for what the flags do not say. That token
+//! is never shown to another machine: it would open this one.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ureq::http::Uri;
+use zeroize::Zeroizing;
+
+use super::broker::Trust;
+use super::{Broker, Failure};
+use crate::cli::sources;
+use crate::config::{Config, Flags, HostPort};
+use crate::http::token::{ApiToken, TOKEN_FILE};
+
+/// The environment variable of a token.
+const TOKEN_VARIABLE: &str = "DUNLIN_TOKEN";
+
+/// Where the broker is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which broker")]
+pub(super) struct BrokerArgs {
+    /// Its operations port: host:port, or http:// or https:// before that [default: the configured one]
+    #[arg(long, value_name = "ADDR|URL")]
+    http: Option<String>,
+    /// A file with a token for it [default: $DUNLIN_TOKEN, else the token in the data directory]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The authorities that vouch for an https:// URL (PEM) [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The broker's configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The broker's data directory [default: the configured one]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+}
+
+/// A token, and where it comes from.
+pub(super) struct Token {
+    pub text: Zeroizing<String>,
+    /// For a message that says that it opens nothing.
+    pub source: String,
+}
+
+/// Where to ask.
+#[derive(Debug, PartialEq)]
+struct Address {
+    place: HostPort,
+    /// What a URL says of it; without one, the configuration does.
+    trust: Option<Trust>,
+}
+
+impl BrokerArgs {
+    /// The broker, ready to be asked; nothing has been sent to it yet.
+    pub fn find(&self) -> Result<Broker, Failure> {
+        let given = self.http.as_deref().map(Address::parse).transpose()?;
+        let token = self.given_token()?;
+        let (address, token) = match (given, token) {
+            (Some(address), Some(token)) if address.trust.is_some() => (address, token),
+            (given, token) => self.completed(given, token)?,
+        };
+        let trust = match (&address.trust, &self.ca_file) {
+            (Some(Trust::Authorities(_)), Some(ca_file)) => &Trust::Authorities(Some(ca_file.clone())),
+            (_, Some(_)) => {
+                let problem = "--ca-file: is for an https:// URL of --http, and there is none";
+                return Err(Failure::Arguments(problem.to_owned()));
+            }
+            (trust, None) => trust.as_ref().unwrap_or(&Trust::Nobody),
+        };
+        Broker::at(address.url(), &token, trust)
+    }
+
+    /// With what the configuration says and the flags do not.
+    fn completed(&self, given: Option<Address>, token: Option<Token>) -> Result<(Address, Token), Failure> {
+        let config = self.configuration()?;
+        let mut address = match given {
+            Some(address) => address,
+            None => configured(&config)?,
+        };
+        let is_here = address.is_here(&config);
+        if let (None, true, Some(tls)) = (&address.trust, is_here, &config.http.tls) {
+            address.trust = tls.cert.clone().map(Trust::Certificate);
+        }
+        match token {
+            Some(token) => Ok((address, token)),
+            None if is_here => Ok((address, token_of(&config)?)),
+            None => Err(Failure::Arguments(format!(
+                "{} is asked with a token only: name its file with --token-file, or set {TOKEN_VARIABLE}; `dunlin token \
+                 create` makes one there",
+                address.url()
+            ))),
+        }
+    }
+
+    fn configuration(&self) -> Result<Config, Failure> {
+        let flags = Flags { data_dir: self.data_dir.clone(), ..Flags::default() };
+        sources(self.config.clone(), flags).load().map_err(Failure::Configuration)
+    }
+
+    /// The token of the flags or the environment.
+    fn given_token(&self) -> Result<Option<Token>, Failure> {
+        if let Some(path) = &self.token_file {
+            return read_token(path).map(Some);
+        }
+        match std::env::var(TOKEN_VARIABLE) {
+            Ok(text) => Token::judged(Zeroizing::new(text), TOKEN_VARIABLE.to_owned()).map(Some),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => Err(no_token(TOKEN_VARIABLE)),
+        }
+    }
+}
+
+fn read_token(path: &Path) -> Result<Token, Failure> {
+    let text = fs::read_to_string(path).map(Zeroizing::new);
+    let text =
+        text.map_err(|error| Failure::Arguments(format!("--token-file {}: {error}", path.display())))?;
+    Token::judged(text, path.display().to_string())
+}
+
+impl Token {
+    /// What can be sent in a header; the error does not repeat it.
+    fn judged(text: Zeroizing<String>, source: String) -> Result<Self, Failure> {
+        let trimmed = text.trim();
+        if trimmed.is_empty() || !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(no_token(&source));
+        }
+        Ok(Self { text: Zeroizing::new(trimmed.to_owned()), source })
+    }
+}
+
+fn no_token(source: &str) -> Failure {
+    Failure::Arguments(format!(
+        "{source}: must be one token, as `dunlin token create` prints it, and nothing else"
+    ))
+}
+
+/// The token that the broker leaves for its own user.
+fn token_of(config: &Config) -> Result<Token, Failure> {
+    let data_dir = config.store.path.as_deref().ok_or_else(|| {
+        Failure::Arguments(format!(
+            "there is no data directory (store.path), where the broker would leave a token: use --token-file or {TOKEN_VARIABLE}"
+        ))
+    })?;
+    let file = data_dir.join(TOKEN_FILE);
+    let token = ApiToken::read(data_dir).map_err(|error| {
+        Failure::Unreachable(format!(
+            "the broker's token cannot be read from {}: {error}; does it run on this data directory, as this user?",
+            file.display()
+        ))
+    })?;
+    Token::judged(Zeroizing::new(token.as_str().to_owned()), file.display().to_string())
+}
+
+fn configured(config: &Config) -> Result<Address, Failure> {
+    let place = config.http.address.as_ref().ok_or_else(|| {
+        Failure::Arguments(
+            "the operations port is closed (http.address): name another broker with --http".to_owned(),
+        )
+    })?;
+    Ok(Address { place: place.clone(), trust: None })
+}
+
+impl Address {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let wrong = || {
+            Failure::Arguments(format!(
+                "--http {text:?}: must be host:port, such as 127.0.0.1:18083, or http:// or https:// with a host"
+            ))
+        };
+        if !text.contains("://") {
+            let place = HostPort::parse(text).ok_or_else(wrong)?;
+            return Ok(Self { place, trust: None });
+        }
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let (trust, port) = match uri.scheme_str() {
+            Some("http") => (Trust::Nobody, 80),
+            Some("https") => (Trust::Authorities(None), 443),
+            _ => return Err(wrong()),
+        };
+        let authority =
+            uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(wrong());
+        }
+        let port = authority.port_u16().unwrap_or(port);
+        let place = HostPort::parse(&format!("{}:{port}", authority.host())).ok_or_else(wrong)?;
+        Ok(Self { place, trust: Some(trust) })
+    }
+
+    /// Where questions go; who listens on every address also does so on loopback.
+    fn url(&self) -> String {
+        let host = match self.place.host.parse() {
+            Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+            Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+            _ => self.place.host.clone(),
+        };
+        let scheme = match self.trust {
+            None | Some(Trust::Nobody) => "http",
+            Some(Trust::Authorities(_) | Trust::Certificate(_)) => "https",
+        };
+        format!("{scheme}://{}", HostPort::new(&host, self.place.port))
+    }
+
+    /// Whether it is on this machine as far as is known: only then the token of the data directory is for it.
+    fn is_here(&self, config: &Config) -> bool {
+        self.place.is_loopback() || Some(&self.place) == config.http.address.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> String {
+        Address::parse(text).unwrap().url()
+    }
+
+    #[test]
+    fn an_address_may_be_a_url_or_host_and_port() {
+        assert_eq!(url("http://127.0.0.1:18083"), "http://127.0.0.1:18083");
+        assert_eq!(url("http://broker.example"), "http://broker.example:80");
+        assert_eq!(url("https://broker.example"), "https://broker.example:443");
+        assert_eq!(url("http://[::1]:8/"), "http://[::1]:8");
+        assert_eq!(url("http://0.0.0.0:8"), "http://127.0.0.1:8");
+        let bare = Address::parse("127.0.0.1:18083").unwrap();
+        assert_eq!(bare, Address { place: HostPort::new("127.0.0.1", 18083), trust: None });
+        for wrong in ["", "18083", "ftp://a", "http://a/api", "http://u:p@a", "https://a/?x", "http://"] {
+            assert!(matches!(Address::parse(wrong), Err(Failure::Arguments(_))), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_none_is_refused_without_repeating_it() {
+        for wrong in ["", "  \n", "two words", "line\nline", "umläut"] {
+            let Err(Failure::Arguments(text)) =
+                Token::judged(Zeroizing::new(wrong.to_owned()), "file".into())
+            else {
+                panic!("{wrong:?}");
+            };
+            assert!(text.starts_with("file: must be") && !text.contains("two words"), "{text}");
+        }
+        let token = Token::judged(Zeroizing::new(" abc\n".to_owned()), "file".into()).ok().unwrap();
+        assert_eq!(*token.text, "abc");
+    }
+}

@@ -1,0 +1,293 @@
+//! How `dunlin top` is drawn: a line about the broker, plots, clients, then groups and drops where there is room.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table, TableState};
+
+use super::desk::{Desk, Mode};
+use super::figures::{History, Row as Client};
+use crate::cli::remote::table::Tone;
+use crate::cli::remote::text;
+use crate::numbers::{count, grouped, size};
+
+/// Lines of the plots, with their titles.
+const PLOTS_HEIGHT: u16 = 5;
+
+/// Lines of groups and drops, with their titles.
+const LISTS_HEIGHT: u16 = 7;
+
+/// Lines that clients have at least before there are other lists.
+const CLIENTS_HEIGHT_MIN: u16 = 8;
+
+const KEYS: &str = "q leave  s sort  / search  k disconnect  arrows select";
+
+/// Draws all of it.
+pub fn draw(frame: &mut Frame, desk: &Desk) {
+    let area = frame.area();
+    let lists =
+        if area.height >= 2 + PLOTS_HEIGHT + CLIENTS_HEIGHT_MIN + LISTS_HEIGHT { LISTS_HEIGHT } else { 0 };
+    let [head, plots, clients, lists, foot] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(PLOTS_HEIGHT),
+        Constraint::Min(2),
+        Constraint::Length(lists),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    frame.render_widget(Paragraph::new(headline(desk)), head);
+    draw_plots(frame, desk, plots);
+    draw_clients(frame, desk, clients);
+    let [groups, drops] =
+        Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).spacing(1).areas(lists);
+    draw_groups(frame, desk, groups);
+    draw_drops(frame, desk, drops);
+    frame.render_widget(Paragraph::new(footline(desk)), foot);
+}
+
+fn headline(desk: &Desk) -> Line<'static> {
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let mut spans = vec![Span::styled("dunlin", bold), Span::raw(format!(" at {}", desk.url))];
+    if let Some(last) = &desk.figures.last {
+        let status = &last.status;
+        let memory = status.memory_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
+        spans.push(Span::raw(format!(
+            " ({}, up for {}): {}, {}, {} queued{memory}",
+            text::shown(&status.version),
+            text::duration(status.uptime_s),
+            count(status.connections, "connection"),
+            count(status.sessions, "session"),
+            grouped(status.queued_messages),
+        )));
+        if !status.is_ready {
+            spans.push(Span::styled("  NOT READY", style(Tone::Bad)));
+        }
+    }
+    Line::from(spans)
+}
+
+fn draw_plots(frame: &mut Frame, desk: &Desk, area: Rect) {
+    let figures = &desk.figures;
+    let rate = |history: &History| format!("{}/s", grouped(history.now()));
+    let (half, most) = (time(figures.latency_p50_us.now()), time(figures.latency_p99_us.now()));
+    let latency = match area.width {
+        ..120 => format!("99 % {most}"),
+        _ => format!("{half}, 99 % {most}"),
+    };
+    let plots = [
+        ("received", rate(&figures.received_per_s), &figures.received_per_s, Color::Green),
+        ("sent", rate(&figures.sent_per_s), &figures.sent_per_s, Color::Cyan),
+        ("latency", latency, &figures.latency_p99_us, Color::Yellow),
+        ("dropped", rate(&figures.dropped_per_s), &figures.dropped_per_s, Color::Red),
+    ];
+    let widths = [Constraint::Fill(1), Constraint::Fill(1), Constraint::Fill(1), Constraint::Fill(1)];
+    let areas: [Rect; 4] = Layout::horizontal(widths).spacing(1).areas(area);
+    for ((name, value, history, colour), area) in plots.into_iter().zip(areas) {
+        let block = titled(format!("{name} {value}"));
+        let values = history.last(block.inner(area).width.into());
+        let plot = Sparkline::default().block(block).data(values).style(Style::new().fg(colour));
+        frame.render_widget(plot, area);
+    }
+}
+
+fn draw_clients(frame: &mut Frame, desk: &Desk, area: Rect) {
+    let figures = &desk.figures;
+    let shown = figures.rows.len() as u64;
+    let of =
+        if figures.matched > shown { format!("the first {} of ", grouped(shown)) } else { String::new() };
+    let search = match desk.search.as_str() {
+        "" => String::new(),
+        search => format!(" with {search:?}"),
+    };
+    let title = format!("{of}{}{search} by {}", count(figures.matched, "client"), desk.order.name());
+    let headings =
+        ["CLIENT", "STATE", ">RECEIVED/s", ">SENT/s", ">QUEUED", ">IN FLIGHT", ">DROPPED", "ADDRESS"];
+    let widths = [
+        Constraint::Fill(3),
+        Constraint::Length(9),
+        Constraint::Length(10),
+        Constraint::Length(10),
+        Constraint::Length(9),
+        Constraint::Length(9),
+        Constraint::Length(9),
+        Constraint::Fill(2),
+    ];
+    let rows = figures.rows.iter().map(client);
+    let table = Table::new(rows, widths)
+        .header(heading(headings))
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
+        .block(titled(title));
+    let mut state = TableState::default().with_selected(desk.selected());
+    frame.render_stateful_widget(table, area, &mut state);
+}
+
+fn client(row: &Client) -> Row<'static> {
+    let client = &row.client;
+    let (state, tone) = client.state();
+    Row::new([
+        Cell::from(text::shown(&client.client)),
+        Cell::from(Span::styled(state, style(tone))),
+        number(rate(row.received_per_s)),
+        number(rate(row.sent_per_s)),
+        number(grouped(client.queued_messages)),
+        number(grouped(client.in_flight_messages)),
+        number(grouped(client.dropped)),
+        Cell::from(text::or_dash(client.address.as_deref())),
+    ])
+}
+
+fn draw_groups(frame: &mut Frame, desk: &Desk, area: Rect) {
+    let mut groups: Vec<_> = desk.figures.last.iter().flat_map(|last| &last.groups).collect();
+    groups.sort_by(|a, b| b.queued_messages.cmp(&a.queued_messages).then_with(|| a.name.cmp(&b.name)));
+    let rows = groups.iter().map(|group| {
+        Row::new([
+            Cell::from(text::shown(&group.name)),
+            number(grouped(group.queued_messages)),
+            number(group.oldest()),
+            number(grouped(group.size())),
+        ])
+    });
+    let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(10), Constraint::Length(7)];
+    let table = Table::new(rows, widths).header(heading(["GROUP", ">QUEUED", ">OLDEST", ">MEMBERS"]));
+    frame.render_widget(table.block(titled("shared groups".to_owned())), area);
+}
+
+fn draw_drops(frame: &mut Frame, desk: &Desk, area: Rect) {
+    let rows = desk.figures.drops.iter().map(|drops| {
+        Row::new([
+            Cell::from(text::shown(&drops.reason)),
+            number(rate(drops.per_s)),
+            number(grouped(drops.count)),
+        ])
+    });
+    let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(11)];
+    let table = Table::new(rows, widths).header(heading(["DROPPED", ">NOW/s", ">SO FAR"]));
+    frame.render_widget(table.block(titled("drops".to_owned())), area);
+}
+
+fn footline(desk: &Desk) -> Line<'static> {
+    let strong = Style::new().add_modifier(Modifier::REVERSED);
+    match (&desk.mode, &desk.notice) {
+        (Mode::Search, _) => Line::styled(
+            format!("search: {}_  (Enter keeps it, Esc drops it)", text::shown(&desk.search)),
+            strong,
+        ),
+        (Mode::Question(client), _) => {
+            Line::styled(format!("disconnect {}? y is yes, any other key no", text::shown(client)), strong)
+        }
+        (Mode::Browse, Some(notice)) => Line::styled(notice.clone(), strong),
+        (Mode::Browse, None) => Line::raw(KEYS),
+    }
+}
+
+fn titled(title: String) -> Block<'static> {
+    Block::new().borders(Borders::TOP).title(title)
+}
+
+/// Words to the left, as their columns, and what is marked with `>` to the right, as numbers are.
+fn heading<const N: usize>(names: [&'static str; N]) -> Row<'static> {
+    let cell = |name: &'static str| match name.strip_prefix('>') {
+        Some(name) => number(name.to_owned()),
+        None => Cell::from(name),
+    };
+    Row::new(names.map(cell)).style(Style::new().add_modifier(Modifier::BOLD))
+}
+
+fn style(tone: Tone) -> Style {
+    match tone {
+        Tone::Plain => Style::new(),
+        Tone::Good => Style::new().fg(Color::Green),
+        Tone::Bad => Style::new().fg(Color::Red),
+        Tone::Faint => Style::new().add_modifier(Modifier::DIM),
+    }
+}
+
+fn number(text: String) -> Cell<'static> {
+    Cell::from(Line::from(text).right_aligned())
+}
+
+/// Small rates have a decimal.
+fn rate(per_s: f64) -> String {
+    match per_s {
+        0.0 => "0".to_owned(),
+        0.0..10.0 => format!("{per_s:.1}"),
+        _ => grouped(per_s.round() as u64),
+    }
+}
+
+/// Microseconds as people read them.
+fn time(us: u64) -> String {
+    match us {
+        0..1000 => format!("{us} us"),
+        1000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
+        _ => format!("{:.1} s", us as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+    use super::super::sample::snapshot;
+    use super::super::watcher::News;
+    use super::*;
+
+    /// The screen after two looks and some keys.
+    fn screen(width: u16, height: u16, keys: &[KeyCode]) -> String {
+        let (mut desk, start) = (Desk::new("http://127.0.0.1:18083"), Instant::now());
+        desk.hear(News::Seen(Box::new(snapshot(start, 0, 0))));
+        desk.hear(News::Seen(Box::new(snapshot(start + Duration::from_secs(2), 9000, 9000))));
+        for key in keys {
+            desk.press(KeyEvent::new(*key, KeyModifiers::NONE));
+        }
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, &desk)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn the_screen_has_the_broker_rates_clients_groups_and_drops() {
+        let text = screen(120, 30, &[]);
+        for expected in [
+            "up for 2 h 1 min",
+            "1,234 sessions",
+            "received 4,500/s",
+            "latency 0 us, 99 % 0 us",
+            "█",
+            "2 clients by messages per second",
+            "meter",
+            "$share/workers/jobs/#",
+            "queue_full",
+            KEYS,
+        ] {
+            assert!(text.contains(expected), "{expected:?} is not in\n{text}");
+        }
+        assert!(
+            text.contains("lamp\\u{1b}[2J"),
+            "what a client is called does nothing to the terminal\n{text}"
+        );
+        let place = |name: &str| text.find(name).unwrap();
+        assert!(place("lamp") < place("meter"), "the busiest comes first\n{text}");
+    }
+
+    #[test]
+    fn a_small_terminal_has_clients_and_keys_and_a_tiny_one_harms_nobody() {
+        let text = screen(80, 20, &[]);
+        assert!(text.contains("meter") && text.contains(KEYS), "{text}");
+        assert!(text.contains("latency 99 % 0 us") && !text.contains("shared groups"), "{text}");
+        screen(1, 1, &[]);
+    }
+
+    #[test]
+    fn a_question_and_a_search_stand_below() {
+        let text = screen(80, 24, &[KeyCode::Home, KeyCode::Char('k')]);
+        assert!(text.contains("disconnect lamp\\u{1b}[2J? y is yes"), "{text}");
+        let text = screen(80, 24, &[KeyCode::Char('/'), KeyCode::Char('m')]);
+        assert!(text.contains("search: m_") && text.contains("with \"m\""), "{text}");
+    }
+}
