@@ -240,6 +240,11 @@ mod tests {
     }
 
     async fn open() -> Port {
+        open_with(Config::default()).await
+    }
+
+    /// A port of loopback, whatever the configuration says.
+    async fn open_with(config: Config) -> Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let health = Arc::new(Health::default());
@@ -251,7 +256,7 @@ mod tests {
             gate,
             health: Arc::clone(&health),
             commits: None,
-            config: Config::default(),
+            config,
         });
         let access = Access::new(None, None, Scope::Admin);
         let service = Service { operations, access, audit: Audit::open(None).unwrap(), tls: None };
@@ -285,6 +290,17 @@ mod tests {
     async fn without_a_token_there_is_nothing_that_opens_the_api() {
         let port = open().await;
         assert!(get(port.address, api::bans::PATH).await.starts_with("HTTP/1.1 401 "));
+    }
+
+    #[tokio::test]
+    async fn metrics_are_for_who_is_known_where_others_than_this_machine_can_ask() {
+        let port = open().await;
+        assert!(get(port.address, "/metrics").await.starts_with("HTTP/1.1 200 "));
+        let mut config = Config::default();
+        config.http.address = Some(HostPort::new("0.0.0.0", 18083));
+        let port = open_with(config).await;
+        assert!(get(port.address, "/metrics").await.starts_with("HTTP/1.1 401 "));
+        assert!(get(port.address, "/healthz").await.starts_with("HTTP/1.1 200 "));
     }
 
     #[tokio::test]
