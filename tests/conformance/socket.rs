@@ -256,7 +256,7 @@ fn configuration(setup: &Setup) -> Result<String, String> {
         };
         let _ = writeln!(sections.entry(section).or_default(), "{option} = {value}");
     }
-    let mut text = "listener = [{ url = 'mqtt://127.0.0.1:0' }]\nserver.workers = 1\nstore.path = ''\nhttp.address = ''\n".to_owned();
+    let mut text = "listener = [{ url = 'mqtt://127.0.0.1:0' }]\nserver.workers = 1\nstore.path = ''\nhttp.address = ''\nsys.interval = '0s'\n".to_owned();
     for (section, options) in sections {
         let _ = write!(text, "[{section}]\n{options}");
     }
