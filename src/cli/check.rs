@@ -2,7 +2,7 @@
 //! change. Nothing is started.
 //!
 //! `--show` and `--diff` come after the judgement, so that what they print could be run. The other side of `--diff` is
-//! read with the same flags and environment: what differs is what the file makes different.
+//! what the running broker says it has, or another file that is read with the same flags and environment.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::remote::{Failure, running_configuration};
 use super::{ConfigArgs, bad_configuration};
 use crate::auth;
-use crate::config::{Config, ConfigErrors, EffectiveOption, Listener, Sources};
+use crate::config::{Change, Config, ConfigErrors, EffectiveOption, Listener, Sources};
 use crate::http;
 use crate::otlp::Collector;
 use crate::tls;
@@ -20,7 +21,7 @@ use crate::tls;
 /// Its arguments.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example, before a reload:\n  dunlin check --config new.toml --diff --against dunlin.toml"
+    after_help = "Examples, before a reload:\n  dunlin check --diff\n  dunlin check --config new.toml --diff --against dunlin.toml"
 )]
 pub struct CheckCommand {
     #[command(flatten)]
@@ -28,11 +29,10 @@ pub struct CheckCommand {
     /// Print every option with its value, where that was written, and what a change takes
     #[arg(long, group = "report")]
     show: bool,
-    /// Print what a reload would change, and what would wait for a restart
+    /// Print what a reload of the running broker would change, and what would wait for a restart
     #[arg(long, group = "report")]
     diff: bool,
-    /// The configuration file that --diff compares with, such as that of the running broker [default: none, so that
-    /// everything that is set differs]
+    /// The configuration file that --diff compares with, instead of asking the running broker
     #[arg(long, value_name = "FILE", requires = "diff")]
     against: Option<PathBuf>,
     /// Print JSON, for scripts
@@ -44,6 +44,7 @@ impl CheckCommand {
     /// Carries it out.
     pub fn run(self) -> ExitCode {
         let Self { config, show, diff, against, json } = self;
+        let broker = (config.config.clone(), config.data_dir.clone(), config.http.clone());
         let sources = config.sources();
         let checked = sources.load().and_then(|config| check_files(&config).map(|()| config));
         let config = match checked {
@@ -54,9 +55,19 @@ impl CheckCommand {
             let options = config.effective();
             print(json, &options, table(&options));
         } else if diff {
-            let changes = match (Sources { file: against, ..sources }).load() {
-                Ok(before) => before.changes(&config),
-                Err(errors) => return bad_configuration(&errors),
+            let before = match against {
+                Some(file) => (Sources { file: Some(file), ..sources })
+                    .load()
+                    .map(|before| before.effective())
+                    .map_err(|errors| bad_configuration(&errors)),
+                None => {
+                    let (file, data_dir, http) = broker;
+                    running_configuration(file, data_dir, http).map_err(Failure::report)
+                }
+            };
+            let changes = match before {
+                Ok(before) => Change::between(&before, &config.effective()),
+                Err(status) => return status,
             };
             let lines = match &changes[..] {
                 [] => "nothing would change\n".to_owned(),

@@ -29,7 +29,7 @@ pub struct Change {
 impl Config {
     /// What differs in `newer`, in the order of the reference.
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
-        changes(&self.effective(), &newer.effective())
+        Change::between(&self.effective(), &newer.effective())
     }
 
     /// The options that differ in `newer` and that only a restart applies, such as `session.receive_maximum`.
@@ -39,7 +39,6 @@ impl Config {
     }
 }
 
-/// What differs between two tables.
 fn changes(old: &[EffectiveOption], new: &[EffectiveOption]) -> Vec<Change> {
     let (old_urls, new_urls) = (urls(old), urls(new));
     let same = same_listeners(&new_urls, &old_urls);
@@ -81,6 +80,11 @@ fn listener_of(name: &str) -> Option<(usize, &str)> {
 }
 
 impl Change {
+    /// What differs between two tables, in the order of the newer one.
+    pub fn between(older: &[EffectiveOption], newer: &[EffectiveOption]) -> Vec<Self> {
+        changes(older, newer)
+    }
+
     fn new(name: &str, old: Option<&EffectiveOption>, new: Option<&EffectiveOption>) -> Self {
         let needs_restart = [old, new].into_iter().flatten().any(|option| option.needs_restart);
         Self { option: name.to_owned(), old: old.cloned(), new: new.cloned(), needs_restart }

@@ -199,8 +199,9 @@ fn check_says_what_a_reload_would_change_and_what_takes_a_restart() {
                     restart  session.receive_maximum: 20 (old.toml:3) -> 21 (new.toml:4)\n\
                     reload   log.level: \"info\" (default) -> \"warn\" (new.toml:2)\n";
     assert_eq!(diff(&["--against", "old.toml"]), (0, expected.to_owned(), String::new()));
-    // Without another file, what is set is compared with the defaults.
-    assert_eq!(diff(&[]).1.lines().count(), 2);
+    // Without another file, the running broker is asked, and there is none.
+    let (status, _, error) = diff(&["--http", "127.0.0.1:1", "--data-dir", "nowhere"]);
+    assert_eq!((status, error.contains("does it run on this data directory")), (3, true), "{error}");
     assert_eq!(diff(&["--against", "new.toml"]).1, "nothing would change\n");
     let (_, json, _) = diff(&["--against", "old.toml", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");

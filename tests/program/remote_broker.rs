@@ -63,6 +63,21 @@ fn the_broker_is_shown_without_a_token_being_named() {
 }
 
 #[test]
+fn a_configuration_is_compared_with_what_the_running_broker_has() {
+    let directory = directory();
+    let (_dunlin, address) = start(directory.path(), "");
+    let config = std::fs::read_to_string(directory.path().join("dunlin.toml")).expect("it is there");
+    write(directory.path(), "new.toml", &format!("{config}session.max_inflight = 10\n"));
+    let address = address.to_string();
+    let diff = |file: &str| run(directory.path(), &["check", "--diff", "--config", file, "--http", &address]);
+    let (status, output, error) = diff("new.toml");
+    assert_eq!((status, error.as_str()), (0, ""), "{output}");
+    assert!(output.contains("reload   session.max_inflight: 1000 (default) -> 10 (new.toml:"), "{output}");
+    let (_, output, _) = diff("dunlin.toml");
+    assert!(!output.contains("session."), "{output}");
+}
+
+#[test]
 fn who_is_kicked_is_gone_and_the_session_with_it_if_that_was_asked_for() {
     let directory = directory();
     let (mut dunlin, address) = start(directory.path(), "");

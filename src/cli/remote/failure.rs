@@ -14,7 +14,7 @@ const EXIT_UNREACHABLE: u8 = 3;
 
 /// See the top of the file.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(in crate::cli) enum Failure {
     /// The broker said no, or something is not there. One sentence.
     Refused(String),
     /// An argument is wrong, or missing, or there is no way to ask. One sentence.

@@ -28,6 +28,7 @@ mod trace;
 mod events;
 mod log_level;
 mod reload;
+mod configuration;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -35,7 +36,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use broker::Broker;
-use failure::Failure;
+pub(in crate::cli) use configuration::running_configuration;
+pub(in crate::cli) use failure::Failure;
 use place::BrokerArgs;
 
 /// The commands.

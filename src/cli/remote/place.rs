@@ -22,7 +22,7 @@ use crate::http::token::{ApiToken, TOKEN_FILE};
 const TOKEN_VARIABLE: &str = "DUNLIN_TOKEN";
 
 /// Where the broker is.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Which broker")]
 pub(super) struct BrokerArgs {
     /// Its operations port: host:port, or http:// or https:// before that [default: the configured one]
@@ -58,6 +58,11 @@ struct Address {
 }
 
 impl BrokerArgs {
+    /// As flags of other commands say it.
+    pub fn of(config: Option<PathBuf>, data_dir: Option<String>, http: Option<String>) -> Self {
+        Self { http, config, data_dir, ..Self::default() }
+    }
+
     /// The broker, ready to be asked; nothing has been sent to it yet.
     pub fn find(&self) -> Result<Broker, Failure> {
         let given = self.http.as_deref().map(Address::parse).transpose()?;
