@@ -215,6 +215,22 @@ pub struct StoredDelivery {
     pub is_counted: bool,
 }
 
+/// What of a queue is to be said again ([`Queue::record_again`]).
+#[derive(Debug, Default)]
+pub struct Again {
+    /// Messages that still wait.
+    pub deliveries: Vec<Delivery>,
+    /// The orders of messages that have expired, and that the store may forget.
+    pub expired: Vec<u64>,
+}
+
+impl Again {
+    /// The last message that was looked at and is to be said anything about.
+    pub fn last(&self) -> Option<u64> {
+        self.deliveries.last().map(|delivery| delivery.order).max(self.expired.last().copied())
+    }
+}
+
 /// See the top of the file.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -383,7 +399,7 @@ impl Queue {
     }
 
     /// The messages in memory whose place is `from` or later and whose records stand before a segment, as many as
-    /// the budget allows: they are recorded again in another.
+    /// the budget allows: they are recorded again in another, or not at all any more.
     pub fn record_again(
         &mut self,
         from: u64,
@@ -391,27 +407,32 @@ impl Queue {
         segment: Segment,
         now: Timestamp,
         budget: &mut Budget,
-    ) -> Vec<Delivery> {
+    ) -> Again {
         let (start, base) = (self.position(from), self.base_order);
-        let mut again = Vec::new();
+        let mut again = Again::default();
         for slot in self.slots.range_mut(start..) {
             if budget.is_used_up() {
                 break;
             }
             match slot {
-                // Nobody will get it, and nothing will tell the store: it may forget it.
-                Slot::Here(here) if here.message.is_expired(now) => here.recorded_in = 0,
+                // Nobody will get it. The store is told now, because its record may stand in a later segment than the
+                // shard knows, and would then refer to a body that is gone.
+                Slot::Here(here) if here.message.is_expired(now) && here.recorded_in > 0 => {
+                    here.recorded_in = 0;
+                    budget.use_for(0);
+                    again.expired.push(order_behind(base, here.order));
+                }
                 Slot::Here(here) if (1..before.0).contains(&here.recorded_in) => {
                     here.recorded_in = segment.0;
                     let order = order_behind(base, here.order);
                     let copy = Here { message: Arc::clone(&here.message), ..*here };
                     budget.use_for(here.message.content_bytes());
-                    again.push(copy.into_delivery(order));
+                    again.deliveries.push(copy.into_delivery(order));
                 }
                 Slot::Whole(delivery) if delivery.recorded_in.is_some_and(|place| place < before) => {
                     delivery.recorded_in = Some(segment);
                     budget.use_for(delivery.message.content_bytes());
-                    again.push(Delivery::clone(delivery));
+                    again.deliveries.push(Delivery::clone(delivery));
                 }
                 _ => {}
             }
@@ -632,6 +653,30 @@ mod tests {
         }
         assert!(queue.is_empty());
         assert_eq!((queue.bytes(), queue.stored_bytes(), gauge.bytes()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_has_expired_is_said_to_be_gone_once_instead_of_being_said_again() {
+        let gauge = MemoryGauge::default();
+        let mut queue = Queue::default();
+        let publication = |order: u64, expires_at: Option<Timestamp>| {
+            let id = MessageId { received_at: Timestamp::from_micros(order), boot_epoch: 0, origin: 0 };
+            let mut publication = Publication::new(id, "t", QoS::AtLeastOnce, false);
+            publication.expires_at = expires_at;
+            Delivery { message: publication.keep(&gauge), ..delivery(order, &gauge) }
+        };
+        queue.push_back(publication(1, Some(Timestamp::from_micros(10))));
+        queue.push_back(publication(2, None));
+        let mut again = |from| {
+            let now = Timestamp::from_micros(11);
+            queue.record_again(from, Segment(5), Segment(6), now, &mut Budget::new(usize::MAX))
+        };
+        let first = again(0);
+        assert_eq!(first.expired, [1]);
+        assert_eq!(first.deliveries.iter().map(|delivery| delivery.order).collect::<Vec<_>>(), [2]);
+        assert_eq!(first.last(), Some(2));
+        let second = again(0);
+        assert!(second.expired.is_empty() && second.deliveries.is_empty());
     }
 
     #[test]

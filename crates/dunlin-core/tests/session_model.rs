@@ -379,7 +379,7 @@ impl Pair {
             Timestamp::ZERO,
             &mut Budget::new(usize::MAX),
         );
-        waiting.into_iter().for_each(|delivery| restarted.restore(Restored::Waiting(delivery)));
+        waiting.deliveries.into_iter().for_each(|delivery| restarted.restore(Restored::Waiting(delivery)));
         assert!(restarted.take_order() <= self.next_number + 1, "orders go on behind the last");
         self.outbound = restarted;
         self.model.next_sequence = self.model.exchanges.last().map_or(0, |last| last.sequence + 1);

@@ -267,8 +267,11 @@ impl Shard {
         let segment = self.clients.journal.segment();
         let queue = self.groups.get_mut(key)?.queue_mut();
         let again = queue.record_again(from, before, segment, now, budget);
-        let last = again.last().map(|delivery| delivery.order);
-        for Delivery { order: sequence, message, .. } in again {
+        let last = again.last();
+        for sequence in again.expired {
+            self.clients.journal.stage(|| Record::GroupTaken { group, sequence });
+        }
+        for Delivery { order: sequence, message, .. } in again.deliveries {
             self.clients.journal.stage(|| Record::GroupQueued { group, sequence, message });
         }
         if let Some(last) = last {
@@ -336,8 +339,11 @@ impl Clients {
         let segment = self.journal.segment();
         let value = self.sessions.get_mut(key)?;
         let again = value.outbound.queue_mut().record_again(from, before, segment, now, budget);
-        let last = again.last().map(|delivery| delivery.order);
-        for delivery in again {
+        let last = again.last();
+        for order in again.expired {
+            self.journal.stage(|| Record::Removed { session, order });
+        }
+        for delivery in again.deliveries {
             self.journal.stage(|| queued(session, &delivery));
         }
         if let Some(last) = last {
