@@ -295,6 +295,8 @@ fn start_control(
                 }
             };
         runtime.block_on(control(config, running, sockets, service, report, pinged, stopped));
+        // A backup may be under way: nobody waits for it any more.
+        runtime.shutdown_background();
     };
     let thread = std::thread::Builder::new()
         .name("dunlin-control".into())

@@ -36,6 +36,8 @@ pub struct Caller {
     pub name: Arc<str>,
     /// What they may do.
     pub scope: Scope,
+    /// A certificate says who they are, which a browser shows by itself.
+    pub by_certificate: bool,
 }
 
 /// Why nobody may ask.
@@ -59,18 +61,18 @@ impl Access {
             return self.holder(shown.as_bytes()).ok_or(Stranger::ShowsWrongToken);
         }
         let subject = remote.certificate.as_ref().ok_or(Stranger::ShowsNothing)?;
-        Ok(Caller { name: Arc::clone(subject), scope: self.certificate_scope })
+        Ok(Caller { name: Arc::clone(subject), scope: self.certificate_scope, by_certificate: true })
     }
 
     /// Who holds the token in an `Authorization` header.
     fn holder(&self, authorization: &[u8]) -> Option<Caller> {
         if self.local.as_ref().is_some_and(|token| token.is_shown_by(authorization)) {
-            return Some(Caller { name: LOCAL.into(), scope: Scope::Admin });
+            return Some(Caller { name: LOCAL.into(), scope: Scope::Admin, by_certificate: false });
         }
         let token = std::str::from_utf8(authorization).ok()?.strip_prefix("Bearer ")?;
         let tokens = self.tokens.as_ref()?.now();
         let entry = tokens.of(token, OffsetDateTime::now_utc())?;
-        Some(Caller { name: entry.name.as_str().into(), scope: entry.scope })
+        Some(Caller { name: entry.name.as_str().into(), scope: entry.scope, by_certificate: false })
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
@@ -57,6 +57,11 @@ impl Guard {
         mut request: Request,
         next: Next,
     ) -> Response {
+        if caller.by_certificate && is_change(request.method()) && is_from_elsewhere(request.headers()) {
+            // A browser shows a certificate without being asked, for whatever page wants something here.
+            let detail = "a page from elsewhere may not change anything by a certificate; use a token";
+            return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
+        }
         match self.scopes.judge(matched.as_ref().map(MatchedPath::as_str), request.method(), &caller) {
             Judgement::Allowed => {
                 request.extensions_mut().insert(caller);
@@ -105,6 +110,15 @@ impl Guard {
 
 fn is_change(method: &Method) -> bool {
     *method != Method::GET && *method != Method::HEAD
+}
+
+/// Whether a browser says that another site has made it ask.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    site.is_some_and(|site| site != "same-origin" && site != "none")
+        || (headers.contains_key(header::ORIGIN) && origin != text(header::HOST))
 }
 
 fn with_header(problem: Problem, name: HeaderName, value: &str) -> Response {
@@ -214,6 +228,25 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_browser_that_another_site_has_made_ask_is_known_by_what_it_says() {
+        let from = |pairs: &[(&'static str, &'static str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            is_from_elsewhere(&pairs.collect())
+        };
+        assert!(!from(&[("host", "broker:18083")]), "a program");
+        assert!(!from(&[
+            ("host", "broker:18083"),
+            ("origin", "https://broker:18083"),
+            ("sec-fetch-site", "same-origin")
+        ]));
+        assert!(from(&[("host", "broker:18083"), ("origin", "https://evil.example")]));
+        assert!(from(&[("host", "broker:18083"), ("origin", "null")]));
+        assert!(from(&[("host", "broker:18083"), ("sec-fetch-site", "cross-site")]));
+    }
+
+    #[test]
     fn what_has_no_scope_in_the_document_is_closed_and_what_changes_something_is_not_for_readers() {
         let operation = |scopes: serde_json::Value| json!({ "responses": {}, "security": scopes });
         let document = json!({
@@ -227,7 +260,7 @@ mod tests {
         });
         let scopes = Scopes::of(&serde_json::from_value(document).unwrap());
         let judged = |path: Option<&str>, method: Method, scope: Scope| {
-            let caller = Caller { name: "somebody".into(), scope };
+            let caller = Caller { name: "somebody".into(), scope, by_certificate: false };
             match scopes.judge(path, &method, &caller) {
                 Judgement::Allowed => "allowed".to_owned(),
                 Judgement::Denied => "denied".to_owned(),

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::metrics::{CONTENT_TYPE, Figures, collect, exposition};
+use crate::metrics::{CONTENT_TYPE, exposition, families};
 use crate::operations::Operations;
 
 pub(super) fn router(operations: Operations) -> Router {
@@ -14,11 +14,8 @@ pub(super) fn router(operations: Operations) -> Router {
 }
 
 async fn metrics(State(operations): State<Operations>) -> Response {
-    match Figures::gather(&operations).await {
-        Ok(figures) => {
-            let text = exposition(&collect(&operations, &figures));
-            ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
-        }
+    match families(&operations).await {
+        Ok(families) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], exposition(&families)).into_response(),
         Err(stopping) => (StatusCode::SERVICE_UNAVAILABLE, format!("{stopping}\n")).into_response(),
     }
 }

@@ -203,11 +203,14 @@ impl FollowedTokens {
         let stamp = stamp(&self.path);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.0 != stamp {
-            let tokens = Tokens::read(&self.path).unwrap_or_else(|error| {
-                tracing::error!(%error, "no token opens the API until this file can be read");
-                Tokens::default()
-            });
-            *seen = (stamp, Arc::new(tokens));
+            *seen = match Tokens::read(&self.path) {
+                Ok(tokens) => (stamp, Arc::new(tokens)),
+                Err(error) => {
+                    tracing::error!(%error, "no token opens the API until this file can be read");
+                    // Looked at again each time: what is wrong may be no matter of the file.
+                    (None, Arc::default())
+                }
+            };
         }
         Arc::clone(&seen.1)
     }

@@ -2,7 +2,7 @@
 
 use super::declared::*;
 use super::{Family, Figures};
-use crate::operations::Operations;
+use crate::operations::{Operations, Stopping};
 use crate::tls::Expiring;
 use crate::worker::{DelayReason, RefusalReason};
 use dunlin_bench::process::Process;
@@ -10,8 +10,14 @@ use dunlin_codec::{PacketType, ProtocolVersion, QoS};
 use dunlin_core::shard::{Counters, DropReason, Latencies, StoreState, SubscriptionRefusal};
 use std::time::UNIX_EPOCH;
 
-/// All metrics with their values.
-pub fn collect(operations: &Operations, figures: &Figures) -> Vec<Family> {
+/// All metrics with their values. What the system says is read on a thread that may wait.
+pub(crate) async fn families(operations: &Operations) -> Result<Vec<Family>, Stopping> {
+    let figures = Figures::recent(operations).await?;
+    let operations = operations.clone();
+    tokio::task::spawn_blocking(move || collect(&operations, &figures)).await.map_err(|_| Stopping)
+}
+
+fn collect(operations: &Operations, figures: &Figures) -> Vec<Family> {
     let mut families = Vec::with_capacity(DECLARED.len());
     whole(&mut families, operations, figures);
     traffic(&mut families, figures);

@@ -5,10 +5,17 @@ use crate::operations::{Operations, Stopping};
 use crate::worker::Worker;
 use dunlin_codec::QoS;
 use dunlin_core::shard::{Counters, DropReason};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Places of the table of Sessions that are counted in one visit: about 0.2 ms.
 const CENSUS_PLACES: u32 = 2_000;
+
+/// How old an answer may be.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// The last figures, and when they were gathered.
+pub(crate) type LastFigures = tokio::sync::Mutex<Option<(Instant, Arc<Figures>)>>;
 
 /// What one worker says.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +57,21 @@ impl Figures {
         Ok(Self { workers: operations.ask_all(WorkerFigures::of).await? })
     }
 
+    /// What was gathered within the last second, or is gathered now; who asks meanwhile gets the same.
+    pub(crate) async fn recent(operations: &Operations) -> Result<Arc<Self>, Stopping> {
+        let mut last = operations.figures.lock().await;
+        if let Some((at, figures)) = &*last
+            && at.elapsed() < RECENT
+        {
+            return Ok(Arc::clone(figures));
+        }
+        let figures = Arc::new(Self::gather(operations).await?);
+        *last = Some((Instant::now(), Arc::clone(&figures)));
+        Ok(figures)
+    }
+
     /// Asks all workers for everything.
-    pub(crate) async fn gather(operations: &Operations) -> Result<Self, Stopping> {
+    async fn gather(operations: &Operations) -> Result<Self, Stopping> {
         let Self { mut workers } = Self::counted(operations).await?;
         for (id, figures) in (0..).zip(&mut workers) {
             let mut next = Some(0);

@@ -18,10 +18,11 @@ mod sys_topics;
 mod reference;
 
 pub use census::Census;
-pub use collect::collect;
+pub(crate) use collect::families;
 pub use declared::{DECLARED, Declared};
 pub use exposition::{CONTENT_TYPE, exposition};
 pub use family::{Buckets, Family, Kind, Sample, Value};
+pub(crate) use figures::LastFigures;
 pub use figures::{Figures, WorkerFigures};
 pub use reference::markdown;
 pub use sys_topics::publish_sys_topics;

@@ -62,7 +62,7 @@ pub async fn publish_sys_topics(operations: Operations, every: Duration) {
 
 impl SysTopics {
     async fn publish(&mut self) -> Result<(), Stopping> {
-        let figures = Figures::gather(&self.operations).await?;
+        let figures = Figures::recent(&self.operations).await?;
         let elapsed = self.last.elapsed();
         self.last = Instant::now();
         let mut values = self.values(&figures);

@@ -20,6 +20,7 @@ pub(crate) use tap::OpenTap;
 use crate::config::{Config, EffectiveOption};
 use crate::http::Health;
 use crate::log::LogControl;
+use crate::metrics::LastFigures;
 use crate::store::CommitFigures;
 use crate::trace::TraceCount;
 use crate::worker::{Gate, Mail, Mailboxes, Visit, Worker};
@@ -41,6 +42,8 @@ pub struct Operations {
     pub(crate) health: Arc<Health>,
     /// How long commits of the store take, if there is one.
     pub(crate) commits: Option<Arc<CommitFigures>>,
+    /// What was gathered of the workers last.
+    pub(crate) figures: Arc<LastFigures>,
     /// Traces under way.
     pub(crate) traces: TraceCount,
     /// When the broker was started.
@@ -88,6 +91,7 @@ impl Operations {
             gate,
             health,
             commits,
+            figures: Arc::default(),
             traces: TraceCount::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),

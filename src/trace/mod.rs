@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 /// Lines that wait for who watches.
-const LINES_MAX: usize = 4 * 1024;
+const LINES_MAX: usize = 1024;
 
 /// Traces at once.
 const TRACES_MAX: usize = 8;

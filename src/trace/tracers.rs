@@ -40,7 +40,7 @@ impl Tracers {
         Self::set_wish(worker);
     }
 
-    /// Tells the shard who and what is watched; asked again when a client comes to an address that is.
+    /// Tells the shard who and what is watched.
     pub fn set_wish(worker: &Worker) {
         let mut wish = TraceWish::default();
         for tracer in &worker.tracers.borrow().0 {

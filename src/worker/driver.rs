@@ -13,6 +13,7 @@ use dunlin_codec::ReasonCode;
 use dunlin_core::connection::Cause;
 use dunlin_core::shard::Output;
 use dunlin_core::slots::Key;
+use dunlin_core::time::Timestamp;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -129,7 +130,8 @@ impl Driver {
             self.flushing.extend(std::iter::from_fn(|| shard.poll_flush()));
         }
         if self.flushing.is_empty() {
-            return;
+            // Nothing was sent, so the time does not matter.
+            return self.worker.shard.borrow_mut().handle_turn_end(Timestamp::ZERO);
         }
         for key in self.flushing.drain(..) {
             if let Some(link) = self.worker.link(key) {

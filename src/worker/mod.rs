@@ -268,7 +268,7 @@ impl Worker {
             }
         }
         if self.tracers.borrow().want_address(peer.ip()) {
-            Tracers::set_wish(self);
+            self.shard.borrow_mut().trace_connection(key);
         }
         let reader = tokio::task::spawn_local(reader::Reader::new(Rc::clone(self), Rc::clone(&link)));
         link.reader.set(Some(reader.abort_handle()));

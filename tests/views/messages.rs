@@ -1,8 +1,8 @@
 //! Retained Messages, the tree of their topics, and publishing.
 
 use super::start;
-use super::support::client::{Client, persistent, tcp};
-use dunlin_codec::{QoS, ReasonCode};
+use super::support::client::{Client, bytes_of, persistent, tcp};
+use dunlin_codec::{MessageProperties, Packet, Publish, QoS, ReasonCode, SubscriptionIdentifiers};
 use serde_json::{Value, json};
 
 #[test]
@@ -48,6 +48,52 @@ fn a_retained_message_is_written_read_listed_and_cleared() {
     running.restart();
     assert_eq!(running.http.ask("GET", path, None).status, 404);
     assert_eq!(running.http.get("/api/v1/retained")["messages"].as_array().expect("a list").len(), 1);
+}
+
+/// A walk by filter looks at a thousand topics in one visit to a worker, and most of them are none of its own.
+#[test]
+fn a_list_by_filter_has_each_message_once_however_many_others_lie_between() {
+    let running = start("");
+    let mut devices = running.client("devices");
+    for device in 0..900 {
+        for topic in ["battery", "status", "zone"] {
+            let topic = format!("device-{device:04}/{topic}");
+            devices.send(&bytes_of(&Packet::Publish(retained(&topic))));
+        }
+    }
+    devices.ping();
+    for (filter, expected) in [("%2B/status", 900), ("%2B/none", 0)] {
+        let (mut topics, mut after) = (Vec::new(), String::new());
+        loop {
+            let answer = running.http.get(&format!("/api/v1/retained?filter={filter}&limit=400{after}"));
+            let page = answer["messages"].as_array().expect("a list").iter();
+            topics.extend(page.map(|message| message["topic"].to_string()));
+            match answer["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(topics.len(), expected, "{filter}");
+        topics.dedup();
+        assert_eq!(topics.len(), expected, "{filter}");
+    }
+    // What is no topic is nobody's, whatever the tree of topics makes of it.
+    assert_eq!(running.http.ask("DELETE", "/api/v1/retained/device-0001%00status", None).status, 404);
+}
+
+/// A PUBLISH at QoS 0 that is to be retained.
+fn retained(topic: &str) -> Publish<'_> {
+    Publish {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: true,
+        topic,
+        packet_identifier: None,
+        topic_alias: None,
+        subscription_identifiers: SubscriptionIdentifiers::default(),
+        properties: MessageProperties::default(),
+        payload: b"x",
+    }
 }
 
 #[test]

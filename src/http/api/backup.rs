@@ -57,7 +57,7 @@ async fn copy(
     JsonBody(BackupRequest { destination }): JsonBody<BackupRequest>,
 ) -> Result<(Extension<Subject>, Json<Backup>), Problem> {
     let conflict = |detail: String| Problem::new(StatusCode::CONFLICT, detail);
-    let Some(data_dir) = operations.config.load().store.path.clone() else {
+    let Some(data_dir) = operations.started_with.store.path.clone() else {
         return Err(conflict("this broker has no store: store.path is not set".to_owned()));
     };
     let path = PathBuf::from(&destination);

@@ -20,10 +20,10 @@ use crate::http::problem::Problem;
 use crate::operations::Operations;
 
 /// Places in a worker's table of groups that one visit looks at.
-const VISIT: u32 = 256;
+const VISIT: u32 = 64;
 
 /// Members of a group that are named; it may have more.
-const MEMBERS_MAX: usize = 1000;
+const MEMBERS_MAX: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Operations> {
     OpenApiRouter::default().routes(routes!(list))
@@ -64,7 +64,7 @@ struct SharedGroup {
     lent_messages: usize,
     /// How many members there are.
     members_count: usize,
-    /// The first 1,000.
+    /// The first 100.
     members: Vec<GroupMember>,
 }
 

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::problem::Problem;
-use crate::metrics::{Family, Figures, collect};
+use crate::metrics::{Family, families};
 use crate::operations::Operations;
 
 pub(super) fn routes() -> OpenApiRouter<Operations> {
@@ -31,6 +31,5 @@ struct Metrics {
     responses((status = 200, body = Metrics))
 )]
 async fn show(State(operations): State<Operations>) -> Result<Json<Metrics>, Problem> {
-    let figures = Figures::gather(&operations).await?;
-    Ok(Json(Metrics { metrics: collect(&operations, &figures) }))
+    Ok(Json(Metrics { metrics: families(&operations).await? }))
 }

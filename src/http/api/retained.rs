@@ -6,8 +6,9 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use dunlin_codec::{QoS, TopicFilter};
+use dunlin_codec::{QoS, TopicFilter, TopicName};
 use dunlin_core::message::ApplicationMessage;
+use dunlin_core::retained::Cursor;
 use dunlin_core::shard::OwnMessage;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -128,25 +129,25 @@ async fn list(
         .map_err(|error| Problem::bad_request(format!("filter = {filter:?}: {error}")))?;
     let now = operations.gate.now();
     let mut messages: Vec<Retained> = Vec::new();
+    let mut walk: Option<Cursor> = None;
     let next = loop {
         let (filter, from, room) = (filter.clone(), after.take(), limit - messages.len());
-        let (found, passed, is_over) = operations
+        let (found, cursor) = operations
             .ask(0, move |worker| {
                 let shard = worker.shard.borrow();
-                let mut cursor = shard.retained_cursor(&filter, from.as_deref());
-                let found = shard.retained_page(&mut cursor, room, VISIT);
-                (found, cursor.passed().or(from), cursor.is_done())
+                let mut cursor = walk.unwrap_or_else(|| shard.retained_cursor(&filter, from.as_deref()));
+                (shard.retained_page(&mut cursor, room, VISIT), cursor)
             })
             .await?;
         let there = found.iter().filter(|message| !message.is_expired(now));
         messages.extend(there.map(|message| Retained::from(&**message)));
-        if is_over {
+        if cursor.is_done() {
             break None;
         }
         if messages.len() == limit {
-            break passed;
+            break found.last().map(|message| message.topic().to_owned());
         }
-        after = passed;
+        walk = Some(cursor);
     };
     Ok(Json(RetainedList { messages, next: next.map(|topic| page::seal(&topic)) }))
 }
@@ -160,6 +161,7 @@ async fn show(
     State(operations): State<Operations>,
     Path(topic): Path<String>,
 ) -> Result<Json<RetainedMessage>, Problem> {
+    judged(&topic)?;
     let (wanted, now) = (topic.clone(), operations.gate.now());
     let found = operations
         .ask(0, move |worker| worker.shard.borrow().retained_message(&wanted).cloned())
@@ -169,6 +171,11 @@ async fn show(
     let (payload, payload_base64) = message::payload(&found);
     let properties = Properties::of(&found);
     Ok(Json(RetainedMessage { retained: Retained::from(&*found), payload, payload_base64, properties }))
+}
+
+/// What is no Topic Name has no message.
+fn judged(topic: &str) -> Result<(), Problem> {
+    TopicName::parse(topic).map(drop).map_err(|_| nothing_retained(topic))
 }
 
 /// Publishes a Retained Message.
@@ -208,6 +215,7 @@ async fn clear(
     State(operations): State<Operations>,
     Path(topic): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    judged(&topic)?;
     let wanted = topic.clone();
     let is_there =
         operations.ask(0, move |worker| worker.shard.borrow().retained_message(&wanted).is_some()).await?;

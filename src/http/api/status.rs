@@ -79,7 +79,7 @@ impl From<&StoreHealth> for Store {
     responses((status = 200, body = Status))
 )]
 async fn show(State(operations): State<Operations>) -> Result<Json<Status>, Problem> {
-    let figures = Figures::gather(&operations).await?;
+    let figures = Figures::recent(&operations).await?;
     let census = figures.census();
     let health = &operations.health;
     Ok(Json(Status {

@@ -12,6 +12,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use dunlin_codec::{QoS, TopicFilter, TopicName};
 use dunlin_core::message::ApplicationMessage;
+use dunlin_core::retained::Cursor;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde::Serialize;
@@ -130,8 +131,8 @@ async fn subscribe(
 struct Walk {
     /// Which filter.
     filter: usize,
-    /// Behind which topic it goes on.
-    after: Option<String>,
+    /// Where in it; none at its beginning.
+    cursor: Option<Cursor>,
 }
 
 struct Watcher {
@@ -162,24 +163,23 @@ impl Watcher {
             }
             let walk = self.walk.take()?;
             let filter = self.watched.filters.get(walk.filter)?.clone();
-            let (after, now) = (walk.after.clone(), self.operations.gate.now());
+            let now = self.operations.gate.now();
             let visit = move |worker: &crate::worker::Worker| {
                 let shard = worker.shard.borrow();
-                let mut cursor = shard.retained_cursor(&filter, after.as_deref());
-                let found = shard.retained_page(&mut cursor, RETAINED_AT_ONCE, VISIT);
-                (found, cursor.passed().or(after), cursor.is_done())
+                let mut cursor = walk.cursor.unwrap_or_else(|| shard.retained_cursor(&filter, None));
+                (shard.retained_page(&mut cursor, RETAINED_AT_ONCE, VISIT), cursor)
             };
             // Without an answer the broker is stopping, which the tap says, too.
-            let (found, passed, is_over) = self.operations.ask(0, visit).await.ok()?;
+            let (found, cursor) = self.operations.ask(0, visit).await.ok()?;
             let is_first = |message: &Arc<ApplicationMessage>| {
                 let before = self.watched.filters.iter().take(walk.filter);
                 !before.into_iter().any(|filter| matches(filter, message.topic()))
             };
             let there = found.into_iter().filter(|message| !message.is_expired(now) && is_first(message));
             self.retained = there.collect();
-            self.walk = Some(match is_over {
-                true => Walk { filter: walk.filter + 1, after: None },
-                false => Walk { after: passed, ..walk },
+            self.walk = Some(match cursor.is_done() {
+                true => Walk { filter: walk.filter + 1, cursor: None },
+                false => Walk { cursor: Some(cursor), ..walk },
             });
         }
     }

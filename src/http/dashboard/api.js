@@ -49,8 +49,11 @@ export async function send(method, path, body) {
   return answer.status === 204 ? null : answer.json().catch(() => null);
 }
 
-/** A topic or a client identifier in a path. */
-export const segment = (text) => encodeURIComponent(text);
+/** A topic level or a client identifier in a path. A browser would take `.` and `..` for directions, however encoded. */
+export function segment(text) {
+  if (text === "." || text === "..") throw new Error(`A browser cannot ask for ${text}: use the command line.`);
+  return encodeURIComponent(text);
+}
 
 function query(parameters) {
   const pairs = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");

@@ -1,6 +1,6 @@
 // The tree of topics that have Retained Messages, opened level by level, and one message with what is in it.
 
-import { get, send } from "./api.js";
+import { get, segment, send } from "./api.js";
 import { announce, bytes, clock, confirm, failure, fill, h } from "./dom.js";
 
 export const title = "Topics";
@@ -8,7 +8,7 @@ export const title = "Topics";
 const PAGE = 200;
 
 /** A topic in a path: its slashes stay. */
-const pathOf = (topic) => topic.split("/").map(encodeURIComponent).join("/");
+const pathOf = (topic) => topic.split("/").map(segment).join("/");
 
 export function show(main, signal) {
   const one = h("div", { class: "panel" }, h("p", { class: "empty" }, "Choose a topic that has a Retained Message."));

@@ -43,6 +43,7 @@ impl Shard {
     /// Publishes a message that no client has sent. What it made the shard record is durable when the position
     /// that is returned is.
     pub fn publish(&mut self, now: Timestamp, message: &OwnMessage) -> Position {
+        self.clients.turn.begin(now);
         self.route_recovered(now);
         self.clients.journal.begin_input();
         let id = self.next_message_id(now);

@@ -18,6 +18,7 @@ impl Shard {
     /// Takes a message from another shard. Messages from one shard must come in the order in which it sent
     /// them.
     pub fn handle_peer(&mut self, now: Timestamp, from: ShardId, message: PeerMessage) {
+        self.clients.turn.begin(now);
         self.clients.journal.begin_input();
         if let PeerMessage::Applied { .. } | PeerMessage::Settled(_) = message {
             self.apply(now, from, message);

@@ -49,7 +49,7 @@ impl Shard {
         }
         let alias_topic = self.resolve_alias(key, publish)?;
         let topic = alias_topic.as_deref().unwrap_or(publish.topic);
-        if self.clients.trace.is_some() {
+        if self.clients.trace.is_some() && self.clients.wants(key, Some(topic)) {
             let mut bytes = Vec::new();
             publish.encode(version, &mut bytes);
             self.clients.trace_received(key, Some(topic), &bytes);

@@ -60,6 +60,10 @@ impl Shard {
     /// Closes it.
     pub fn close_tap(&mut self, number: u64) {
         self.taps.open.retain(|tap| tap.number != number);
+        if self.taps.open.is_empty() {
+            // Nobody will take it.
+            self.taps.tapped.clear();
+        }
     }
 
     /// The next thing that a tap has heard.

@@ -10,6 +10,8 @@ use crate::authorize::{Right, Who};
 use crate::identity::ClientIdentifier;
 use crate::slots::Key;
 use dunlin_codec::{ProtocolVersion, ReasonCode, TopicFilter, TopicName};
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use std::collections::VecDeque;
 
 /// Bytes of a packet that are kept.
@@ -24,7 +26,7 @@ pub struct TraceWish {
     /// Clients, by identifier.
     pub clients: Vec<ClientIdentifier>,
     /// Connections.
-    pub connections: Vec<Key>,
+    pub connections: HashSet<Key, FixedState>,
     /// Messages whose topics match one of these Topic Filters, whoever sends or gets them.
     pub topic_filters: Vec<Box<str>>,
 }
@@ -111,8 +113,17 @@ impl Trace {
 impl Shard {
     /// Says who and what is watched from now on; nothing, if the wish is empty.
     pub fn set_trace(&mut self, wish: TraceWish) {
-        self.clients.trace =
-            (wish != TraceWish::default()).then(|| Box::new(Trace { wish, ..Trace::default() }));
+        if wish == TraceWish::default() {
+            self.clients.trace = None;
+        } else {
+            // What other traces have seen in this turn stays.
+            self.clients.trace.get_or_insert_default().wish = wish;
+        }
+    }
+
+    /// Watches a connection, too.
+    pub fn trace_connection(&mut self, connection: Key) {
+        self.clients.trace.get_or_insert_default().wish.connections.insert(connection);
     }
 
     /// What is watched.
@@ -179,6 +190,14 @@ impl Clients {
         let (authorizer, value) = (self.authorizer.as_ref()?, self.sessions.get(session)?);
         let who = Who { client_identifier: value.client_identifier.as_str(), identity: &value.identity };
         authorizer.explain(who, right)
+    }
+
+    /// Whether an event of a connection, about a message of this topic if it is about one, would be wanted.
+    pub fn wants(&self, key: Key, topic: Option<&str>) -> bool {
+        let session = self.connections.get(key).and_then(|value| self.sessions.get(value.session));
+        session
+            .zip(self.trace.as_ref())
+            .is_some_and(|(session, trace)| trace.wants(&session.client_identifier, Some(key), topic))
     }
 
     /// Notes an event of a connection or a Session, if it is wanted.
