@@ -12,7 +12,7 @@ pub struct TraceLine {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// The client identifier.
+    /// The client identifier; empty where a connection was refused before it named one.
     pub client: String,
     /// Where the client is, if it is connected.
     pub address: Option<String>,
@@ -35,7 +35,7 @@ pub enum Happened {
     Received,
     /// A packet went to it.
     Sent,
-    /// What it wanted was not accepted.
+    /// What it wanted was not accepted, be it the connection.
     Refused,
     /// A message did not reach it.
     Dropped,
@@ -61,7 +61,8 @@ impl fmt::Display for TraceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (hour, minute, second) = self.at.to_hms();
         let milli = self.at.millisecond();
-        write!(f, "{hour:02}:{minute:02}:{second:02}.{milli:03} {} {}", self.client, self.event.sign())?;
+        let client = if self.client.is_empty() { "-" } else { &self.client };
+        write!(f, "{hour:02}:{minute:02}:{second:02}.{milli:03} {client} {}", self.event.sign())?;
         if let Some(packet) = &self.packet {
             write!(f, " {packet}")?;
         }

@@ -2,10 +2,12 @@
 
 use super::packet::{fields, of_connect};
 use super::{Fields, Happened, TraceLine, TraceRequest, TraceSender};
-use crate::worker::Worker;
-use dunlin_codec::{TopicFilter, TopicName};
+use crate::transport::Peer;
+use crate::worker::{RefusalReason, Worker};
+use dunlin_codec::{ReasonCode, TopicFilter, TopicName};
 use dunlin_core::connection::Cause;
 use dunlin_core::handshake::ConnectRequest;
+use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::shard::{TraceEvent, TraceWish, Traced};
 use dunlin_core::slots::Key;
 use serde_json::json;
@@ -97,6 +99,35 @@ impl Tracers {
             details,
         };
         worker.tracers.borrow().hand_on(&line, link.description.peer().ip(), None);
+    }
+
+    /// A connection came to nothing: the client was told the Reason Code, and may have said who it is.
+    pub fn refused(
+        worker: &Worker,
+        peer: Peer,
+        reason: RefusalReason,
+        told: Option<(ReasonCode, Option<&ClientIdentifier>)>,
+        detail: &str,
+    ) {
+        if worker.tracers.borrow().is_empty() {
+            return;
+        }
+        let mut details = Fields::new();
+        details.insert("kind".to_owned(), json!(reason.name()));
+        details.insert("reason".to_owned(), json!(detail));
+        if let Some((reason_code, _)) = told {
+            details.insert("reason_code".to_owned(), json!(reason_code.to_string()));
+        }
+        let client = told.and_then(|(_, client)| client);
+        let line = TraceLine {
+            at: OffsetDateTime::now_utc(),
+            client: client.map(|client| client.as_str().to_owned()).unwrap_or_default(),
+            address: Some(peer.to_string()),
+            event: Happened::Refused,
+            packet: Some("CONNECT".into()).filter(|_| client.is_some()),
+            details,
+        };
+        worker.tracers.borrow().hand_on(&line, peer.ip(), None);
     }
 
     /// Gives a line to those who want it.

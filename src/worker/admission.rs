@@ -14,6 +14,7 @@ use super::{Client, Worker, login};
 use crate::auth::Access;
 use crate::config::{DeniedPublish, Listener, ListenerUrl};
 use crate::tls::TlsEndpoint;
+use crate::trace::Tracers;
 use crate::transport::{Peer, Socket, Transport, WebSocket, read_proxy_header};
 use arc_swap::ArcSwap;
 use dunlin_codec::{ReasonCode, Split, split};
@@ -197,29 +198,33 @@ impl Arrival {
                 }
                 Ok(Err(failure)) => {
                     // First, because a client may take its time to listen to the answer.
-                    failure.report(&ticket);
+                    failure.report(&worker, &ticket);
                     if let Failure::Refused { transport, answer, .. } = failure {
                         say_no(*transport, &answer).await;
                     }
                 }
-                Err(_) => Failure::Closed(RefusalReason::Timeout).report(&ticket),
+                Err(_) => Failure::Closed(RefusalReason::Timeout).report(&worker, &ticket),
             }
         });
     }
 }
 
 impl Failure {
-    fn report(&self, ticket: &Ticket) {
+    fn report(&self, worker: &Worker, ticket: &Ticket) {
         let (gate, peer) = (&ticket.gate, ticket.peer);
+        let refused = |reason, told: Option<(ReasonCode, Option<&ClientIdentifier>)>, detail: &str| {
+            gate.refused(peer, reason, told, detail);
+            Tracers::refused(worker, peer, reason, told, detail);
+        };
         match self {
-            Self::Closed(reason) => gate.refused(peer, *reason, None, reason.sentence()),
+            Self::Closed(reason) => refused(*reason, None, reason.sentence()),
             Self::Refused { reason, refusal: Refusal { reason_code, detail }, client, .. } => {
-                gate.refused(peer, *reason, Some((*reason_code, client.as_ref())), detail);
+                refused(*reason, Some((*reason_code, client.as_ref())), detail);
             }
             // It is not held against the address, which is that of the proxy.
-            Self::NoHeader(error) => gate.refused(peer, RefusalReason::Proxy, None, &error.to_string()),
+            Self::NoHeader(error) => refused(RefusalReason::Proxy, None, &error.to_string()),
             Self::Transport(error) => match breach(error) {
-                Some(reason) => gate.refused(peer, reason, None, &error.to_string()),
+                Some(reason) => refused(reason, None, &error.to_string()),
                 None => {
                     return tracing::info!(address = %peer, %error, "no client came of a connection");
                 }
