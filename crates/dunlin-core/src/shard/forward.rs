@@ -154,6 +154,7 @@ pub(super) enum Reach<'a> {
 
 impl Reach<'_> {
     /// Whether a Session, a group or a topic of this name gets it.
+    #[inline]
     pub fn includes<'n>(self, name: impl FnOnce() -> Option<&'n str>) -> bool {
         match self {
             Self::Everywhere { .. } | Self::Here => true,

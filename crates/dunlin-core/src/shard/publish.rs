@@ -164,6 +164,7 @@ impl Shard {
     }
 
     /// Why a publication is not accepted, if it is not.
+    #[inline]
     pub(super) fn judge(&mut self, session: Key, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
         if self.clients.settings.judge_topic(topic).is_err() {
             return Some(ReasonCode::TopicNameInvalid);
@@ -187,6 +188,7 @@ impl Shard {
     }
 
     /// Why a publication that would have to be stored is not accepted, while the store does not write.
+    #[inline]
     pub(super) fn judge_store(&mut self, topic: &str, publish: &Publish<'_>) -> Option<ReasonCode> {
         if self.store_state == StoreState::Writing || publish.qos == QoS::AtMostOnce {
             return None;
@@ -350,7 +352,7 @@ impl Shard {
             }
         }
         routed.has_subscribers |= !groups.is_empty();
-        for index in groups {
+        for index in groups.iter().copied() {
             if !reach.includes(|| self.groups.at(index).map(|group| &*group.name)) {
                 continue;
             }
@@ -367,7 +369,7 @@ impl Shard {
                 // Every shard keeps every Retained Message.
                 peers = self.peers.others().collect();
             }
-            for peer in peers {
+            for peer in peers.iter().copied() {
                 let message = publication.keep(&self.clients.gauge);
                 if let Some(link) = self.peers.link(peer) {
                     let message = match exactly {
