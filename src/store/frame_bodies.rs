@@ -10,7 +10,6 @@ use dunlin_core::journal::Segment;
 use dunlin_core::message::{ApplicationMessage, MessageId};
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// See the top of the file.
 #[derive(Default)]
@@ -19,7 +18,7 @@ pub(super) struct FrameBodies {
     /// that: the standard one took a quarter of what storing a message takes.
     offsets: HashMap<MessageId, usize, FixedState>,
     /// Whose place is in the frame. A message that was read back may be there in several copies.
-    messages: Vec<(Arc<ApplicationMessage>, usize)>,
+    messages: Vec<(ApplicationMessage, usize)>,
     /// Bytes of the bodies that the log had already.
     again_bytes: u64,
 }
@@ -27,13 +26,13 @@ pub(super) struct FrameBodies {
 impl FrameBodies {
     /// The place of this message is in the frame from now on. If it is to begin at `offset`, because the frame
     /// did not have it, the answer is true.
-    pub fn insert(&mut self, message: &Arc<ApplicationMessage>, offset: usize) -> bool {
+    pub fn insert(&mut self, message: &ApplicationMessage, offset: usize) -> bool {
         // Those who get the same message mostly follow one another.
-        if self.messages.last().is_some_and(|(last, _)| Arc::ptr_eq(last, message)) {
+        if self.messages.last().is_some_and(|(last, _)| last.is(message)) {
             return false;
         }
         let held = *self.offsets.entry(message.id).or_insert(offset);
-        self.messages.push((Arc::clone(message), held));
+        self.messages.push((message.clone(), held));
         let is_new = held == offset;
         if is_new && message.location() != 0 {
             self.again_bytes += message.content_bytes() as u64;

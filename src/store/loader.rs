@@ -21,7 +21,6 @@ use dunlin_core::shard::Holder;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -40,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What was read: each message by its place, or none if it cannot be read any more.
-pub type Loaded = Vec<(u64, Option<Arc<ApplicationMessage>>)>;
+pub type Loaded = Vec<(u64, Option<ApplicationMessage>)>;
 
 /// How shards ask.
 #[derive(Clone)]
@@ -149,7 +148,7 @@ impl<F: DiskFile> Loader<F> {
         disk: &impl Disk<File = F>,
         place: &Place,
         gauge: &MemoryGauge,
-    ) -> io::Result<Arc<ApplicationMessage>> {
+    ) -> io::Result<ApplicationMessage> {
         let read = || self.read(disk, place.location, place.content_bytes, gauge);
         catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
             // It may have been in the midst of a change.
@@ -165,7 +164,7 @@ impl<F: DiskFile> Loader<F> {
         location: u64,
         content_bytes: usize,
         gauge: &MemoryGauge,
-    ) -> io::Result<Arc<ApplicationMessage>> {
+    ) -> io::Result<ApplicationMessage> {
         let bytes = self.bytes_at(disk, location, content_bytes + OVERHEAD_BYTES)?;
         let body =
             Body::alone(bytes).map_err(|problem| io::Error::new(io::ErrorKind::InvalidData, problem))?;

@@ -79,7 +79,7 @@ impl<'a> Body<'a> {
     }
 
     /// The message.
-    pub fn message(&self, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
+    pub fn message(&self, gauge: &MemoryGauge) -> ApplicationMessage {
         let mut publication = Publication::new(self.id, self.topic, self.qos, self.retain);
         publication.publisher = self.publisher;
         publication.expires_at = self.expires_at;
@@ -118,7 +118,7 @@ impl<'a> RecordReader<'a> {
     /// The next record; `message` gives the messages that were read already.
     pub fn next(
         &mut self,
-        message: impl Fn(MessageId) -> Option<Arc<ApplicationMessage>>,
+        message: impl Fn(MessageId) -> Option<ApplicationMessage>,
     ) -> Result<Option<Entry<'a>>, Problem> {
         if self.rest.0.is_empty() {
             return Ok(None);
@@ -143,7 +143,7 @@ impl<'a> RecordReader<'a> {
         &mut self,
         kind: u8,
         fields: &mut Fields<'a>,
-        message: impl Fn(MessageId) -> Option<Arc<ApplicationMessage>>,
+        message: impl Fn(MessageId) -> Option<ApplicationMessage>,
     ) -> Result<Option<Record>, Lack> {
         Ok(Some(match kind {
             kind::SESSION..=kind::UNSUBSCRIBED => session_record(kind, fields)?,

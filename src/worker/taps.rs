@@ -20,7 +20,7 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a listener hears.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
-    Message(Arc<ApplicationMessage>),
+    Message(ApplicationMessage),
     /// So many messages were too many.
     Lost(u64),
 }
@@ -34,13 +34,13 @@ struct Waiting {
 /// One end: a worker's.
 #[derive(Clone)]
 pub(crate) struct TapSender {
-    messages: mpsc::Sender<Arc<ApplicationMessage>>,
+    messages: mpsc::Sender<ApplicationMessage>,
     waiting: Arc<Waiting>,
 }
 
 /// The other: the listener's.
 pub(crate) struct TapReceiver {
-    messages: mpsc::Receiver<Arc<ApplicationMessage>>,
+    messages: mpsc::Receiver<ApplicationMessage>,
     waiting: Arc<Waiting>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn tap_channel() -> (TapSender, TapReceiver) {
 
 impl TapSender {
     /// Hands a message on, or counts it as lost.
-    pub fn send(&self, message: Arc<ApplicationMessage>) {
+    pub fn send(&self, message: ApplicationMessage) {
         let size = message.content_bytes();
         let before = self.waiting.bytes.fetch_add(size, Ordering::Relaxed);
         let is_too_much = before > 0 && before + size > BYTES_MAX;
@@ -87,7 +87,7 @@ impl TapReceiver {
         Some(self.heard(message))
     }
 
-    fn heard(&self, message: Arc<ApplicationMessage>) -> Heard {
+    fn heard(&self, message: ApplicationMessage) -> Heard {
         self.waiting.bytes.fetch_sub(message.content_bytes(), Ordering::Relaxed);
         Heard::Message(message)
     }
@@ -139,7 +139,7 @@ mod tests {
     use dunlin_core::message::{MemoryGauge, MessageId, Publication};
     use dunlin_core::time::Timestamp;
 
-    fn message(payload: &[u8]) -> Arc<ApplicationMessage> {
+    fn message(payload: &[u8]) -> ApplicationMessage {
         let id = MessageId { received_at: Timestamp::ZERO, boot_epoch: 0, origin: 0 };
         let mut publication = Publication::new(id, "t", QoS::AtMostOnce, false);
         publication.payload = payload;

@@ -62,7 +62,7 @@ pub struct Memory {
     log: Vec<Record>,
     keeps_log: bool,
     /// What is in the store, by location, if it will be read.
-    bodies: HashMap<u64, Arc<ApplicationMessage>>,
+    bodies: HashMap<u64, ApplicationMessage>,
     keeps_bodies: bool,
     is_store_held: bool,
     now: Timestamp,
@@ -305,9 +305,9 @@ impl Memory {
 }
 
 /// The same message, as the store gives it back: it counts as memory elsewhere.
-fn copy(message: &Arc<ApplicationMessage>) -> Arc<ApplicationMessage> {
+fn copy(message: &ApplicationMessage) -> ApplicationMessage {
     let elsewhere = MemoryGauge::default();
-    let ApplicationMessage { id, qos, retain, .. } = **message;
+    let (id, qos, retain) = (message.id, message.qos, message.retain);
     let mut publication = Publication::new(id, message.topic(), qos, retain);
     (publication.publisher, publication.expires_at) = (message.publisher, message.expires_at);
     (publication.forwarded, publication.payload) = (message.forwarded(), message.payload());

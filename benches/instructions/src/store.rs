@@ -10,7 +10,6 @@ use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::Identifiers;
 use dunlin_core::settings::SessionExpiryInterval;
-use std::sync::Arc;
 
 const MESSAGES: u32 = 100;
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
@@ -58,7 +57,7 @@ fn session() -> Record {
     }
 }
 
-fn message(gauge: &MemoryGauge, order: u64) -> Arc<ApplicationMessage> {
+fn message(gauge: &MemoryGauge, order: u64) -> ApplicationMessage {
     let received_at = Timestamp::from_micros(NOW.as_micros() + order);
     let id = MessageId { received_at, boot_epoch: 1, origin: 0 };
     let mut publication = Publication::new(id, "building/7/sensor/000123", QoS::AtLeastOnce, false);
@@ -66,11 +65,11 @@ fn message(gauge: &MemoryGauge, order: u64) -> Arc<ApplicationMessage> {
     publication.keep(gauge)
 }
 
-fn queued(message: &Arc<ApplicationMessage>, order: u64) -> Record {
+fn queued(message: &ApplicationMessage, order: u64) -> Record {
     Record::Queued {
         session: SESSION,
         order,
-        message: Arc::clone(message),
+        message: message.clone(),
         qos: QoS::AtLeastOnce,
         retain: false,
         identifiers: Identifiers::None,

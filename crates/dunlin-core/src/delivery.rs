@@ -4,7 +4,6 @@ use crate::group::Ticket;
 use crate::journal::Segment;
 use crate::message::ApplicationMessage;
 use dunlin_codec::QoS;
-use std::sync::Arc;
 
 /// The Subscription Identifiers of a delivery. Most have none or one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +41,7 @@ impl Identifiers {
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// The message.
-    pub message: Arc<ApplicationMessage>,
+    pub message: ApplicationMessage,
     /// At which QoS it is delivered: 1 or 2.
     pub qos: QoS,
     /// With which RETAIN flag.

@@ -80,7 +80,7 @@ pub struct Waiting {
     /// Its place.
     pub sequence: u64,
     /// The message.
-    pub message: Arc<ApplicationMessage>,
+    pub message: ApplicationMessage,
     /// The store's log has it in this segment or later; none if the store does not know it.
     pub recorded_in: Option<Segment>,
 }

@@ -75,7 +75,7 @@ pub struct ContentImage {
 #[derive(Clone, Debug)]
 pub enum BodyImage {
     /// In memory.
-    Here(Arc<ApplicationMessage>),
+    Here(ApplicationMessage),
     /// In the store alone, because there is no memory for it.
     Stored {
         /// Where ([`ApplicationMessage::location`]).
@@ -115,7 +115,7 @@ impl Home {
 #[derive(Debug)]
 pub struct Unrouted {
     /// The message.
-    pub message: Arc<ApplicationMessage>,
+    pub message: ApplicationMessage,
     /// Those that have.
     pub done: Vec<Home>,
     /// Its topic has it as its Retained Message, or has had a later one.
@@ -127,7 +127,7 @@ pub struct Unrouted {
 pub struct Image {
     sessions: HashMap<SessionNumber, SessionImage>,
     groups: HashMap<GroupNumber, GroupImage>,
-    retained: HashMap<Box<str>, (Arc<ApplicationMessage>, Segment)>,
+    retained: HashMap<Box<str>, (ApplicationMessage, Segment)>,
     /// Publications whose Routing came and whose Routed has not.
     unrouted: HashMap<MessageId, Unrouted>,
     /// Where the log began.
@@ -149,7 +149,7 @@ pub struct ShardImage {
     /// The shards of all groups that the store knows.
     pub group_owners: Arc<HashMap<GroupNumber, ShardId>>,
     /// All Retained Messages.
-    pub retained: Arc<Vec<(Arc<ApplicationMessage>, Segment)>>,
+    pub retained: Arc<Vec<(ApplicationMessage, Segment)>>,
     /// The log has nothing before this.
     pub first_segment: Segment,
     /// Publications that are to be routed again.
@@ -294,7 +294,7 @@ impl Image {
         self.group(group).messages.insert(sequence, (body, recorded_in));
     }
 
-    fn apply_retained(&mut self, message: Arc<ApplicationMessage>, recorded_in: Segment) {
+    fn apply_retained(&mut self, message: ApplicationMessage, recorded_in: Segment) {
         for unrouted in self.unrouted.values_mut() {
             if unrouted.message.id <= message.id && unrouted.message.topic() == message.topic() {
                 unrouted.is_outdated = true;
@@ -311,7 +311,7 @@ impl Image {
     /// are dropped, and counted.
     pub fn load_in_flight(
         &mut self,
-        mut read: impl FnMut(u64, u32) -> Option<Arc<ApplicationMessage>>,
+        mut read: impl FnMut(u64, u32) -> Option<ApplicationMessage>,
     ) -> usize {
         let mut unreadable = 0;
         for session in self.sessions.values_mut() {

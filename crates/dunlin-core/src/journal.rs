@@ -117,7 +117,7 @@ pub enum Record {
         /// Its place among all messages of the Session.
         order: u64,
         /// What.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
         /// At which QoS it will be delivered.
         qos: QoS,
         /// With which RETAIN flag.
@@ -165,7 +165,7 @@ pub enum Record {
     /// else about it.
     Routing {
         /// The message.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
         /// The shard that has taken it in, and whose own part is durable together with this.
         from: Home,
     },
@@ -191,14 +191,14 @@ pub enum Record {
     /// A Retained Message was set; an empty payload clears.
     Retained {
         /// The message.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
     },
     /// A Will was set.
     WillSet {
         /// Whose.
         session: SessionNumber,
         /// What.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
         /// Its Message Expiry Interval in seconds, counted from when it is published.
         expiry_s: Option<u32>,
         /// After how many seconds of absence.
@@ -223,7 +223,7 @@ pub enum Record {
         /// The place.
         sequence: u64,
         /// What.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
     },
     /// A member has finished with a message of a group, or it was dropped.
     GroupTaken {
@@ -241,7 +241,7 @@ pub enum Record {
 
 impl Record {
     /// The message it refers to.
-    pub fn message(&self) -> Option<&Arc<ApplicationMessage>> {
+    pub fn message(&self) -> Option<&ApplicationMessage> {
         match self {
             Self::Queued { message, .. }
             | Self::Retained { message }

@@ -3,19 +3,26 @@
 //! A PUBLISH is routed from the bytes it arrived in: a [`Publication`] borrows them, and a QoS 0 message for
 //! connected clients never becomes anything else. Only when somebody has to keep it (a queue, an
 //! unacknowledged delivery, the retained tree, another shard) is it copied once into an
-//! [`ApplicationMessage`], which all of them share. Topic Name, forwarded properties and payload lie in one
-//! allocation, in that order.
+//! [`ApplicationMessage`], which all of them share. It is one allocation: the [`Head`], then Topic Name, forwarded
+//! properties and payload. Only a long payload is beside it, so that it can be sent without being copied.
 //!
 //! The forwarded properties are the encoded bytes of 5.0 section 3.3.2.3 that a Server must pass on
 //! unaltered; the others (expiry, alias, Subscription Identifiers) are made anew for each receiver.
 
+use crate::connection::SHARED_PAYLOAD_MIN_BYTES;
 use crate::identity::{ClientIdentifier, Identity};
 use crate::journal::Segment;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use dunlin_codec::QoS;
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use triomphe::ThinArc;
+
+/// Messages up to this length are put together without an allocation that only serves that.
+const SCRATCH_BYTES: usize = 256;
 
 /// Names a message for ever: who took it in, in which life of the process, and its place in that order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -69,27 +76,33 @@ impl MemoryGauge {
     }
 }
 
-/// A message somebody keeps. Immutable and shared.
-#[derive(Debug)]
-pub struct ApplicationMessage {
+/// A message somebody keeps. Immutable and shared: a clone is another reference to it.
+#[derive(Clone)]
+pub struct ApplicationMessage(ThinArc<Head, u8>);
+
+/// What is known of a message beside its content.
+pub struct Head {
     /// Its name.
     pub id: MessageId,
-    /// The QoS it was published with.
-    pub qos: QoS,
-    /// The RETAIN flag it was published with.
-    pub retain: bool,
     /// [`ClientIdentifier::hash`](crate::identity::ClientIdentifier::hash) of who published it, for No
     /// Local.
     pub publisher: u64,
     /// When it expires (5.0 section 3.3.2.3.3).
     pub expires_at: Option<Timestamp>,
-    topic_length: u32,
-    forwarded_length: u32,
-    bytes: Bytes,
     gauge: MemoryGauge,
     writer: Option<Arc<Writer>>,
+    /// The payload, if it is long.
+    payload: Option<Box<Bytes>>,
     /// Where the store has it; 0 while it has not. Only the store sets it.
     location: AtomicU64,
+    /// Of Topic Name, forwarded properties and payload together.
+    content_bytes: u32,
+    forwarded_bytes: u32,
+    topic_bytes: u16,
+    /// The QoS it was published with.
+    pub qos: QoS,
+    /// The RETAIN flag it was published with.
+    pub retain: bool,
 }
 
 /// Who wrote a Retained Message: it is sent only as long as that client may write it.
@@ -101,43 +114,47 @@ pub struct Writer {
     pub identity: Arc<Identity>,
 }
 
-/// What a message costs beyond its bytes: the shared allocation and the header of the byte buffer.
-const OVERHEAD_BYTES: usize = size_of::<ApplicationMessage>() + 32;
+/// What a message costs beyond its content: the head, a count, a length, and what the allocator adds.
+const OVERHEAD_BYTES: usize = size_of::<Head>() + 24;
 
 impl ApplicationMessage {
     /// The Topic Name.
     pub fn topic(&self) -> &str {
         // The bytes were a `&str` when the message was made.
-        self.bytes
-            .get(..self.topic_length as usize)
+        self.slice(0, usize::from(self.topic_bytes))
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .unwrap_or_default()
     }
 
     /// The encoded properties that travel with the message.
     pub fn forwarded(&self) -> &[u8] {
-        let start = self.topic_length as usize;
-        self.bytes.get(start..start + self.forwarded_length as usize).unwrap_or_default()
+        self.slice(usize::from(self.topic_bytes), self.payload_start()).unwrap_or_default()
     }
 
     /// The payload.
     pub fn payload(&self) -> &[u8] {
-        self.bytes.get(self.payload_start()..).unwrap_or_default()
+        match &self.payload {
+            Some(payload) => payload,
+            None => self.slice(self.payload_start(), self.0.slice.len()).unwrap_or_default(),
+        }
     }
 
-    /// Who wrote it, if it is retained.
-    pub fn writer(&self) -> Option<&Arc<Writer>> {
-        self.writer.as_ref()
-    }
-
-    /// The payload, sharing the message's memory.
+    /// The payload, sharing the message's memory if it is long.
     pub fn shared_payload(&self) -> Bytes {
-        self.bytes.slice(self.payload_start()..)
+        match &self.payload {
+            Some(payload) => Bytes::clone(payload),
+            None => Bytes::copy_from_slice(self.payload()),
+        }
     }
 
-    /// Bytes it occupies.
-    pub fn size_bytes(&self) -> usize {
-        Self::size_bytes_of(self.bytes.len())
+    /// Whether both are the same message in memory.
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(&**self, &**other)
+    }
+
+    /// Whether nobody else has it.
+    pub fn is_sole(&self) -> bool {
+        ThinArc::strong_count(&self.0) == 1
     }
 
     /// Bytes that a message occupies whose topic, forwarded properties and payload are together so long.
@@ -145,9 +162,46 @@ impl ApplicationMessage {
         content_bytes + OVERHEAD_BYTES
     }
 
+    fn slice(&self, start: usize, end: usize) -> Option<&[u8]> {
+        self.0.slice.get(start..end)
+    }
+}
+
+impl Deref for ApplicationMessage {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.0.header.header
+    }
+}
+
+impl fmt::Debug for ApplicationMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApplicationMessage")
+            .field("id", &self.id)
+            .field("topic", &self.topic())
+            .field("qos", &self.qos)
+            .field("retain", &self.retain)
+            .field("expires_at", &self.expires_at)
+            .field("content_bytes", &self.content_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Head {
+    /// Who wrote it, if it is retained.
+    pub fn writer(&self) -> Option<&Arc<Writer>> {
+        self.writer.as_ref()
+    }
+
+    /// Bytes it occupies.
+    pub fn size_bytes(&self) -> usize {
+        ApplicationMessage::size_bytes_of(self.content_bytes())
+    }
+
     /// Bytes of its topic, forwarded properties and payload together.
     pub fn content_bytes(&self) -> usize {
-        self.bytes.len()
+        self.content_bytes as usize
     }
 
     /// Where the store has it: the segment in the upper half, the offset in it in the lower; 0 while it has
@@ -175,11 +229,11 @@ impl ApplicationMessage {
     }
 
     fn payload_start(&self) -> usize {
-        self.topic_length as usize + self.forwarded_length as usize
+        usize::from(self.topic_bytes) + self.forwarded_bytes as usize
     }
 }
 
-impl Drop for ApplicationMessage {
+impl Drop for Head {
     fn drop(&mut self) {
         self.gauge.0.bytes.fetch_sub(self.size_bytes(), Ordering::Relaxed);
         if *self.location.get_mut() != 0 {
@@ -208,7 +262,7 @@ pub struct Publication<'a> {
     pub forwarded: &'a [u8],
     /// The payload.
     pub payload: &'a [u8],
-    kept: Option<Arc<ApplicationMessage>>,
+    kept: Option<ApplicationMessage>,
 }
 
 impl<'a> Publication<'a> {
@@ -229,7 +283,7 @@ impl<'a> Publication<'a> {
     }
 
     /// A message that was kept, on its way again.
-    pub fn of(message: &'a Arc<ApplicationMessage>) -> Self {
+    pub fn of(message: &'a ApplicationMessage) -> Self {
         Self {
             id: message.id,
             topic: message.topic(),
@@ -240,33 +294,54 @@ impl<'a> Publication<'a> {
             expires_at: message.expires_at,
             forwarded: message.forwarded(),
             payload: message.payload(),
-            kept: Some(Arc::clone(message)),
+            kept: Some(message.clone()),
         }
     }
 
     /// The message to keep; copied at the first call, shared from then on. The copy counts in `gauge`.
-    pub fn keep(&mut self, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
-        Arc::clone(self.kept.get_or_insert_with(|| {
-            let mut bytes = Vec::with_capacity(self.topic.len() + self.forwarded.len() + self.payload.len());
-            bytes.extend_from_slice(self.topic.as_bytes());
-            bytes.extend_from_slice(self.forwarded);
-            bytes.extend_from_slice(self.payload);
-            let message = ApplicationMessage {
-                id: self.id,
-                qos: self.qos,
-                retain: self.retain,
-                publisher: self.publisher,
-                expires_at: self.expires_at,
-                // A frame is at most 268,435,460 bytes long, so both fit.
-                topic_length: self.topic.len() as u32,
-                forwarded_length: self.forwarded.len() as u32,
-                bytes: Bytes::from(bytes),
-                gauge: gauge.clone(),
-                writer: self.writer.clone(),
-                location: AtomicU64::new(0),
-            };
-            gauge.0.bytes.fetch_add(message.size_bytes(), Ordering::Relaxed);
-            Arc::new(message)
-        }))
+    pub fn keep(&mut self, gauge: &MemoryGauge) -> ApplicationMessage {
+        if let Some(kept) = &self.kept {
+            return kept.clone();
+        }
+        self.kept.insert(self.copied(gauge)).clone()
     }
+
+    fn copied(&self, gauge: &MemoryGauge) -> ApplicationMessage {
+        let is_long = self.payload.len() >= SHARED_PAYLOAD_MIN_BYTES;
+        let beside: &[u8] = if is_long { &[] } else { self.payload };
+        let head = Head {
+            id: self.id,
+            publisher: self.publisher,
+            expires_at: self.expires_at,
+            gauge: gauge.clone(),
+            writer: self.writer.clone(),
+            payload: is_long.then(|| Box::new(Bytes::copy_from_slice(self.payload))),
+            location: AtomicU64::new(0),
+            // A string has at most 65,535 bytes, a packet at most 268,435,460.
+            content_bytes: (self.topic.len() + self.forwarded.len() + self.payload.len()) as u32,
+            forwarded_bytes: self.forwarded.len() as u32,
+            topic_bytes: self.topic.len() as u16,
+            qos: self.qos,
+            retain: self.retain,
+        };
+        gauge.0.bytes.fetch_add(head.size_bytes(), Ordering::Relaxed);
+        let parts = [self.topic.as_bytes(), self.forwarded, beside];
+        let mut scratch = [0; SCRATCH_BYTES];
+        ApplicationMessage(match joined(parts, &mut scratch) {
+            Some(content) => ThinArc::from_header_and_slice(head, content),
+            None => ThinArc::from_header_and_slice(head, &parts.concat()),
+        })
+    }
+}
+
+/// The parts one after the other, if there is room for them.
+fn joined<'s>(parts: [&[u8]; 3], scratch: &'s mut [u8]) -> Option<&'s [u8]> {
+    let mut length = 0;
+    for part in parts {
+        if !part.is_empty() {
+            scratch.get_mut(length..length + part.len())?.copy_from_slice(part);
+            length += part.len();
+        }
+    }
+    scratch.get(..length)
 }

@@ -27,9 +27,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub enum PeerMessage {
     /// A message that the receiver's subscribers, groups or retained tree want; the receiver expands it.
-    Publish(Arc<ApplicationMessage>),
+    Publish(ApplicationMessage),
     /// The same for a message that nobody would send again: the receiver records that it has done its part.
-    PublishExactly(Arc<ApplicationMessage>),
+    PublishExactly(ApplicationMessage),
     /// The receiver must have done its part of what recovery found under way.
     RouteRecovered,
     /// The sender has its first subscriber for this filter, or has lost its last.
@@ -85,7 +85,7 @@ pub enum PeerMessage {
         /// The Session.
         session: Key,
         /// The message.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
     },
     /// A message for a member.
     GroupDeliver {
@@ -98,7 +98,7 @@ pub enum PeerMessage {
         /// The member's options.
         subscription: Subscription,
         /// The message.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
     },
     /// The member has finished with a message.
     GroupDone {
@@ -114,7 +114,7 @@ pub enum PeerMessage {
         /// The Session.
         session: Key,
         /// The message.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
         /// Whether the member is full (and not away).
         is_busy: bool,
     },

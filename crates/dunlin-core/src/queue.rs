@@ -22,7 +22,6 @@ use crate::message::ApplicationMessage;
 use crate::time::Timestamp;
 use dunlin_codec::QoS;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Messages at the front that keep their bodies while the client is connected, so that it does not wait for each.
 const FRONT_MESSAGES: usize = 16;
@@ -39,7 +38,7 @@ const LOAD_BYTES: usize = 1024 * 1024;
 /// A message in memory, without what a [`Delivery`] has for rare cases.
 #[derive(Debug)]
 struct Here {
-    message: Arc<ApplicationMessage>,
+    message: ApplicationMessage,
     /// The lower half of its order.
     order: u32,
     /// Its Subscription Identifier, 0 for none.
@@ -78,7 +77,7 @@ impl Here {
             Identifiers::Many(_) => return None,
         };
         delivery.ticket.is_none().then(|| Self {
-            message: Arc::clone(&delivery.message),
+            message: delivery.message.clone(),
             order: delivery.order as u32,
             identifier,
             // Segments count from 1.
@@ -116,7 +115,7 @@ impl Here {
             qos: self.qos,
             retain: self.retain,
             segments_behind: u8::try_from(behind).ok()?,
-            is_counted: Arc::strong_count(&self.message) == 1,
+            is_counted: self.message.is_sole(),
         })
     }
 }
@@ -327,7 +326,7 @@ impl Queue {
 
     /// What waits, from the front on: at which QoS, how long topic, properties and payload are together, and the
     /// message, unless it is in the store alone.
-    pub fn iter(&self) -> impl Iterator<Item = (QoS, usize, Option<&Arc<ApplicationMessage>>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (QoS, usize, Option<&ApplicationMessage>)> {
         self.slots.iter().map(|slot| match slot {
             Slot::Here(here) => (here.qos, here.message.content_bytes(), Some(&here.message)),
             Slot::Stored(stored) => (stored.qos, stored.content_bytes as usize, None),
@@ -425,7 +424,7 @@ impl Queue {
                 Slot::Here(here) if (1..before.0).contains(&here.recorded_in) => {
                     here.recorded_in = segment.0;
                     let order = order_behind(base, here.order);
-                    let copy = Here { message: Arc::clone(&here.message), ..*here };
+                    let copy = Here { message: here.message.clone(), ..*here };
                     budget.use_for(here.message.content_bytes());
                     again.deliveries.push(copy.into_delivery(order));
                 }
@@ -497,7 +496,7 @@ impl Queue {
     }
 
     /// The body of a message, if it still waits for it.
-    pub fn load(&mut self, order: u64, message: Arc<ApplicationMessage>) {
+    pub fn load(&mut self, order: u64, message: ApplicationMessage) {
         let Some((position, stored)) = self.stored(order) else {
             return;
         };

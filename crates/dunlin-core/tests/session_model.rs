@@ -19,7 +19,6 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
@@ -30,7 +29,7 @@ fn identifier(number: u16) -> PacketIdentifier {
     PacketIdentifier::new(number).unwrap()
 }
 
-fn message(number: u64, payload_length: usize, is_expired: bool) -> Arc<ApplicationMessage> {
+fn message(number: u64, payload_length: usize, is_expired: bool) -> ApplicationMessage {
     let gauge = MemoryGauge::default();
     let id = MessageId { received_at: Timestamp::from_micros(number), boot_epoch: 0, origin: 0 };
     let payload = vec![0; payload_length];

@@ -140,7 +140,7 @@ async fn list(
             })
             .await?;
         let there = found.iter().filter(|message| !message.is_expired(now));
-        messages.extend(there.map(|message| Retained::from(&**message)));
+        messages.extend(there.map(|message| Retained::from(message)));
         if cursor.is_done() {
             break None;
         }
@@ -170,7 +170,7 @@ async fn show(
         .ok_or_else(|| nothing_retained(&topic))?;
     let (payload, payload_base64) = message::payload(&found);
     let properties = Properties::of(&found);
-    Ok(Json(RetainedMessage { retained: Retained::from(&*found), payload, payload_base64, properties }))
+    Ok(Json(RetainedMessage { retained: Retained::from(&found), payload, payload_base64, properties }))
 }
 
 /// What is no Topic Name has no message.

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -140,7 +139,7 @@ struct Watcher {
     watched: Watched,
     tap: OpenTap,
     /// Those that are read and not sent.
-    retained: VecDeque<Arc<ApplicationMessage>>,
+    retained: VecDeque<ApplicationMessage>,
     walk: Option<Walk>,
 }
 
@@ -156,7 +155,7 @@ impl Watcher {
         })
     }
 
-    async fn next_retained(&mut self) -> Option<Arc<ApplicationMessage>> {
+    async fn next_retained(&mut self) -> Option<ApplicationMessage> {
         loop {
             if let Some(message) = self.retained.pop_front() {
                 return Some(message);
@@ -171,7 +170,7 @@ impl Watcher {
             };
             // Without an answer the broker is stopping, which the tap says, too.
             let (found, cursor) = self.operations.ask(0, visit).await.ok()?;
-            let is_first = |message: &Arc<ApplicationMessage>| {
+            let is_first = |message: &ApplicationMessage| {
                 let before = self.watched.filters.iter().take(walk.filter);
                 !before.into_iter().any(|filter| matches(filter, message.topic()))
             };

@@ -18,7 +18,6 @@ use dunlin_core::session::Place;
 use dunlin_core::shard::{Holder, StoreState};
 use dunlin_core::slots::Key;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 fn reopen(directory: &Path, options: StoreOptions) -> Opened<RealDisk> {
@@ -295,11 +294,11 @@ fn a_body_is_written_once_for_as_long_as_references_can_rely_on_it() {
 }
 
 /// The same message again, as the loader makes it: a copy with the place of the original.
-fn read_back(gauge: &MemoryGauge, original: &ApplicationMessage) -> Arc<ApplicationMessage> {
+fn read_back(gauge: &MemoryGauge, original: &ApplicationMessage) -> ApplicationMessage {
     let mut publication = Publication::new(original.id, original.topic(), original.qos, original.retain);
     publication.publisher = original.publisher;
     publication.payload = original.payload();
-    let copy: Arc<ApplicationMessage> = publication.keep(gauge);
+    let copy: ApplicationMessage = publication.keep(gauge);
     copy.set_location(original.location());
     copy
 }
@@ -367,7 +366,7 @@ fn a_body_is_not_in_an_earlier_segment_than_its_reference_was_staged_in() {
 }
 
 /// A log that has asked to vacate everything but its last segment, and a message in the segment before that.
-fn vacating() -> (SimulatedDisk, Log<SimulatedDisk>, Arc<ApplicationMessage>) {
+fn vacating() -> (SimulatedDisk, Log<SimulatedDisk>, ApplicationMessage) {
     let disk = SimulatedDisk::default();
     let (gauge, counted) = (MemoryGauge::default(), MemoryGauge::default());
     let mut log = open(disk.clone(), SMALL, &[], START).unwrap().log;
@@ -412,7 +411,7 @@ fn while_segments_are_vacated_a_body_that_many_sessions_read_back_is_written_aga
     log.serve(1, vec![MemoryGauge::default()]);
     let messages: Vec<_> = (0..200).map(|n| message(&gauge, 0, n, "a/b", &[n as u8; 500])).collect();
     let body_bytes = 200 * 503;
-    let queue = |session: u64, messages: &[Arc<ApplicationMessage>]| -> Vec<_> {
+    let queue = |session: u64, messages: &[ApplicationMessage]| -> Vec<_> {
         (0..).zip(messages).map(|(order, message)| queued(session, order, message)).collect()
     };
     let mut end = 0;

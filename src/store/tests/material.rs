@@ -10,7 +10,6 @@ use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publicati
 use dunlin_core::session::Identifiers;
 use dunlin_core::settings::SessionExpiryInterval;
 use std::fmt::Write;
-use std::sync::Arc;
 
 /// The time at which tests begin.
 pub const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
@@ -30,7 +29,7 @@ pub fn message(
     number: u64,
     topic: &str,
     payload: &[u8],
-) -> Arc<ApplicationMessage> {
+) -> ApplicationMessage {
     let received_at = Timestamp::from_micros(START.as_micros() + number);
     let id = MessageId { received_at, boot_epoch: 1_700_000_000, origin };
     let mut publication = Publication::new(id, topic, QoS::AtLeastOnce, false);
@@ -50,11 +49,11 @@ pub fn session(number: u64) -> Record {
     }
 }
 
-pub fn queued(session: u64, order: u64, message: &Arc<ApplicationMessage>) -> Record {
+pub fn queued(session: u64, order: u64, message: &ApplicationMessage) -> Record {
     Record::Queued {
         session: SessionNumber(session),
         order,
-        message: Arc::clone(message),
+        message: message.clone(),
         qos: QoS::AtLeastOnce,
         retain: false,
         identifiers: Identifiers::None,
@@ -117,9 +116,9 @@ pub fn describe_part(part: ShardImage) -> String {
 }
 
 /// The message of a delivery, which is in memory here.
-pub fn body(content: &ContentImage) -> Arc<ApplicationMessage> {
+pub fn body(content: &ContentImage) -> ApplicationMessage {
     match &content.body {
-        BodyImage::Here(message) => Arc::clone(message),
+        BodyImage::Here(message) => message.clone(),
         BodyImage::Stored { .. } => panic!("there is memory enough"),
     }
 }

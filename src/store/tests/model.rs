@@ -15,7 +15,6 @@ use dunlin_core::journal::{Record, Segment, SessionNumber};
 use dunlin_core::message::ApplicationMessage;
 use dunlin_core::settings::SessionExpiryInterval;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 /// Sessions of each shard.
 const SESSIONS: u64 = 3;
@@ -24,7 +23,7 @@ const SESSIONS: u64 = 3;
 const SLICE: usize = 4;
 
 struct Waiting {
-    message: Arc<ApplicationMessage>,
+    message: ApplicationMessage,
     is_sent: bool,
     recorded_in: Segment,
 }
@@ -36,14 +35,14 @@ pub struct Shard {
     /// What it was told and has not read.
     pub events: VecDeque<Event>,
     /// Messages for its Sessions that it has not taken in.
-    pub mail: VecDeque<Arc<ApplicationMessage>>,
+    pub mail: VecDeque<ApplicationMessage>,
     /// Batches that it has handed over.
     pub batches: u64,
     staged: Vec<Record>,
     queues: BTreeMap<u64, BTreeMap<u64, Waiting>>,
     sessions_recorded_in: Option<Segment>,
     next_order: u64,
-    retained: BTreeMap<String, (Arc<ApplicationMessage>, Segment)>,
+    retained: BTreeMap<String, (ApplicationMessage, Segment)>,
     vacating: Option<Segment>,
 }
 
@@ -82,7 +81,7 @@ impl Shard {
         self.next_order += self.batches * 1000;
         for (message, recorded_in) in image.retained.iter() {
             if message.topic().starts_with(&format!("{}/", self.id)) {
-                self.retained.insert(message.topic().into(), (Arc::clone(message), *recorded_in));
+                self.retained.insert(message.topic().into(), (message.clone(), *recorded_in));
             }
         }
     }
@@ -124,12 +123,12 @@ impl Shard {
     }
 
     /// Sets a Retained Message, or clears it.
-    pub fn retain(&mut self, message: &Arc<ApplicationMessage>) {
-        self.staged.push(Record::Retained { message: Arc::clone(message) });
+    pub fn retain(&mut self, message: &ApplicationMessage) {
+        self.staged.push(Record::Retained { message: message.clone() });
         if message.payload().is_empty() {
             self.retained.remove(message.topic());
         } else {
-            self.retained.insert(message.topic().into(), (Arc::clone(message), self.segment));
+            self.retained.insert(message.topic().into(), (message.clone(), self.segment));
         }
     }
 
@@ -157,7 +156,7 @@ impl Shard {
         for (message, recorded_in) in retained.take(SLICE) {
             said += 1;
             *recorded_in = self.segment;
-            self.staged.push(Record::Retained { message: Arc::clone(message) });
+            self.staged.push(Record::Retained { message: message.clone() });
         }
         if said > 0 {
             return None;

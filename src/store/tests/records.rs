@@ -61,7 +61,7 @@ prop_compose! {
         (qos, retain, publisher) in (qos(), any::<bool>(), any::<u64>()),
         (expires_at, writer) in (option::of(timestamp()), option::of(writer())),
         (topic, forwarded, payload) in (".{0,20}", vec(any::<u8>(), 0..20), vec(any::<u8>(), 0..300)),
-    ) -> Arc<ApplicationMessage> {
+    ) -> ApplicationMessage {
         let (id, gauge) = (MessageId { received_at, boot_epoch, origin }, MemoryGauge::default());
         let mut publication = Publication::new(id, &topic, qos, retain);
         (publication.publisher, publication.expires_at) = (publisher, expires_at);
@@ -162,7 +162,7 @@ fn write(records: &[Record]) -> Vec<u8> {
 /// What is read again; bodies are not among it.
 fn read(bytes: &[u8]) -> Result<Vec<Record>, &'static str> {
     let mut reader = RecordReader::new(bytes, START);
-    let mut bodies: HashMap<MessageId, Arc<ApplicationMessage>> = HashMap::new();
+    let mut bodies: HashMap<MessageId, ApplicationMessage> = HashMap::new();
     let mut records = Vec::new();
     while let Some(entry) = reader.next(|id| bodies.get(&id).cloned())? {
         match entry {

@@ -15,7 +15,6 @@ use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::journal::{Position, Record, Segment};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
 use dunlin_core::shard::StoreState;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a run is like.
@@ -194,7 +193,7 @@ impl World {
         }
         for shard in &mut self.shards {
             if self.random.chance(60) {
-                shard.mail.push_back(Arc::clone(&message));
+                shard.mail.push_back(message.clone());
             }
         }
     }
@@ -228,7 +227,7 @@ fn copy(record: &Record) -> Record {
         let mut publication = Publication::new(message.id, message.topic(), message.qos, message.retain);
         publication.publisher = message.publisher;
         publication.payload = message.payload();
-        let kept: Arc<ApplicationMessage> = publication.keep(&nobody);
+        let kept: ApplicationMessage = publication.keep(&nobody);
         *message = kept;
     }
     record

@@ -32,7 +32,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Will {
     /// The message. Its expiry is counted from the moment it is published.
-    pub message: Arc<ApplicationMessage>,
+    pub message: ApplicationMessage,
     /// Its Message Expiry Interval in seconds.
     pub expiry_s: Option<u32>,
     /// How long it waits after the connection, in seconds.

@@ -10,7 +10,6 @@ use crate::router::{Subscription, Target};
 use crate::session::{Session, Will};
 use crate::slots::Key;
 use dunlin_codec::{PacketIdentifier, QoS};
-use std::sync::Arc;
 
 /// A subscription of a Session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub struct InFlightView {
     /// Its number on the connection.
     pub packet_identifier: PacketIdentifier,
     /// The message and its QoS, while its PUBLISH is unacknowledged; after PUBREC it is not kept any more.
-    pub message: Option<(QoS, Arc<ApplicationMessage>)>,
+    pub message: Option<(QoS, ApplicationMessage)>,
 }
 
 /// A message that waits.
@@ -40,7 +39,7 @@ pub struct QueuedView {
     /// Its topic, properties and payload together.
     pub content_bytes: usize,
     /// The message, unless it is in the store alone.
-    pub message: Option<Arc<ApplicationMessage>>,
+    pub message: Option<ApplicationMessage>,
 }
 
 /// See the top of the file.
@@ -73,11 +72,11 @@ impl Shard {
         let key = self.clients.session_named(client_identifier)?;
         let session = self.clients.sessions.get(key)?;
         let in_flight = session.outbound.exchanges().take(most).map(|(packet_identifier, delivery)| {
-            let message = delivery.map(|delivery| (delivery.qos, Arc::clone(&delivery.message)));
+            let message = delivery.map(|delivery| (delivery.qos, delivery.message.clone()));
             InFlightView { packet_identifier, message }
         });
         let queue = session.outbound.queue().iter().take(most).map(|(qos, content_bytes, message)| {
-            QueuedView { qos, content_bytes, message: message.map(Arc::clone) }
+            QueuedView { qos, content_bytes, message: message.cloned() }
         });
         Some(ClientDetail {
             client: self.view_of(key, session),

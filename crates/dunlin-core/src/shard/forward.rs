@@ -127,7 +127,7 @@ impl Shard {
     pub(super) fn route_exactly(
         &mut self,
         now: Timestamp,
-        message: &Arc<ApplicationMessage>,
+        message: &ApplicationMessage,
         reach: Reach<'_>,
     ) {
         self.last_message_at = self.last_message_at.max(message.id.received_at);

@@ -14,7 +14,6 @@ use crate::message::ApplicationMessage;
 use crate::queue::Queue;
 use crate::slots::Key;
 use crate::time::Timestamp;
-use std::sync::Arc;
 
 impl Clients {
     /// A message waits. If bodies take more memory than they may, it gives up its own as soon as it is durable.
@@ -102,7 +101,7 @@ impl Shard {
         &mut self,
         now: Timestamp,
         holder: Holder,
-        messages: Vec<(u64, Option<Arc<ApplicationMessage>>)>,
+        messages: Vec<(u64, Option<ApplicationMessage>)>,
     ) {
         let is_walked = self.vacating_goes_on(holder, messages.first().map_or(0, |(order, _)| *order));
         for (order, message) in messages {

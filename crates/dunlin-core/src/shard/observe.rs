@@ -76,7 +76,7 @@ pub struct LevelView {
     /// Its own text.
     pub level: Box<str>,
     /// The message of the topic that ends here.
-    pub message: Option<Arc<ApplicationMessage>>,
+    pub message: Option<ApplicationMessage>,
     /// Whether there are topics below it.
     pub has_children: bool,
 }
@@ -148,18 +148,18 @@ impl Shard {
         cursor: &mut Cursor,
         count: usize,
         mut budget: usize,
-    ) -> Vec<Arc<ApplicationMessage>> {
+    ) -> Vec<ApplicationMessage> {
         let mut messages = Vec::new();
         while messages.len() < count
             && let Progress::Found(_, kept) = self.retained.next(cursor, &mut budget)
         {
-            messages.push(Arc::clone(&kept.message));
+            messages.push(kept.message.clone());
         }
         messages
     }
 
     /// The Retained Message of a topic.
-    pub fn retained_message(&self, topic: &str) -> Option<&Arc<ApplicationMessage>> {
+    pub fn retained_message(&self, topic: &str) -> Option<&ApplicationMessage> {
         self.retained.get(topic).map(|kept| &kept.message)
     }
 
@@ -169,7 +169,7 @@ impl Shard {
         let children = self.retained.children(below, after, most).into_iter();
         let view = |child: Child<'_, Kept>| LevelView {
             level: child.level.into(),
-            message: child.message.map(|kept| Arc::clone(&kept.message)),
+            message: child.message.map(|kept| kept.message.clone()),
             has_children: child.has_children,
         };
         children.map(view).collect()

@@ -22,7 +22,6 @@ use crate::slots::Key;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 use dunlin_codec::{PacketIdentifier, QoS};
-use std::sync::Arc;
 
 /// Tree nodes visited for one subscription before others have their turn.
 const SLICE_NODES: usize = 1024;
@@ -35,7 +34,7 @@ pub(super) fn is_told_by(topic: &str, shard: ShardId, shards: u16) -> bool {
 /// A Retained Message in the tree.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    pub message: Arc<ApplicationMessage>,
+    pub message: ApplicationMessage,
     /// The store's log has it in this segment or later.
     pub recorded_in: Segment,
 }
@@ -225,7 +224,7 @@ impl Shard {
             let subscription = delivery.subscription;
             let publisher = value.identifier_hash;
             let message = match self.retained.next(&mut delivery.cursor, &mut budget) {
-                Progress::Found(_, kept) => Arc::clone(&kept.message),
+                Progress::Found(_, kept) => kept.message.clone(),
                 Progress::Pending => {
                     value.is_walking = true;
                     self.retained_continues.push_back(session);

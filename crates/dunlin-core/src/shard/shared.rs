@@ -283,7 +283,7 @@ impl Shard {
         now: Timestamp,
         ticket: Ticket,
         id: MemberId,
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
         is_busy: bool,
     ) {
         let Some((key, group)) = self.group_numbered(ticket.group.number) else {
@@ -314,7 +314,7 @@ impl Shard {
         session: Key,
         ticket: Ticket,
         subscription: Subscription,
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
     ) {
         // It may have left while the message was on its way.
         // spec(v5): [MQTT-3.10.4-2]
@@ -347,7 +347,7 @@ impl Shard {
     /// begun and will be completed.
     // spec(v5): [MQTT-3.10.4-3]
     // spec(v3.1.1): [MQTT-3.10.4-3]
-    pub(super) fn adopt_orphan(&mut self, now: Timestamp, session: Key, message: Arc<ApplicationMessage>) {
+    pub(super) fn adopt_orphan(&mut self, now: Timestamp, session: Key, message: ApplicationMessage) {
         let wanted = Wanted { maximum_qos: QoS::AtLeastOnce, retain: false, identifiers: &[] };
         self.clients.frames.reset();
         self.clients.deliver(now, session, &mut Publication::of(&message), wanted, None);

@@ -11,7 +11,6 @@ use super::Shard;
 use crate::message::{ApplicationMessage, Publication};
 use dunlin_codec::{TopicFilter, TopicName};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Messages that are kept for the taps until the runtime takes them, at the end of each turn.
 pub const TAPPED_MAX: usize = 1024;
@@ -39,7 +38,7 @@ pub enum Tapped {
         /// Whose.
         tap: u64,
         /// The message as it was published.
-        message: Arc<ApplicationMessage>,
+        message: ApplicationMessage,
     },
     /// So many messages were too many.
     Lost {

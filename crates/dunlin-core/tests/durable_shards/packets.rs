@@ -12,7 +12,6 @@ use dunlin_core::message::{ApplicationMessage, MemoryGauge, Publication};
 use dunlin_core::settings::Settings;
 use dunlin_core::slots::Key;
 use dunlin_core::{Shard, Timestamp};
-use std::sync::Arc;
 
 pub const V5: ProtocolVersion = ProtocolVersion::V5;
 pub const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
@@ -158,7 +157,7 @@ pub fn numbers(count: u16) -> Vec<Received> {
 }
 
 /// A message as somebody else has it who reads it from the store.
-pub fn copy(message: &ApplicationMessage, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
+pub fn copy(message: &ApplicationMessage, gauge: &MemoryGauge) -> ApplicationMessage {
     let mut publication = Publication::new(message.id, message.topic(), message.qos, message.retain);
     publication.payload = message.payload();
     let copy = publication.keep(gauge);

@@ -33,7 +33,7 @@ pub struct World {
     /// The log's end.
     pub segment: Segment,
     /// The bodies in the log, by location.
-    pub bodies: HashMap<u64, Arc<ApplicationMessage>>,
+    pub bodies: HashMap<u64, ApplicationMessage>,
     pub last_location: u64,
     pub written: Position,
     /// Bodies that are to be read.

@@ -15,7 +15,6 @@ use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publicati
 use dunlin_core::session::Place;
 use dunlin_core::shard::DropReason;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
 
 /// The records of one turn of one shard.
 pub struct Batch {
@@ -50,7 +49,7 @@ struct Pass {
 /// See the top of the file.
 pub struct Log {
     segments: VecDeque<SegmentFile>,
-    bodies: HashMap<u64, Arc<ApplicationMessage>>,
+    bodies: HashMap<u64, ApplicationMessage>,
     bodies_count: u64,
     waiting: VecDeque<Batch>,
     handed_over: u64,
@@ -131,7 +130,7 @@ impl Log {
     }
 
     /// Reads a body for a shard that has given it up.
-    pub fn read(&self, location: u64, gauge: &MemoryGauge) -> Option<Arc<ApplicationMessage>> {
+    pub fn read(&self, location: u64, gauge: &MemoryGauge) -> Option<ApplicationMessage> {
         let body = self.bodies.get(&location)?;
         let copy = copy(body, body.id, gauge);
         copy.set_location(location);
@@ -187,7 +186,7 @@ impl Log {
     /// With `leaves_bodies`, messages that only wait are left in the log.
     pub fn recover(&self, gauge: &MemoryGauge, leaves_bodies: bool) -> Image {
         let mut image = Image::default();
-        let mut bodies: HashMap<u64, Arc<ApplicationMessage>> = HashMap::new();
+        let mut bodies: HashMap<u64, ApplicationMessage> = HashMap::new();
         for segment in &self.segments {
             for entry in segment.batches.iter().flatten() {
                 let mut record = entry.record.clone();
@@ -231,7 +230,7 @@ pub fn is_gone(message: &ApplicationMessage) -> bool {
     message.id.origin == GONE
 }
 
-fn copy(message: &ApplicationMessage, id: MessageId, gauge: &MemoryGauge) -> Arc<ApplicationMessage> {
+fn copy(message: &ApplicationMessage, id: MessageId, gauge: &MemoryGauge) -> ApplicationMessage {
     let mut publication = Publication::new(id, message.topic(), message.qos, message.retain);
     (publication.publisher, publication.expires_at) = (message.publisher, message.expires_at);
     (publication.forwarded, publication.payload) = (message.forwarded(), message.payload());
@@ -243,7 +242,7 @@ fn stored(message: &ApplicationMessage) -> BodyImage {
     BodyImage::Stored { location: message.location(), content_bytes: message.content_bytes() as u32 }
 }
 
-fn with_message(mut record: Record, body: Arc<ApplicationMessage>) -> Record {
+fn with_message(mut record: Record, body: ApplicationMessage) -> Record {
     match &mut record {
         Record::Queued { message, .. }
         | Record::Retained { message }

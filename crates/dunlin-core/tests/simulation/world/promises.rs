@@ -143,7 +143,7 @@ impl World {
     /// Messages that one shard has sent and another has not received.
     pub(super) fn on_their_way(&self) -> impl Iterator<Item = &ApplicationMessage> {
         self.mail.iter().flatten().filter_map(|message| match message {
-            PeerMessage::Publish(message) | PeerMessage::PublishExactly(message) => Some(&**message),
+            PeerMessage::Publish(message) | PeerMessage::PublishExactly(message) => Some(message),
             _ => None,
         })
     }
