@@ -13,20 +13,21 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::fstat;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{LogFilter, LogFormat, LogOptions};
 use journal::{JOURNAL_SOCKET, Journal};
 
-type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+type Filtered = Layered<reload::Layer<Targets, Registry>, Registry>;
 type Lines = Box<dyn Layer<Filtered> + Send + Sync>;
 
 /// The handle by which the running log changes. Clones are the same log.
 #[derive(Clone)]
 pub struct LogControl {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     lines: reload::Handle<Lines, Filtered>,
     options: Arc<Mutex<LogOptions>>,
 }
@@ -82,9 +83,9 @@ impl LogControl {
     }
 }
 
-fn directives(level: &LogFilter) -> EnvFilter {
+fn directives(level: &LogFilter) -> Targets {
     // tungstenite logs what its frames hold, the passwords of clients among it.
-    EnvFilter::new(format!("{},tungstenite=off", level.as_str()))
+    level.targets().with_target("tungstenite", LevelFilter::OFF)
 }
 
 fn lines(format: LogFormat) -> Lines {

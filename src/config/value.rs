@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use config::{Value, ValueKind};
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::auth::{CertificateName, ClientIdentifierPattern};
 use dunlin_core::settings::OverflowPolicy;
@@ -145,27 +146,37 @@ pub enum Scope {
 }
 
 /// Directives that say which log events are written; valid by construction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFilter(String);
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogFilter {
+    text: String,
+    targets: Targets,
+}
 
 impl LogFilter {
     /// The level `info`.
     pub fn info() -> Self {
-        Self("info".to_owned())
+        Self { text: "info".to_owned(), targets: Targets::new().with_default(LevelFilter::INFO) }
     }
 
     /// Reads directives. A single word must be a level: `tracing` would take a misspelt one for the name of a
     /// module.
     pub fn parse(text: &str) -> Option<Self> {
-        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-        let words_are_levels = text
-            .split(',')
-            .filter(|directive| !directive.contains(['=', '[']))
-            .all(|directive| LEVELS.contains(&directive.trim().to_ascii_lowercase().as_str()));
-        let valid = words_are_levels
-            && !Self::names_what_logs_passwords(text)
-            && tracing_subscriber::EnvFilter::try_new(text).is_ok();
-        valid.then(|| Self(text.to_owned()))
+        let mut targets = Targets::new();
+        for directive in text.split(',').map(str::trim) {
+            let (target, level) = match directive.split_once('=') {
+                Some((target, level)) => (Some(target.trim()), level.trim()),
+                None => (None, directive),
+            };
+            // A number would do as well, for `tracing`.
+            let level: LevelFilter =
+                level.parse().ok().filter(|_| !level.starts_with(|c: char| c.is_ascii_digit()))?;
+            targets = match target {
+                None => targets.with_default(level),
+                Some(target) if is_target(target) => targets.with_target(target, level),
+                Some(_) => return None,
+            };
+        }
+        (!Self::names_what_logs_passwords(text)).then(|| Self { text: text.to_owned(), targets })
     }
 
     /// tungstenite logs what its frames hold. It is switched off as a whole (`src/log.rs`), and a directive for a part of
@@ -176,8 +187,18 @@ impl LogFilter {
 
     /// The directives.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
+
+    /// The same, as `tracing` has them.
+    pub fn targets(&self) -> Targets {
+        self.targets.clone()
+    }
+}
+
+/// Whether a module may be called that.
+fn is_target(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte))
 }
 
 macro_rules! whole_number {
@@ -288,7 +309,7 @@ impl OptionValue for LogFilter {
         format!("must be {}", Self::expected())
     }
     fn to_toml(&self) -> Option<String> {
-        Some(quoted(&self.0))
+        Some(quoted(&self.text))
     }
 }
 

@@ -309,10 +309,7 @@ impl Image {
 
     /// Reads the bodies of the messages that were in flight, which must be in memory. Those that cannot be read
     /// are dropped, and counted.
-    pub fn load_in_flight(
-        &mut self,
-        mut read: impl FnMut(u64, u32) -> Option<ApplicationMessage>,
-    ) -> usize {
+    pub fn load_in_flight(&mut self, mut read: impl FnMut(u64, u32) -> Option<ApplicationMessage>) -> usize {
         let mut unreadable = 0;
         for session in self.sessions.values_mut() {
             session.deliveries.retain(|_, delivery| {

@@ -124,12 +124,7 @@ impl Shard {
     }
 
     /// Does this shard's part of a publication that nobody would send again, and records that it is done.
-    pub(super) fn route_exactly(
-        &mut self,
-        now: Timestamp,
-        message: &ApplicationMessage,
-        reach: Reach<'_>,
-    ) {
+    pub(super) fn route_exactly(&mut self, now: Timestamp, message: &ApplicationMessage, reach: Reach<'_>) {
         self.last_message_at = self.last_message_at.max(message.id.received_at);
         self.route(now, &mut Publication::of(message), reach);
         let (id, home) = (message.id, self.home());
