@@ -140,7 +140,7 @@ async fn list(
             })
             .await?;
         let there = found.iter().filter(|message| !message.is_expired(now));
-        messages.extend(there.map(|message| Retained::from(message)));
+        messages.extend(there.map(Retained::from));
         if cursor.is_done() {
             break None;
         }

@@ -178,7 +178,7 @@ fn read(bytes: &[u8]) -> Result<Vec<Record>, &'static str> {
 /// A record as text, its message included.
 fn text(record: &Record) -> String {
     let mut record = record.clone();
-    let shown = record.message().map(|message| show(message)).unwrap_or_default();
+    let shown = record.message().map(show).unwrap_or_default();
     if let Record::Queued { message, .. }
     | Record::Retained { message }
     | Record::WillSet { message, .. }
