@@ -1,20 +1,16 @@
-//! The command line: `dunlin serve`, `check`, `import`, `pub`, `sub`, `passwd`, `acl`, `store`, `ban`, `token`, `dashboard`,
-//! `health`, `bench`, `completions`, `man` and those that ask a running broker (`remote/`); `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `check`, `import`, `pub`, `sub`, `passwd`, `acl`, `store`, `token`, `bench`,
+//! `completions`, `man` and those that ask a running broker (`remote/`); `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
-//! (`crates/dunlin-bench/src/cli/mod.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
-//! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1, and with 3 where a
-//! command of `remote/` reaches no broker.
+//! (`crates/dunlin-bench/src/cli/mod.rs`), which shares nothing with the broker but the codec. Results go to standard
+//! output, problems to standard error. A wrong configuration, like a wrong flag, ends with exit status 2; problems that
+//! come later end with 1, and with 3 where a command of `remote/` reaches no broker.
 
 mod acl;
-mod ban;
 mod import;
 mod check;
-mod dashboard;
 mod documents;
-mod health;
-mod operations_port;
 mod mqtt;
 mod passwd;
 mod remote;
@@ -26,16 +22,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dunlin_bench::cli::BenchArgs;
 
-pub use ban::BanCommand;
 pub use check::{CheckCommand, check_files};
 
 use crate::config::{ConfigErrors, ENVIRONMENT_PREFIX, Flags, Sources};
 use crate::store::{StoreOptions, commands};
 
 pub use acl::AclCommand;
-pub use dashboard::DashboardArgs;
 pub use documents::{CompletionsCommand, ManCommand};
-pub use health::HealthCommand;
 pub use import::ImportCommand;
 pub use mqtt::{PubCommand, SubCommand, arguments};
 pub use passwd::PasswdCommand;
@@ -79,19 +72,12 @@ pub enum Command {
     /// Look into a store, copy it, or take out what is whole of a damaged one
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Show and change who is shut out of the running broker
-    #[command(subcommand)]
-    Ban(BanCommand),
     /// Make, list and remove the tokens that open the API
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Print the address of the dashboard of a broker on this machine, with what opens it
-    Dashboard(DashboardArgs),
     /// Ask and steer a running broker
     #[command(flatten)]
     Remote(RemoteCommand),
-    /// Ask whether the broker that runs serves clients; exit status 0 if it does, else 1
-    Health(HealthCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection
     Bench(BenchArgs),
     /// Write the completions of a shell

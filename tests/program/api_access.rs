@@ -178,7 +178,7 @@ fn over_tls_a_certificate_opens_the_api_with_the_scope_that_is_configured() {
     write(directory.path(), "other.toml", &other.replace("cert = 'server.pem'", "cert = 'client.pem'"));
     let listed = listed.map(|argument| argument.replace("dunlin.toml", "other.toml"));
     let (status, _, error) = run(directory.path(), &listed.each_ref().map(String::as_str));
-    assert_eq!((status, error.contains("no broker answers at https://")), (1, true), "{error}");
+    assert_eq!((status, error.contains("no broker answers at https://")), (3, true), "{error}");
 }
 
 #[test]
@@ -209,5 +209,5 @@ fn the_dashboard_is_opened_with_the_token_of_this_machines_user() {
     dunlin.stop();
     std::fs::remove_file(directory.path().join("data/api-token")).expect("it is there");
     let (status, _, error) = run(directory.path(), &place);
-    assert_eq!((status, error.contains("is it running on this data directory")), (1, true), "{error}");
+    assert_eq!((status, error.contains("does it run on this data directory")), (3, true), "{error}");
 }

@@ -158,6 +158,41 @@ fn kick_ends_a_connection_or_a_session_and_its_status_says_whether_there_was_one
 }
 
 #[test]
+fn bans_are_changed_and_the_answer_is_told_with_whom_it_is_about() {
+    let desk = Desk::new(|line| match line.split(' ').next() {
+        Some("GET") => {
+            let ban =
+                json!({ "network": "203.0.113.7", "client": "lamp", "cause": "operator", "ends_in_s": 60 });
+            (200, json!({ "bans": [ban] }).to_string())
+        }
+        Some("POST") => (204, String::new()),
+        _ => (404, problem(404, "is not banned")),
+    });
+    let expected = "203.0.113.7 client \"lamp\" operator 60s\n";
+    assert_eq!(desk.run(&["ban", "list"]), (0, expected.to_owned(), String::new()));
+    let (_, output, _) = desk.run(&["ban", "list", "--json"]);
+    let document: Value = serde_json::from_str(&output).expect("it is JSON");
+    assert_eq!(document["bans"][0]["ends_in_s"], 60);
+    assert_eq!(desk.run(&["ban", "add", "203.0.113.7", "--client", "lamp", "--for", "1h"]).0, 0);
+    let (status, _, error) = desk.run(&["ban", "remove", "203.0.113.0/24"]);
+    assert_eq!((status, error.as_str()), (1, "dunlin: 203.0.113.0/24 is not banned\n"));
+    let asked = desk.asked();
+    let post = "POST /api/v1/bans {\"client\":\"lamp\",\"duration_s\":3600,\"network\":\"203.0.113.7\"}";
+    assert_eq!(asked[2..], [post, "DELETE /api/v1/bans {\"network\":\"203.0.113.0/24\"}"]);
+    assert_eq!(desk.run(&["ban", "add", "203.0.113.7", "--for", "20000d"]).0, 2);
+}
+
+#[test]
+fn the_dashboard_is_named_with_the_token_wherever_its_broker_is() {
+    let directory = directory();
+    write(directory.path(), "token", TOKEN);
+    let place = ["dashboard", "--http", "https://broker.example:18083", "--token-file", "token"];
+    let (status, output, error) = run(directory.path(), &place);
+    let expected = format!("https://broker.example:18083/#token={TOKEN}\n");
+    assert_eq!((status, output), (0, expected), "{error}");
+}
+
+#[test]
 fn retained_messages_are_set_printed_byte_by_byte_and_cleared() {
     let message = json!({ "topic": "a/ä", "qos": 1, "size_bytes": 2, "received_at": "2026-11-28T10:00:00Z",
         "expires_at": null, "writer": null, "payload": null, "payload_base64": "T0s=", "properties": {} });

@@ -22,9 +22,8 @@ use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
 use super::Failure;
-use super::pinned::PinnedConnector;
+use super::pinned::{PinnedConnector, pinned};
 use super::place::Token;
-use crate::cli::operations_port::pinned;
 use crate::http::Problem;
 
 /// How long the broker may take to be connected to.
@@ -32,6 +31,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long it may take to answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long it may take to say whether it serves: whoever asks that does not wait for long.
+const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The largest answer: a Retained Message, once as text and once in base64.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -46,8 +48,7 @@ const ENCODED_TOPIC: &AsciiSet = &ENCODED.remove(b'/');
 pub(super) struct Broker {
     url: String,
     agent: Agent,
-    authorization: Zeroizing<String>,
-    token_source: String,
+    token: Option<Token>,
 }
 
 /// Who says that it is the broker that answers.
@@ -61,6 +62,13 @@ pub(super) enum Trust {
     Certificate(PathBuf),
 }
 
+/// How long an answer may take.
+struct Deadlines {
+    response: Duration,
+    /// Without one, for ever, for each part of the body.
+    read: Option<Duration>,
+}
+
 /// A part of a path, or a value of a query.
 pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
@@ -72,11 +80,10 @@ pub(super) fn encode_topic(topic: &str) -> String {
 }
 
 impl Broker {
-    /// The broker at a URL without a path.
-    pub fn at(url: String, token: &Token, trust: &Trust) -> Result<Self, Failure> {
+    /// The broker at a URL without a path; without a token, it tells no more than whether it serves.
+    pub fn at(url: String, token: Option<Token>, trust: &Trust) -> Result<Self, Failure> {
         let config = Agent::config_builder()
             .timeout_connect(Some(CONNECT_DEADLINE))
-            .timeout_recv_response(Some(ANSWER_DEADLINE))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -99,13 +106,17 @@ impl Broker {
                 Agent::with_parts(config.build(), connector, DefaultResolver::default())
             }
         };
-        let authorization = Zeroizing::new(format!("Bearer {}", *token.text));
-        Ok(Self { url, agent, authorization, token_source: token.source.clone() })
+        Ok(Self { url, agent, token })
     }
 
     /// Its address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Something that is made with the token.
+    pub fn token(&self, make: impl FnOnce(&str) -> String) -> String {
+        make(self.token.as_ref().map_or("", |token| &token.text))
     }
 
     /// What is there, as JSON.
@@ -132,17 +143,42 @@ impl Broker {
         Ok(BufReader::new(response.into_body().into_reader()))
     }
 
+    /// Status and text of what is told to everybody, whatever the status.
+    pub fn probe(&self, path: &str) -> Result<(u16, String), Failure> {
+        let deadlines = Deadlines { response: PROBE_DEADLINE, read: Some(PROBE_DEADLINE) };
+        let mut response = self.exchange(&Method::GET, path, "", deadlines)?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string().unwrap_or_default()))
+    }
+
     fn send(
         &self,
         method: Method,
         path: &str,
         body: &str,
-        body_deadline: Option<Duration>,
+        read: Option<Duration>,
     ) -> Result<Response<Body>, Failure> {
-        let mut request = Request::builder()
-            .method(&method)
-            .uri(format!("{}{path}", self.url))
-            .header("Authorization", self.authorization.as_str());
+        let deadlines = Deadlines { response: ANSWER_DEADLINE, read };
+        let mut response = self.exchange(&method, path, body, deadlines)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.body_mut().read_to_string().unwrap_or_default();
+        Err(self.refusal(status.as_u16(), &body))
+    }
+
+    fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &str,
+        deadlines: Deadlines,
+    ) -> Result<Response<Body>, Failure> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            let shown = Zeroizing::new(format!("Bearer {}", *token.text));
+            request = request.header("Authorization", shown.as_str());
+        }
         if !body.is_empty() {
             request = request.header("Content-Type", "application/json");
         }
@@ -153,34 +189,32 @@ impl Broker {
         let request = self
             .agent
             .configure_request(request)
-            .timeout_per_read(body_deadline)
+            .timeout_recv_response(Some(deadlines.response))
+            .timeout_per_read(deadlines.read)
             .allow_non_standard_methods(true)
             .build();
-        let mut response = self.agent.run(request).map_err(|error| unreachable(&error))?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let body = response.body_mut().read_to_string().unwrap_or_default();
-        Err(self.refusal(status.as_u16(), &body))
+        self.agent.run(request).map_err(|error| unreachable(&error))
     }
 
     fn refusal(&self, status: u16, body: &str) -> Failure {
-        match (status, serde_json::from_str::<Problem>(body)) {
-            (401, _) => Failure::Refused(format!(
-                "{} does not take the token of {}: is it of another broker, or has it ended?",
-                self.url, self.token_source
-            )),
+        let text = match (status, serde_json::from_str::<Problem>(body)) {
+            (401, _) => {
+                let source = self.token.as_ref().map_or("nobody", |token| &token.source);
+                format!(
+                    "{} does not take the token of {source}: is it of another broker, or has it ended?",
+                    self.url
+                )
+            }
             (_, Ok(Problem { detail, errors, .. })) => {
                 let errors: String = errors.iter().map(|error| format!("\n  {error}")).collect();
-                Failure::Refused(format!("{detail}{errors}"))
+                format!("{detail}{errors}")
             }
-            (404, Err(_)) => Failure::Refused(format!(
-                "what answers at {} does not know this: is it a Dunlin of this version?",
-                self.url
-            )),
-            (_, Err(_)) => Failure::Refused(format!("{} answers with status {status}", self.url)),
-        }
+            (404, Err(_)) => {
+                format!("what answers at {} does not know this: is it a Dunlin of this version?", self.url)
+            }
+            (_, Err(_)) => format!("{} answers with status {status}", self.url),
+        };
+        Failure::Refused { status, text }
     }
 }
 

@@ -20,6 +20,7 @@ mod top;
 mod clients;
 mod client_detail;
 mod kick;
+mod ban;
 mod retained;
 mod groups;
 mod drops;
@@ -29,6 +30,8 @@ mod events;
 mod log_level;
 mod reload;
 mod configuration;
+mod health;
+mod dashboard;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -51,6 +54,9 @@ pub enum RemoteCommand {
     Clients(clients::ClientsArgs),
     /// End the connection of a client, or its Session
     Kick(kick::KickArgs),
+    /// Show and change who is shut out of the running broker
+    #[command(subcommand)]
+    Ban(ban::BanCommand),
     /// List, print, set and clear Retained Messages of the running broker
     #[command(subcommand)]
     Retained(retained::RetainedCommand),
@@ -66,6 +72,10 @@ pub enum RemoteCommand {
     Log(log_level::LogArgs),
     /// Have the running broker read its configuration again, as SIGHUP does
     Reload(reload::ReloadArgs),
+    /// Print the address of the dashboard, with what opens it
+    Dashboard(dashboard::DashboardArgs),
+    /// Ask whether the broker that runs serves clients; exit status 0 if it does, else 1
+    Health(health::HealthArgs),
 }
 
 /// Where the broker is, and how its answer is printed.
@@ -86,6 +96,7 @@ impl RemoteCommand {
             Self::Top(arguments) => arguments.run(),
             Self::Clients(arguments) => arguments.run(),
             Self::Kick(arguments) => arguments.run(),
+            Self::Ban(command) => command.run(),
             Self::Retained(command) => command.run(),
             Self::Groups(arguments) => arguments.run(),
             Self::Drops(arguments) => arguments.run(),
@@ -93,6 +104,8 @@ impl RemoteCommand {
             Self::Trace(arguments) => arguments.run(),
             Self::Log(arguments) => arguments.run(),
             Self::Reload(arguments) => arguments.run(),
+            Self::Dashboard(arguments) => arguments.run(),
+            Self::Health(arguments) => return arguments.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

@@ -24,19 +24,27 @@ const TOKEN_VARIABLE: &str = "DUNLIN_TOKEN";
 /// Where the broker is.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Which broker")]
-pub(super) struct BrokerArgs {
+pub(super) struct PortArgs {
     /// Its operations port: host:port, or http:// or https:// before that [default: the configured one]
     #[arg(long, value_name = "ADDR|URL")]
     http: Option<String>,
-    /// A file with a token for it [default: $DUNLIN_TOKEN, else the token in the data directory]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
     /// The authorities that vouch for an https:// URL (PEM) [default: those of the system]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// The broker's configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// Where the broker is, and by which token it is asked.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Which broker")]
+pub(super) struct BrokerArgs {
+    #[command(flatten)]
+    port: PortArgs,
+    /// A file with a token for it [default: $DUNLIN_TOKEN, else the token in the data directory]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The broker's data directory [default: the configured one]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -57,20 +65,26 @@ struct Address {
     trust: Option<Trust>,
 }
 
-impl BrokerArgs {
-    /// As flags of other commands say it.
-    pub fn of(config: Option<PathBuf>, data_dir: Option<String>, http: Option<String>) -> Self {
-        Self { http, config, data_dir, ..Self::default() }
+impl PortArgs {
+    /// The broker for what needs no token; nothing has been sent to it yet.
+    pub fn find(&self) -> Result<Broker, Failure> {
+        let address = match self.given()? {
+            Some(address) if address.trust.is_some() => address,
+            given => completed(given, &self.configuration(None)?)?,
+        };
+        self.broker(&address, None)
     }
 
-    /// The broker, ready to be asked; nothing has been sent to it yet.
-    pub fn find(&self) -> Result<Broker, Failure> {
-        let given = self.http.as_deref().map(Address::parse).transpose()?;
-        let token = self.given_token()?;
-        let (address, token) = match (given, token) {
-            (Some(address), Some(token)) if address.trust.is_some() => (address, token),
-            (given, token) => self.completed(given, token)?,
-        };
+    fn given(&self) -> Result<Option<Address>, Failure> {
+        self.http.as_deref().map(Address::parse).transpose()
+    }
+
+    fn configuration(&self, data_dir: Option<String>) -> Result<Config, Failure> {
+        let flags = Flags { data_dir, ..Flags::default() };
+        sources(self.config.clone(), flags).load().map_err(Failure::Configuration)
+    }
+
+    fn broker(&self, address: &Address, token: Option<Token>) -> Result<Broker, Failure> {
         let trust = match (&address.trust, &self.ca_file) {
             (Some(Trust::Authorities(_)), Some(ca_file)) => &Trust::Authorities(Some(ca_file.clone())),
             (_, Some(_)) => {
@@ -79,34 +93,37 @@ impl BrokerArgs {
             }
             (trust, None) => trust.as_ref().unwrap_or(&Trust::Nobody),
         };
-        Broker::at(address.url(), &token, trust)
+        Broker::at(address.url(), token, trust)
+    }
+}
+
+impl BrokerArgs {
+    /// As flags of other commands say it.
+    pub fn of(config: Option<PathBuf>, data_dir: Option<String>, http: Option<String>) -> Self {
+        Self { port: PortArgs { http, config, ca_file: None }, token_file: None, data_dir }
     }
 
-    /// With what the configuration says and the flags do not.
-    fn completed(&self, given: Option<Address>, token: Option<Token>) -> Result<(Address, Token), Failure> {
-        let config = self.configuration()?;
-        let mut address = match given {
-            Some(address) => address,
-            None => configured(&config)?,
+    /// The broker, ready to be asked; nothing has been sent to it yet.
+    pub fn find(&self) -> Result<Broker, Failure> {
+        let (address, token) = match (self.port.given()?, self.given_token()?) {
+            (Some(address), Some(token)) if address.trust.is_some() => (address, token),
+            (given, token) => {
+                let config = self.configuration()?;
+                let address = completed(given, &config)?;
+                let token = token.map_or_else(|| address.token(&config), Ok)?;
+                (address, token)
+            }
         };
-        let is_here = address.is_here(&config);
-        if let (None, true, Some(tls)) = (&address.trust, is_here, &config.http.tls) {
-            address.trust = tls.cert.clone().map(Trust::Certificate);
-        }
-        match token {
-            Some(token) => Ok((address, token)),
-            None if is_here => Ok((address, token_of(&config)?)),
-            None => Err(Failure::Arguments(format!(
-                "{} is asked with a token only: name its file with --token-file, or set {TOKEN_VARIABLE}; `dunlin token \
-                 create` makes one there",
-                address.url()
-            ))),
-        }
+        self.port.broker(&address, Some(token))
+    }
+
+    /// The data directory, if there is one.
+    pub fn data_dir(&self) -> Result<Option<PathBuf>, Failure> {
+        Ok(self.configuration()?.store.path)
     }
 
     fn configuration(&self) -> Result<Config, Failure> {
-        let flags = Flags { data_dir: self.data_dir.clone(), ..Flags::default() };
-        sources(self.config.clone(), flags).load().map_err(Failure::Configuration)
+        self.port.configuration(self.data_dir.clone())
     }
 
     /// The token of the flags or the environment.
@@ -163,6 +180,18 @@ fn token_of(config: &Config) -> Result<Token, Failure> {
     Token::judged(Zeroizing::new(token.as_str().to_owned()), file.display().to_string())
 }
 
+/// The address of the flags, or else of the configuration, which also says how it is reached.
+fn completed(given: Option<Address>, config: &Config) -> Result<Address, Failure> {
+    let mut address = match given {
+        Some(address) => address,
+        None => configured(config)?,
+    };
+    if let (None, true, Some(tls)) = (&address.trust, address.is_here(config), &config.http.tls) {
+        address.trust = tls.cert.clone().map(Trust::Certificate);
+    }
+    Ok(address)
+}
+
 fn configured(config: &Config) -> Result<Address, Failure> {
     let place = config.http.address.as_ref().ok_or_else(|| {
         Failure::Arguments(
@@ -211,6 +240,18 @@ impl Address {
             Some(Trust::Authorities(_) | Trust::Certificate(_)) => "https",
         };
         format!("{scheme}://{}", HostPort::new(&host, self.place.port))
+    }
+
+    /// The token that is there for it without being named.
+    fn token(&self, config: &Config) -> Result<Token, Failure> {
+        if self.is_here(config) {
+            return token_of(config);
+        }
+        Err(Failure::Arguments(format!(
+            "{} is asked with a token only: name its file with --token-file, or set {TOKEN_VARIABLE}; `dunlin token \
+             create` makes one there",
+            self.url()
+        )))
     }
 
     /// Whether it is on this machine as far as is known: only then the token of the data directory is for it.

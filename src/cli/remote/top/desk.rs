@@ -75,7 +75,7 @@ impl Desk {
             News::Disconnected(client) => {
                 self.notice = Some(format!("{} is disconnected", text::shown(&client)));
             }
-            News::Failed(Failure::Refused(problem)) => self.notice = Some(text::shown(&problem)),
+            News::Failed(Failure::Refused { text, .. }) => self.notice = Some(text::shown(&text)),
             News::Failed(failure) => self.notice = Some(format!("{NO_ANSWER}: {}", reason(&failure))),
         }
     }
@@ -179,7 +179,10 @@ const NO_ANSWER: &str = "no answer";
 
 fn reason(failure: &Failure) -> String {
     match failure {
-        Failure::Refused(text) | Failure::Arguments(text) | Failure::Unreachable(text) => text::shown(text),
+        Failure::Refused { text, .. }
+        | Failure::Here(text)
+        | Failure::Arguments(text)
+        | Failure::Unreachable(text) => text::shown(text),
         Failure::Configuration(errors) => text::shown(&errors.to_string()),
         Failure::Output(error) => error.to_string(),
     }
