@@ -24,7 +24,8 @@ use dunlin_bench::cli::BenchArgs;
 
 pub use check::{CheckCommand, check_files};
 
-use crate::config::{ConfigErrors, ENVIRONMENT_PREFIX, Flags, Sources};
+use crate::config::{Config, ConfigError, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Sources};
+use crate::numbers::count;
 use crate::store::{StoreOptions, commands};
 
 pub use acl::AclCommand;
@@ -164,6 +165,24 @@ fn sources(file: Option<PathBuf>, flags: Flags) -> Sources {
         .filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX))
         .collect();
     Sources { file, environment, flags, program: std::env::args().next() }
+}
+
+/// The configuration of a running broker, of which a command needs these options. What is wrong with others keeps no
+/// operator from asking.
+fn running_broker(sources: &Sources, needed: &[&str]) -> Result<Config, ConfigErrors> {
+    let (config, errors) = sources.load_readable()?;
+    let matters = |error: &ConfigError| needed.iter().any(|option| error.is_about(option));
+    if errors.iter().any(matters) {
+        return Err(ConfigErrors(errors.into_iter().filter(matters).collect()));
+    }
+    // Some may only follow from a file that is no TOML: `check` does not name those, so it is asked for their number.
+    if let Err(ConfigErrors(errors)) = sources.load() {
+        let errors = count(errors.len() as u64, "error");
+        eprintln!(
+            "dunlin: the configuration has {errors}, which `dunlin check` names; going on with the rest"
+        );
+    }
+    Ok(config)
 }
 
 impl StoreCommand {

@@ -575,6 +575,31 @@ fn a_file_that_is_not_toml_is_reported_with_its_line() {
 }
 
 #[test]
+fn what_can_be_read_of_a_wrong_configuration_is_there_with_what_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dunlin.toml");
+    let readable = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        Sources { file: Some(file.clone()), ..Sources::default() }.load_readable().unwrap()
+    };
+    let (config, errors) =
+        readable("http.address = '127.0.0.1:1'\nstore.path = 'a'\nnonsense = 1\nlog.level = 5\n");
+    assert_eq!(config.http.address, Some(HostPort::new("127.0.0.1", 1)));
+    assert_eq!((config.store.path, errors.len()), (Some("a".into()), 2));
+    // One that is no TOML keeps what stands before and after.
+    let (config, errors) = readable("store.path = 'a'\n[log]\nlevel = \n[http]\naddress = '127.0.0.1:1'\n");
+    assert_eq!(config.http.address, Some(HostPort::new("127.0.0.1", 1)));
+    assert_eq!(config.store.path, Some("a".into()));
+    assert!(errors[0].to_string().contains("dunlin.toml:3: not valid TOML"), "{errors:?}");
+    let (config, errors) = readable("http = 5\nstore.path = 7\n");
+    assert_eq!(config.http, Config::default().http);
+    assert!(errors[0].is_about("http.address") && !errors[0].is_about("store.path"), "{errors:?}");
+    assert!(errors[1].is_about("store.path") && !errors[1].is_about("store.pat"), "{errors:?}");
+    let missing = Sources { file: Some("missing.toml".into()), ..Sources::default() };
+    assert!(missing.load_readable().is_err(), "nobody knows what it says");
+}
+
+#[test]
 fn a_missing_file_is_reported() {
     let sources = Sources { file: Some("/nowhere/dunlin.toml".into()), ..Sources::default() };
     assert_eq!(

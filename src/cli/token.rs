@@ -12,7 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{bad_configuration, sources};
+use super::{bad_configuration, running_broker, sources};
 use crate::config::{Flags, Scope, parse_duration};
 use crate::http::tokens::{TOKENS_FILE, TokenEntry, Tokens};
 use crate::whole_file;
@@ -77,7 +77,7 @@ impl TokenCommand {
     pub fn run(self) -> ExitCode {
         let (Self::Create { place, .. } | Self::List(place) | Self::Remove { place, .. }) = &self;
         let flags = Flags { data_dir: place.data_dir.clone(), ..Flags::default() };
-        let config = match sources(place.config.clone(), flags).load() {
+        let config = match running_broker(&sources(place.config.clone(), flags), &["store.path"]) {
             Ok(config) => config,
             Err(errors) => return bad_configuration(&errors),
         };

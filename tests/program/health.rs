@@ -76,3 +76,16 @@ fn neither_a_token_nor_a_data_directory_is_asked_for() {
     let output = command.env("DUNLIN_TOKEN", "abc").output().expect("cargo builds it for the tests");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn what_is_wrong_elsewhere_in_the_configuration_makes_nobody_ill() {
+    let directory = directory();
+    let service = Service::always("ready\n");
+    let address = service.url().replace("http://", "").replace("/question", "");
+    write(directory.path(), "dunlin.toml", &format!("http.address = '{address}'\nlog.level = 5\n"));
+    let (status, _, warning) = run(directory.path(), &["health", "--config", "dunlin.toml"]);
+    assert_eq!(status, 0, "{warning}");
+    assert!(warning.starts_with("dunlin: the configuration has 1 error, "), "{warning}");
+    let (status, _, problem) = run(directory.path(), &["health", "--config", "missing.toml"]);
+    assert!(status == 1 && problem.contains("missing.toml"), "{problem}");
+}

@@ -353,6 +353,39 @@ fn a_token_may_be_in_the_environment_and_a_file_that_is_named_wins() {
 }
 
 #[test]
+fn what_is_wrong_elsewhere_in_the_configuration_keeps_nobody_from_asking() {
+    let desk = Desk::new(|line| match line {
+        "GET /readyz" => (200, "ready\n".to_owned()),
+        "GET /api/v1/bans" => (200, json!({ "bans": [] }).to_string()),
+        _ => (200, json!({ "changed": [], "need_restart": [] }).to_string()),
+    });
+    let address = desk.service.url().replace("http://", "").replace("/question", "");
+    let directory = directory();
+    std::fs::create_dir(directory.path().join("data")).expect("it can be made");
+    write(directory.path(), "data/api-token", TOKEN);
+    let right = format!("store.path = 'data'\nhttp.address = '{address}'\n");
+    let asked = |command: &[&str], text: &str| {
+        write(directory.path(), "dunlin.toml", text);
+        run(directory.path(), &[command, &["--config", "dunlin.toml"]].concat())
+    };
+    for (more, errors) in [("nonsense = 1\nlog.level = 5\n", "2 errors"), ("[log]\nlevel =\n", "1 error")] {
+        let warning = format!(
+            "dunlin: the configuration has {errors}, which `dunlin check` names; going on with the rest\n"
+        );
+        for command in [&["reload"][..], &["ban", "list"], &["dashboard"], &["token", "list"]] {
+            let (status, _, error) = asked(command, &format!("{right}{more}"));
+            assert_eq!(status, 0, "{command:?}: {error}");
+            assert_eq!(error.matches(&warning).count(), 1, "{command:?}: {error}");
+        }
+    }
+    // What the command needs is nothing to guess.
+    let (status, _, error) = asked(&["reload"], "store.path = 'data'\nhttp.address = 'nowhere'\n");
+    assert!(status == 2 && error.starts_with("dunlin.toml:2: http.address = "), "{error}");
+    let (status, _, error) = asked(&["token", "list"], "store.path = 7\nhttp.address = 'nowhere'\n");
+    assert!(status == 2 && error.lines().count() == 1 && error.contains("store.path"), "{error}");
+}
+
+#[test]
 fn top_needs_a_terminal() {
     let (status, _, error) = Desk::always(json!({})).run(&["top"]);
     assert!(status == 2 && error.contains("needs a terminal"), "{error}");

@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::broker::Trust;
 use super::{Broker, Failure};
-use crate::cli::sources;
-use crate::config::{Config, Flags, HostPort};
+use crate::cli::{running_broker, sources};
+use crate::config::{Config, Flags, HostPort, Sources};
 use crate::http::token::{ApiToken, TOKEN_FILE};
 
 /// The environment variable of a token.
@@ -70,7 +70,7 @@ impl PortArgs {
     pub fn find(&self) -> Result<Broker, Failure> {
         let address = match self.given()? {
             Some(address) if address.trust.is_some() => address,
-            given => completed(given, &self.configuration(None)?)?,
+            given => completed(given, &self.configuration(None, &[])?)?,
         };
         self.broker(&address, None)
     }
@@ -79,9 +79,16 @@ impl PortArgs {
         self.http.as_deref().map(Address::parse).transpose()
     }
 
-    fn configuration(&self, data_dir: Option<String>) -> Result<Config, Failure> {
-        let flags = Flags { data_dir, ..Flags::default() };
-        sources(self.config.clone(), flags).load().map_err(Failure::Configuration)
+    /// With these options, and those that say where the port is and how it is reached.
+    fn configuration(&self, data_dir: Option<&str>, options: &[&str]) -> Result<Config, Failure> {
+        let address = if self.http.is_some() { None } else { Some("http.address") };
+        let needed: Vec<_> = options.iter().copied().chain(address).chain(["http.tls.cert"]).collect();
+        running_broker(&self.sources(data_dir), &needed).map_err(Failure::Configuration)
+    }
+
+    fn sources(&self, data_dir: Option<&str>) -> Sources {
+        let flags = Flags { data_dir: data_dir.map(str::to_owned), ..Flags::default() };
+        sources(self.config.clone(), flags)
     }
 
     fn broker(&self, address: &Address, token: Option<Token>) -> Result<Broker, Failure> {
@@ -108,7 +115,8 @@ impl BrokerArgs {
         let (address, token) = match (self.port.given()?, self.given_token()?) {
             (Some(address), Some(token)) if address.trust.is_some() => (address, token),
             (given, token) => {
-                let config = self.configuration()?;
+                let options = if token.is_some() { &[][..] } else { &["store.path"] };
+                let config = self.port.configuration(self.data_dir.as_deref(), options)?;
                 let address = completed(given, &config)?;
                 let token = token.map_or_else(|| address.token(&config), Ok)?;
                 (address, token)
@@ -119,11 +127,8 @@ impl BrokerArgs {
 
     /// The data directory, if there is one.
     pub fn data_dir(&self) -> Result<Option<PathBuf>, Failure> {
-        Ok(self.configuration()?.store.path)
-    }
-
-    fn configuration(&self) -> Result<Config, Failure> {
-        self.port.configuration(self.data_dir.clone())
+        let loaded = self.port.sources(self.data_dir.as_deref()).load_readable();
+        Ok(loaded.map_err(Failure::Configuration)?.0.store.path)
     }
 
     /// The token of the flags or the environment.
