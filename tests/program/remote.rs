@@ -336,6 +336,36 @@ fn the_token_of_this_machine_is_not_shown_to_another() {
 }
 
 #[test]
+fn a_broker_that_was_started_again_meanwhile_is_asked_with_the_token_that_it_has_now() {
+    let directory = directory();
+    let data_dir = directory.path().join("data");
+    std::fs::create_dir(&data_dir).expect("it can be made");
+    let token = data_dir.join("api-token");
+    let (old, new) = ("00ff", TOKEN);
+    let refused = Arc::new(Mutex::new(0));
+    let (count, file) = (Arc::clone(&refused), token.clone());
+    let service = Service::start(move |request| {
+        if request.head.contains(&format!("Bearer {new}")) {
+            return Reply::Answer(200, json!({ "level": "info" }).to_string());
+        }
+        let mut count = count.lock().expect("nobody panics");
+        *count += 1;
+        // Only the first time there is another one to be found.
+        if *count == 1 {
+            std::fs::write(&file, new).expect("it can be written");
+        }
+        Reply::Answer(401, problem(401, "no"))
+    });
+    let url = service.url().trim_end_matches("/question").to_owned();
+    let asked = || run(directory.path(), &["log", "--http", &url, "--data-dir", "data"]);
+    std::fs::write(&token, old).expect("it can be written");
+    assert_eq!(asked(), (0, "info\n".to_owned(), String::new()));
+    std::fs::write(&token, old).expect("it can be written");
+    assert_eq!(asked().0, 1);
+    assert_eq!(*refused.lock().expect("nobody panics"), 2, "nobody asks twice with the same");
+}
+
+#[test]
 fn a_token_may_be_in_the_environment_and_a_file_that_is_named_wins() {
     let desk = Desk::always(json!({ "level": "info" }));
     let directory = directory();

@@ -1,8 +1,10 @@
 //! The broker as a command asks it: requests of HTTP, answers of JSON, and refusals as sentences.
 //!
 //! A question takes no longer than [`ANSWER_DEADLINE`]; a stream of events has no end. No proxy of the environment is
-//! used and no redirect followed, because the token is meant for this address alone.
+//! used and no redirect followed, because the token is meant for this address alone. A token that was found in the data
+//! directory is looked for again when it is refused, so that what goes on for long outlives a restart of the broker.
 
+use std::cell::RefCell;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::http::{Method, Request, Response};
+use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, TcpConnector};
@@ -48,7 +50,8 @@ const ENCODED_TOPIC: &AsciiSet = &ENCODED.remove(b'/');
 pub(super) struct Broker {
     url: String,
     agent: Agent,
-    token: Option<Token>,
+    /// A broker that has been started again has another, so it may change.
+    token: RefCell<Option<Token>>,
 }
 
 /// Who says that it is the broker that answers.
@@ -63,6 +66,7 @@ pub(super) enum Trust {
 }
 
 /// How long an answer may take.
+#[derive(Clone, Copy)]
 struct Deadlines {
     response: Duration,
     /// Without one, for ever, for each part of the body.
@@ -106,7 +110,7 @@ impl Broker {
                 Agent::with_parts(config.build(), connector, DefaultResolver::default())
             }
         };
-        Ok(Self { url, agent, token })
+        Ok(Self { url, agent, token: RefCell::new(token) })
     }
 
     /// Its address.
@@ -116,7 +120,7 @@ impl Broker {
 
     /// Something that is made with the token.
     pub fn token(&self, make: impl FnOnce(&str) -> String) -> String {
-        make(self.token.as_ref().map_or("", |token| &token.text))
+        make(self.token.borrow().as_ref().map_or("", |token| &token.text))
     }
 
     /// What is there, as JSON.
@@ -159,12 +163,21 @@ impl Broker {
     ) -> Result<Response<Body>, Failure> {
         let deadlines = Deadlines { response: ANSWER_DEADLINE, read };
         let mut response = self.exchange(&method, path, body, deadlines)?;
+        if response.status() == StatusCode::UNAUTHORIZED && self.has_newer_token() {
+            response = self.exchange(&method, path, body, deadlines)?;
+        }
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let body = response.body_mut().read_to_string().unwrap_or_default();
         Err(self.refusal(status.as_u16(), &body))
+    }
+
+    /// Whether the broker has left another token since, which is taken then.
+    fn has_newer_token(&self) -> bool {
+        let newer = self.token.borrow().as_ref().and_then(Token::newer);
+        newer.is_some_and(|newer| self.token.replace(Some(newer)).is_some())
     }
 
     fn exchange(
@@ -175,7 +188,7 @@ impl Broker {
         deadlines: Deadlines,
     ) -> Result<Response<Body>, Failure> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-        if let Some(token) = &self.token {
+        if let Some(token) = &*self.token.borrow() {
             let shown = Zeroizing::new(format!("Bearer {}", *token.text));
             request = request.header("Authorization", shown.as_str());
         }
@@ -199,7 +212,8 @@ impl Broker {
     fn refusal(&self, status: u16, body: &str) -> Failure {
         let text = match (status, serde_json::from_str::<Problem>(body)) {
             (401, _) => {
-                let source = self.token.as_ref().map_or("nobody", |token| &token.source);
+                let token = self.token.borrow();
+                let source = token.as_ref().map_or("nobody", |token| &token.source);
                 format!(
                     "{} does not take the token of {source}: is it of another broker, or has it ended?",
                     self.url

@@ -55,6 +55,8 @@ pub(super) struct Token {
     pub text: Zeroizing<String>,
     /// For a message that says that it opens nothing.
     pub source: String,
+    /// The data directory that it lies in, if the broker has left it there: it makes another at each start.
+    data_dir: Option<PathBuf>,
 }
 
 /// Where to ask.
@@ -158,7 +160,26 @@ impl Token {
         if trimmed.is_empty() || !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(no_token(&source));
         }
-        Ok(Self { text: Zeroizing::new(trimmed.to_owned()), source })
+        Ok(Self { text: Zeroizing::new(trimmed.to_owned()), source, data_dir: None })
+    }
+
+    /// That of a broker on this machine.
+    fn of_data_dir(data_dir: &Path) -> Result<Self, Failure> {
+        let file = data_dir.join(TOKEN_FILE);
+        let token = ApiToken::read(data_dir).map_err(|error| {
+            Failure::Unreachable(format!(
+                "the broker's token cannot be read from {}: {error}; does it run on this data directory, as this user?",
+                file.display()
+            ))
+        })?;
+        let token = Self::judged(Zeroizing::new(token.as_str().to_owned()), file.display().to_string())?;
+        Ok(Self { data_dir: Some(data_dir.to_owned()), ..token })
+    }
+
+    /// What the broker has left in its place since this one was read.
+    pub fn newer(&self) -> Option<Self> {
+        let token = Self::of_data_dir(self.data_dir.as_deref()?).ok()?;
+        (token.text != self.text).then_some(token)
     }
 }
 
@@ -175,14 +196,7 @@ fn token_of(config: &Config) -> Result<Token, Failure> {
             "there is no data directory (store.path), where the broker would leave a token: use --token-file or {TOKEN_VARIABLE}"
         ))
     })?;
-    let file = data_dir.join(TOKEN_FILE);
-    let token = ApiToken::read(data_dir).map_err(|error| {
-        Failure::Unreachable(format!(
-            "the broker's token cannot be read from {}: {error}; does it run on this data directory, as this user?",
-            file.display()
-        ))
-    })?;
-    Token::judged(Zeroizing::new(token.as_str().to_owned()), file.display().to_string())
+    Token::of_data_dir(data_dir)
 }
 
 /// The address of the flags, or else of the configuration, which also says how it is reached.
