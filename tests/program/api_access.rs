@@ -209,5 +209,5 @@ fn the_dashboard_is_opened_with_the_token_of_this_machines_user() {
     dunlin.stop();
     std::fs::remove_file(directory.path().join("data/api-token")).expect("it is there");
     let (status, _, error) = run(directory.path(), &place);
-    assert_eq!((status, error.contains("does it run on this data directory")), (3, true), "{error}");
+    assert_eq!((status, error.contains("does it run on this data directory")), (2, true), "{error}");
 }

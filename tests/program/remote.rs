@@ -311,7 +311,19 @@ fn the_exit_status_says_who_is_at_fault() {
     let (status, _, error) = asked(&["status", "--config", "missing.toml"]);
     assert!(status == 2 && error.contains("missing.toml"), "{error}");
     let (status, _, error) = asked(&["status"]);
-    assert!(status == 3 && error.contains("api-token"), "{error}");
+    assert!(status == 2 && error.contains("api-token"), "{error}");
+    // What is wrong with an argument is seen before anybody is asked.
+    let wrong = [
+        &["trace", "--topic", "a/#/b"][..],
+        &["retained", "list", "a#"],
+        &["retained", "get", ""],
+        &["retained", "set", "a/+", "on"],
+        &["log", "loud"],
+    ];
+    for wrong in wrong {
+        let (status, _, error) = asked(&[wrong, &with_token("token")[1..]].concat());
+        assert!(status == 2 && error.starts_with("error: invalid value "), "{wrong:?}: {error}");
+    }
     let service = Service::start(|_| Reply::Answer(401, problem(401, "no")));
     let url = service.url().trim_end_matches("/question").to_owned();
     let (status, _, error) = asked(&["status", "--http", &url, "--token-file", "other"]);

@@ -167,7 +167,7 @@ impl Token {
     fn of_data_dir(data_dir: &Path) -> Result<Self, Failure> {
         let file = data_dir.join(TOKEN_FILE);
         let token = ApiToken::read(data_dir).map_err(|error| {
-            Failure::Unreachable(format!(
+            Failure::Arguments(format!(
                 "the broker's token cannot be read from {}: {error}; does it run on this data directory, as this user?",
                 file.display()
             ))
