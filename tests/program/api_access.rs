@@ -57,6 +57,14 @@ fn a_token_opens_what_its_scope_allows_from_its_making_to_its_removal() {
     let lines: Vec<_> = listed.lines().collect();
     assert!(lines[0].starts_with("grafana read created 20"), "{listed}");
     assert!(lines[1].starts_with("ci admin created 20") && lines[1].contains(" expires 20"), "{listed}");
+    let (_, listed, _) = run(directory.path(), &["token", "list", "--json", "--data-dir", "data"]);
+    let listed: Value = serde_json::from_str(&listed).expect("it is JSON");
+    let (first, second) = (&listed["tokens"][0], &listed["tokens"][1]);
+    assert!(
+        first["name"] == "grafana" && first["scope"] == "read" && first["expires_at"].is_null(),
+        "{listed}"
+    );
+    assert!(second["expires_at"].is_string() && second["is_expired"] == false, "{listed}");
     let file = std::fs::read_to_string(directory.path().join("data/tokens.toml")).expect("it is there");
     assert!(!file.contains(&admin.token), "only its hash is kept");
     let (status, _, error) = run(directory.path(), &["token", "remove", "ci", "--data-dir", "data"]);

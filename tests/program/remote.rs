@@ -109,6 +109,26 @@ fn a_list_that_is_cut_says_so_and_json_is_one_document() {
 }
 
 #[test]
+fn a_list_without_entries_is_said_where_no_script_takes_it_for_one() {
+    let empty =
+        json!({ "clients": [], "matched": 0, "messages": [], "groups": [], "bans": [], "next": null });
+    let desk = Desk::always(empty);
+    for (list, nothing) in [
+        (&["clients"][..], "there is no client\n"),
+        (&["clients", "--search", "lamp"], "no client matches\n"),
+        (&["retained", "list"], "no Retained Message matches\n"),
+        (&["groups"], "there is no shared group\n"),
+        (&["groups", "--members"], "no shared group has a member\n"),
+        (&["ban", "list"], "nobody is banned\n"),
+    ] {
+        assert_eq!(desk.run(list), (0, String::new(), nothing.to_owned()), "{list:?}");
+        let (_, output, error) = desk.run(&[list, &["--json"]].concat());
+        let document: Value = serde_json::from_str(&output).expect("it is JSON");
+        assert!(document.is_object() && error.is_empty(), "{list:?}: {error}");
+    }
+}
+
+#[test]
 fn one_client_is_shown_with_its_subscriptions_and_messages() {
     let mut detail = client("a/b\u{1b}[2J");
     for (name, value) in [

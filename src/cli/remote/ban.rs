@@ -78,7 +78,9 @@ fn network(text: &str) -> Result<String, String> {
 impl BanCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
-            Self::List(ListArgs { asking }) => asking.show(PATH, |answer| Ok(lines(&understood(answer)?))),
+            Self::List(ListArgs { asking }) => {
+                asking.list(PATH, "nobody is banned", |answer| Ok(lines(&understood(answer)?)))
+            }
             Self::Add(AddArgs { whom, duration_s, place }) => {
                 let mut body = whom.body();
                 if let Some(duration_s) = duration_s {

@@ -115,6 +115,21 @@ impl RemoteCommand {
 }
 
 impl Asking {
+    /// Prints the answer to GET as it is, or the lines of the list that it is.
+    fn list(
+        &self,
+        path: &str,
+        nothing: &str,
+        lines: impl FnOnce(&str) -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        let answer = self.place.find()?.get(path)?;
+        if self.json {
+            print(&format!("{}\n", answer.trim_end()))
+        } else {
+            print_list(&lines(&answer)?, nothing)
+        }
+    }
+
     /// Prints the answer to GET as it is, or has it shown.
     fn show(&self, path: &str, show: impl FnOnce(&str) -> Result<String, Failure>) -> Result<(), Failure> {
         let answer = self.place.find()?.get(path)?;
@@ -122,8 +137,17 @@ impl Asking {
     }
 }
 
+/// Prints the lines of a list. One without any is said on standard error, in whose words it is: what reads standard
+/// output must not take a sentence for an entry.
+pub(in crate::cli) fn print_list(lines: &str, nothing: &str) -> Result<(), Failure> {
+    if lines.is_empty() {
+        eprintln!("{nothing}");
+    }
+    print(lines)
+}
+
 /// Writes to standard output.
-fn print(text: &str) -> Result<(), Failure> {
+pub(in crate::cli) fn print(text: &str) -> Result<(), Failure> {
     print_bytes(text.as_bytes())
 }
 

@@ -16,7 +16,7 @@ use super::clients::at_least_one;
 use super::pages::{Listing, entries, has_more};
 use super::place::BrokerArgs;
 use super::table::{Column, Look, Table};
-use super::{Asking, Failure, print, print_bytes, text};
+use super::{Asking, Failure, print, print_bytes, print_list, text};
 use crate::config::parse_duration;
 use crate::numbers::{count, size};
 
@@ -157,7 +157,10 @@ impl ListArgs {
             return print(&format!("{}\n", Value::Object(answer)));
         }
         let messages: Vec<Retained> = entries(&answer, "messages")?;
-        print(&table(&messages, Look::of_output(), OffsetDateTime::now_utc()))?;
+        print_list(
+            &table(&messages, Look::of_output(), OffsetDateTime::now_utc()),
+            "no Retained Message matches",
+        )?;
         if has_more(&answer) {
             eprintln!(
                 "{}, and there are more: --all lists them all",
