@@ -24,6 +24,8 @@ use crate::whole_file;
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     /// Make a token, and print it: nobody can print it again
+    #[command(after_help = "Example:\n  dunlin token create grafana\n  \
+        dunlin token create laptop --scope admin --expires 90d > token")]
     Create {
         /// What it is called, also in the audit log
         name: String,
@@ -38,6 +40,9 @@ pub enum TokenCommand {
         place: TokenPlace,
     },
     /// Say which tokens there are, what they allow and until when
+    #[command(
+        after_help = "Example:\n  dunlin token list\n  dunlin token list --json | jq -r '.tokens[].name'"
+    )]
     List {
         /// Print JSON
         #[arg(long)]
@@ -47,6 +52,7 @@ pub enum TokenCommand {
         place: TokenPlace,
     },
     /// Remove a token; it opens nothing from then on
+    #[command(after_help = "Example:\n  dunlin token remove laptop")]
     Remove {
         /// What it is called
         name: String,
