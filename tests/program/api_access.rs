@@ -186,7 +186,11 @@ fn over_tls_a_certificate_opens_the_api_with_the_scope_that_is_configured() {
     write(directory.path(), "other.toml", &other.replace("cert = 'server.pem'", "cert = 'client.pem'"));
     let listed = listed.map(|argument| argument.replace("dunlin.toml", "other.toml"));
     let (status, _, error) = run(directory.path(), &listed.each_ref().map(String::as_str));
-    assert_eq!((status, error.contains("no broker answers at https://")), (3, true), "{error}");
+    assert_eq!(
+        (status, error.contains("its certificate is not that of client.pem (http.tls.cert)")),
+        (3, true),
+        "{error}"
+    );
 }
 
 #[test]

@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 use super::Failure;
 use super::pinned::{PinnedConnector, pinned};
 use super::place::Token;
+use crate::client::TlsHints;
 use crate::http::Problem;
 
 /// How long the broker may take to be connected to.
@@ -46,9 +47,13 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// The same for a topic, whose slashes stay.
 const ENCODED_TOPIC: &AsciiSet = &ENCODED.remove(b'/');
 
+/// What could help where TLS fails.
+const HINTS: TlsHints = TlsHints { authorities: "--ca-file", other_host: None };
+
 /// See the top of the file.
 pub(super) struct Broker {
     url: String,
+    trust: Trust,
     agent: Agent,
     /// A broker that has been started again has another, so it may change.
     token: RefCell<Option<Token>>,
@@ -85,7 +90,7 @@ pub(super) fn encode_topic(topic: &str) -> String {
 
 impl Broker {
     /// The broker at a URL without a path; without a token, it tells no more than whether it serves.
-    pub fn at(url: String, token: Option<Token>, trust: &Trust) -> Result<Self, Failure> {
+    pub fn at(url: String, token: Option<Token>, trust: Trust) -> Result<Self, Failure> {
         let config = Agent::config_builder()
             .timeout_connect(Some(CONNECT_DEADLINE))
             .http_status_as_error(false)
@@ -95,7 +100,7 @@ impl Broker {
             // The broker closes after each answer.
             .max_idle_connections(0)
             .user_agent(concat!("dunlin/", env!("CARGO_PKG_VERSION")));
-        let agent = match trust {
+        let agent = match &trust {
             Trust::Nobody => config.build().new_agent(),
             Trust::Authorities(ca_file) => {
                 let tls = TlsConfig::builder()
@@ -110,7 +115,7 @@ impl Broker {
                 Agent::with_parts(config.build(), connector, DefaultResolver::default())
             }
         };
-        Ok(Self { url, agent, token: RefCell::new(token) })
+        Ok(Self { url, trust, agent, token: RefCell::new(token) })
     }
 
     /// Its address.
@@ -195,10 +200,7 @@ impl Broker {
         if !body.is_empty() {
             request = request.header("Content-Type", "application/json");
         }
-        let unreachable = |error: &dyn std::fmt::Display| {
-            Failure::Unreachable(format!("no broker answers at {}: {error}", self.url))
-        };
-        let request = request.body(body.to_owned()).map_err(|error| unreachable(&error))?;
+        let request = request.body(body.to_owned()).map_err(|error| self.unreachable(&error.into()))?;
         let request = self
             .agent
             .configure_request(request)
@@ -206,7 +208,26 @@ impl Broker {
             .timeout_per_read(deadlines.read)
             .allow_non_standard_methods(true)
             .build();
-        self.agent.run(request).map_err(|error| unreachable(&error))
+        self.agent.run(request).map_err(|error| self.unreachable(&error))
+    }
+
+    /// Why there is no answer.
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let of_tls = match error {
+            ureq::Error::Rustls(error) => Some(error),
+            ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+            _ => None,
+        };
+        Failure::Unreachable(match (of_tls, &self.trust) {
+            (None, _) => format!("no broker answers at {}: {error}", self.url),
+            (Some(rustls::Error::InvalidCertificate(_)), Trust::Certificate(path)) => format!(
+                "no TLS with {}: its certificate is not that of {} (http.tls.cert): does it run with this \
+                 configuration, and has it been reloaded since?",
+                self.url,
+                path.display()
+            ),
+            (Some(error), _) => format!("no TLS with {}: {}", self.url, HINTS.explain(error)),
+        })
     }
 
     fn refusal(&self, status: u16, body: &str) -> Failure {

@@ -74,7 +74,7 @@ impl PortArgs {
             Some(address) if address.trust.is_some() => address,
             given => completed(given, &self.configuration(None, &[])?)?,
         };
-        self.broker(&address, None)
+        self.broker(address, None)
     }
 
     fn given(&self) -> Result<Option<Address>, Failure> {
@@ -93,16 +93,17 @@ impl PortArgs {
         sources(self.config.clone(), flags)
     }
 
-    fn broker(&self, address: &Address, token: Option<Token>) -> Result<Broker, Failure> {
-        let trust = match (&address.trust, &self.ca_file) {
-            (Some(Trust::Authorities(_)), Some(ca_file)) => &Trust::Authorities(Some(ca_file.clone())),
+    fn broker(&self, address: Address, token: Option<Token>) -> Result<Broker, Failure> {
+        let url = address.url();
+        let trust = match (address.trust, &self.ca_file) {
+            (Some(Trust::Authorities(_)), Some(ca_file)) => Trust::Authorities(Some(ca_file.clone())),
             (_, Some(_)) => {
                 let problem = "--ca-file: is for an https:// URL of --http, and there is none";
                 return Err(Failure::Arguments(problem.to_owned()));
             }
-            (trust, None) => trust.as_ref().unwrap_or(&Trust::Nobody),
+            (trust, None) => trust.unwrap_or(Trust::Nobody),
         };
-        Broker::at(address.url(), token, trust)
+        Broker::at(url, token, trust)
     }
 }
 
@@ -124,7 +125,7 @@ impl BrokerArgs {
                 (address, token)
             }
         };
-        self.port.broker(&address, Some(token))
+        self.port.broker(address, Some(token))
     }
 
     /// The data directory, if there is one.
