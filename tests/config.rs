@@ -444,6 +444,31 @@ fn a_wrong_listener_is_reported() {
 }
 
 #[test]
+fn a_listener_where_the_operations_port_shall_be_is_reported() {
+    let both = |http: &str, url: &str| format!("http.address = '{http}'\n[[listener]]\nurl = '{url}'");
+    assert_eq!(
+        complaint(&both("127.0.0.1:1883", "ws://localhost:1883")),
+        "dunlin.toml:1: http.address = \"127.0.0.1:1883\": is taken by a listener, listener.url = \
+         \"ws://localhost:1883/mqtt\"; each needs its own port"
+    );
+    assert!(complaint(&both("127.0.0.1:1883", "mqtt://0.0.0.0")).contains("is taken by a listener"));
+    // The listener that is there without being written.
+    assert!(
+        complaint("http.address = 'localhost:1883'").contains("listener.url = \"mqtt://127.0.0.1:1883\"")
+    );
+    for (http, url) in [
+        ("127.0.0.1:0", "mqtt://127.0.0.1:0"),
+        ("127.0.0.1:1884", "mqtt://127.0.0.1:1883"),
+        ("127.0.0.1:1883", "mqtt://192.0.2.7:1883"),
+        ("", "unix:///s"),
+    ] {
+        load(&both(http, url));
+    }
+    // Left to its default, the operations port gives way.
+    load("[[listener]]\nurl = 'mqtt://127.0.0.1:18083'");
+}
+
+#[test]
 fn tls_without_what_it_needs_is_reported() {
     assert_eq!(
         complaint("[[listener]]\nurl = 'wss://[::1]'\n[tls]\nclient_ca = 'ca.pem'"),
