@@ -1,11 +1,11 @@
-//! `dunlin man` and `dunlin completions`.
+//! Commands that write much, for somebody who reads the beginning of it.
 
 use crate::support::dunlin::{command, directory};
 
 #[test]
-fn who_has_read_enough_of_a_document_is_told_of_no_broken_pipe() {
+fn who_has_read_enough_is_told_of_no_broken_pipe() {
     let directory = directory();
-    for arguments in [&["man"][..], &["completions", "bash"]] {
+    for arguments in [&["man"][..], &["completions", "bash"], &["check"], &["check", "--show"]] {
         let (reader, writer) = std::io::pipe().expect("the system has pipes");
         drop(reader);
         let mut command = command(directory.path(), arguments);
