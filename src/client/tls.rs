@@ -12,8 +12,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion, version,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion, version,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -155,7 +155,13 @@ pub(crate) struct TlsHints {
 impl TlsHints {
     /// What a failed handshake means, in a sentence that fits what one can do about it.
     pub(crate) fn explain(&self, error: &Error) -> String {
-        let Error::InvalidCertificate(problem) = error else { return error.to_string() };
+        let problem = match error {
+            Error::InvalidCertificate(problem) => problem,
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                return "what answers there speaks no TLS".to_owned();
+            }
+            other => return other.to_string(),
+        };
         match problem {
             // That of another authority with the same name is no signature of the one that is trusted.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
