@@ -2,8 +2,8 @@
 //! so on.
 //!
 //! `place.rs` says where the broker is and by which token it is asked, `broker.rs` asks, over TLS with `pinned.rs`, and
-//! `failure.rs` has the exit statuses. Then one file for each command: it asks, and prints a table for people (`table.rs`, `text.rs`) or, with
-//! `--json`, what the API has answered. `docs/commands.md` is what their users read.
+//! `failure.rs` has the exit statuses. Then one file for each command: it asks, and prints a table for people
+//! (`table.rs`, `text.rs`) or, with `--json`, what the API has answered. `docs/commands.md` is what their users read.
 //!
 //! What must stay true: whatever text comes from clients is printed only by `text::shown` and so can do nothing to a
 //! terminal; results go to standard output, all else to standard error.
