@@ -1,20 +1,16 @@
-//! The command line: `dunlin serve`, `check`, `import`, `pub`, `sub`, `passwd`, `acl`, `store`, `ban`, `token`, `dashboard`,
-//! `health`, `bench`, `completions`, `man` and those that ask a running broker (`remote/`); `dunlin` alone is `dunlin serve`.
+//! The command line: `dunlin serve`, `check`, `import`, `pub`, `sub`, `passwd`, `acl`, `store`, `token`, `bench`,
+//! `completions`, `man` and those that ask a running broker (`remote/`); `dunlin` alone is `dunlin serve`.
 //!
 //! Flags are the last layer of the configuration, so the first two take the same ones and `check` judges
 //! exactly what `serve` would run with. `bench` is the command line of the load generator
-//! (`crates/dunlin-bench/src/cli/mod.rs`), which shares nothing with the broker but the codec. Results go to standard output, problems to standard error. A wrong
-//! configuration, like a wrong flag, ends with exit status 2; problems that come later end with 1, and with 3 where a
-//! command of `remote/` reaches no broker.
+//! (`crates/dunlin-bench/src/cli/mod.rs`), which shares nothing with the broker but the codec. Results go to standard
+//! output, problems to standard error. A wrong configuration, like a wrong flag, ends with exit status 2; problems that
+//! come later end with 1, and with 3 where a command of `remote/` reaches no broker.
 
 mod acl;
-mod ban;
 mod import;
 mod check;
-mod dashboard;
 mod documents;
-mod health;
-mod operations_port;
 mod mqtt;
 mod passwd;
 mod remote;
@@ -26,16 +22,14 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dunlin_bench::cli::BenchArgs;
 
-pub use ban::BanCommand;
 pub use check::{CheckCommand, check_files};
 
-use crate::config::{ConfigErrors, ENVIRONMENT_PREFIX, Flags, Sources};
+use crate::config::{Config, ConfigError, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Sources};
+use crate::numbers::count;
 use crate::store::{StoreOptions, commands};
 
 pub use acl::AclCommand;
-pub use dashboard::DashboardArgs;
 pub use documents::{CompletionsCommand, ManCommand};
-pub use health::HealthCommand;
 pub use import::ImportCommand;
 pub use mqtt::{PubCommand, SubCommand, arguments};
 pub use passwd::PasswdCommand;
@@ -49,6 +43,7 @@ pub const EXIT_BAD_CONFIGURATION: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "dunlin", version, about = "An MQTT 3.1, 3.1.1 and 5.0 broker")]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:\n  dunlin --config dunlin.toml\n  dunlin sub -t '#' -v\n  dunlin status")]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -60,6 +55,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the broker (what `dunlin` alone does)
+    #[command(after_help = "Example:\n  dunlin serve --config /etc/dunlin/dunlin.toml\n  \
+        dunlin serve --listen mqtt://127.0.0.1:1884 --data-dir /tmp/dunlin --http 127.0.0.1:18084")]
     Serve(ConfigArgs),
     /// Check the configuration and the files it names, and show what it comes to, without starting anything
     Check(CheckCommand),
@@ -79,19 +76,12 @@ pub enum Command {
     /// Look into a store, copy it, or take out what is whole of a damaged one
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Show and change who is shut out of the running broker
-    #[command(subcommand)]
-    Ban(BanCommand),
     /// Make, list and remove the tokens that open the API
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Print the address of the dashboard of a broker on this machine, with what opens it
-    Dashboard(DashboardArgs),
     /// Ask and steer a running broker
     #[command(flatten)]
     Remote(RemoteCommand),
-    /// Ask whether the broker that runs serves clients; exit status 0 if it does, else 1
-    Health(HealthCommand),
     /// Measure what MQTT brokers, this one or others, spend per message and per connection
     Bench(BenchArgs),
     /// Write the completions of a shell
@@ -104,10 +94,13 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
     /// Read all of a store and say what is there; exit status 1 if something is damaged
+    #[command(after_help = "Example:\n  dunlin store check /var/lib/dunlin")]
     Check(StorePlace),
     /// Say what occupies a store
+    #[command(after_help = "Example:\n  dunlin store stats --config /etc/dunlin/dunlin.toml")]
     Stats(StorePlace),
     /// Take what is whole of a damaged store to a new one, and say what is lost
+    #[command(after_help = "Example:\n  dunlin store salvage /var/lib/dunlin /var/lib/dunlin-rescued")]
     Salvage {
         /// The data directory with the damaged store; nothing in it is changed
         #[arg(value_name = "DIR")]
@@ -118,6 +111,8 @@ pub enum StoreCommand {
     },
     /// Copy a store, whether its broker runs or not; the copy is a data directory to start on
     #[command(override_usage = "dunlin store backup [--config FILE] [DIR] DEST")]
+    #[command(after_help = "Example:\n  dunlin store backup /var/lib/dunlin /backup/monday\n  \
+        dunlin store backup --config /etc/dunlin/dunlin.toml /backup/monday")]
     Backup {
         /// The data directory, unless it is the configured one; then where the copy goes
         #[arg(value_name = "DIR] [DEST", num_args = 1..=2, required = true)]
@@ -180,6 +175,24 @@ fn sources(file: Option<PathBuf>, flags: Flags) -> Sources {
     Sources { file, environment, flags, program: std::env::args().next() }
 }
 
+/// The configuration of a running broker, of which a command needs these options. What is wrong with others keeps no
+/// operator from asking.
+fn running_broker(sources: &Sources, needed: &[&str]) -> Result<Config, ConfigErrors> {
+    let (config, errors) = sources.load_readable()?;
+    let matters = |error: &ConfigError| needed.iter().any(|option| error.is_about(option));
+    if errors.iter().any(matters) {
+        return Err(ConfigErrors(errors.into_iter().filter(matters).collect()));
+    }
+    // Some may only follow from a file that is no TOML: `check` does not name those, so it is asked for their number.
+    if let Err(ConfigErrors(errors)) = sources.load() {
+        let errors = count(errors.len() as u64, "error");
+        eprintln!(
+            "dunlin: the configuration has {errors}, which `dunlin check` names; going on with the rest"
+        );
+    }
+    Ok(config)
+}
+
 impl StoreCommand {
     /// Carries it out.
     pub fn run(self) -> ExitCode {
@@ -238,6 +251,8 @@ pub fn bad_configuration(errors: &ConfigErrors) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Command {
@@ -280,9 +295,33 @@ mod tests {
         assert!(Cli::try_parse_from(three).is_err());
     }
 
+    /// This command and those below it, as far as they can be run.
+    fn commands(command: clap::Command, name: &str) -> Vec<(String, clap::Command)> {
+        let below: Vec<_> = command
+            .get_subcommands()
+            .flat_map(|sub| commands(sub.clone(), &format!("{name} {}", sub.get_name())))
+            .collect();
+        let runs = !command.has_subcommands() || command.is_args_conflicts_with_subcommands_set();
+        below.into_iter().chain(runs.then(|| (name.to_owned(), command))).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example_that_can_be_typed() {
+        for (name, mut command) in commands(<Cli as CommandFactory>::command(), "dunlin") {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{name} has no example:\n{help}");
+            // How many words follow -D depends on its first, and clap does not know that (`mqtt::arguments`).
+            let lines = help.lines().filter(|line| line.starts_with("  dunlin ") && !line.contains(" -D "));
+            for line in lines {
+                let words = line.split(['|', '<', '>', '&']).next().unwrap_or_default().split_whitespace();
+                let parsed = Cli::try_parse_from(words.map(|word| word.trim_matches('\'')));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
     #[test]
     fn the_definition_of_the_command_line_is_consistent() {
-        use clap::CommandFactory;
         <Cli as CommandFactory>::command().debug_assert();
     }
 }

@@ -26,11 +26,8 @@ fn main() -> ExitCode {
         }
         Command::Acl(command) => command.run(),
         Command::Store(command) => command.run(),
-        Command::Ban(command) => command.run(),
         Command::Token(command) => command.run(),
-        Command::Dashboard(arguments) => arguments.run(),
         Command::Remote(command) => command.run(),
-        Command::Health(command) => command.run(),
         Command::Bench(arguments) => cli::bench(arguments),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

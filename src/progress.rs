@@ -1,8 +1,12 @@
 //! How far something is that takes more than a second: a bar on standard error, where that is a terminal.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::style::ProgressTracker;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::numbers::size;
 
 /// How long nothing is shown: most things are done by then.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,14 +25,15 @@ impl Progress {
 
     /// That of so many bytes.
     pub fn of_bytes(total: u64) -> Self {
-        Self::in_style(total, "{bar:40} {binary_bytes} of {binary_total_bytes}, {eta} left")
+        Self::in_style(total, "{bar:40} {done} of {all}, {eta} left")
     }
 
     fn in_style(total: u64, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         // A template that is wrong leaves indicatif's own.
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style);
+        let sizes = style.with_key("done", Bytes(ProgressState::pos)).with_key("all", Bytes(of_all));
+        bar.set_style(sizes);
         Self { bar, started: Instant::now() }
     }
 
@@ -38,6 +43,29 @@ impl Progress {
         if self.bar.is_hidden() && self.started.elapsed() >= PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
+    }
+}
+
+/// A size as it is written everywhere else.
+#[derive(Clone)]
+struct Bytes(fn(&ProgressState) -> u64);
+
+fn of_all(state: &ProgressState) -> u64 {
+    state.len().unwrap_or_default()
+}
+
+impl ProgressTracker for Bytes {
+    fn clone_box(&self) -> Box<dyn ProgressTracker> {
+        Box::new(self.clone())
+    }
+
+    fn tick(&mut self, _: &ProgressState, _: Instant) {}
+
+    fn reset(&mut self, _: &ProgressState, _: Instant) {}
+
+    fn write(&self, state: &ProgressState, text: &mut dyn Write) {
+        // What is written to is a text in memory.
+        let _ = write!(text, "{}", size((self.0)(state)));
     }
 }
 

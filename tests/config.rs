@@ -444,6 +444,31 @@ fn a_wrong_listener_is_reported() {
 }
 
 #[test]
+fn a_listener_where_the_operations_port_shall_be_is_reported() {
+    let both = |http: &str, url: &str| format!("http.address = '{http}'\n[[listener]]\nurl = '{url}'");
+    assert_eq!(
+        complaint(&both("127.0.0.1:1883", "ws://localhost:1883")),
+        "dunlin.toml:1: http.address = \"127.0.0.1:1883\": is taken by a listener, listener.url = \
+         \"ws://localhost:1883/mqtt\"; each needs its own port"
+    );
+    assert!(complaint(&both("127.0.0.1:1883", "mqtt://0.0.0.0")).contains("is taken by a listener"));
+    // The listener that is there without being written.
+    assert!(
+        complaint("http.address = 'localhost:1883'").contains("listener.url = \"mqtt://127.0.0.1:1883\"")
+    );
+    for (http, url) in [
+        ("127.0.0.1:0", "mqtt://127.0.0.1:0"),
+        ("127.0.0.1:1884", "mqtt://127.0.0.1:1883"),
+        ("127.0.0.1:1883", "mqtt://192.0.2.7:1883"),
+        ("", "unix:///s"),
+    ] {
+        load(&both(http, url));
+    }
+    // Left to its default, the operations port gives way.
+    load("[[listener]]\nurl = 'mqtt://127.0.0.1:18083'");
+}
+
+#[test]
 fn tls_without_what_it_needs_is_reported() {
     assert_eq!(
         complaint("[[listener]]\nurl = 'wss://[::1]'\n[tls]\nclient_ca = 'ca.pem'"),
@@ -572,6 +597,31 @@ fn a_file_that_is_not_toml_is_reported_with_its_line() {
     assert!(!text.contains('\n'), "{text}");
     let text = complaint("[log]\nlevel = 'info'\nlevel = 'warn'\n");
     assert!(text.starts_with("dunlin.toml:3: not valid TOML: duplicate key"), "{text}");
+}
+
+#[test]
+fn what_can_be_read_of_a_wrong_configuration_is_there_with_what_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dunlin.toml");
+    let readable = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        Sources { file: Some(file.clone()), ..Sources::default() }.load_readable().unwrap()
+    };
+    let (config, errors) =
+        readable("http.address = '127.0.0.1:1'\nstore.path = 'a'\nnonsense = 1\nlog.level = 5\n");
+    assert_eq!(config.http.address, Some(HostPort::new("127.0.0.1", 1)));
+    assert_eq!((config.store.path, errors.len()), (Some("a".into()), 2));
+    // One that is no TOML keeps what stands before and after.
+    let (config, errors) = readable("store.path = 'a'\n[log]\nlevel = \n[http]\naddress = '127.0.0.1:1'\n");
+    assert_eq!(config.http.address, Some(HostPort::new("127.0.0.1", 1)));
+    assert_eq!(config.store.path, Some("a".into()));
+    assert!(errors[0].to_string().contains("dunlin.toml:3: not valid TOML"), "{errors:?}");
+    let (config, errors) = readable("http = 5\nstore.path = 7\n");
+    assert_eq!(config.http, Config::default().http);
+    assert!(errors[0].is_about("http.address") && !errors[0].is_about("store.path"), "{errors:?}");
+    assert!(errors[1].is_about("store.path") && !errors[1].is_about("store.pat"), "{errors:?}");
+    let missing = Sources { file: Some("missing.toml".into()), ..Sources::default() };
+    assert!(missing.load_readable().is_err(), "nobody knows what it says");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use dunlin::Config;
-use dunlin::cli::{Cli, Command};
+use dunlin::cli::{Cli, Command, RemoteCommand};
 use dunlin::config::{ListenerUrl, Sources};
 
 const DOCKERFILE: &str = "packaging/docker/Dockerfile";
@@ -89,7 +89,7 @@ fn the_image_runs_the_broker_without_root_and_asks_it_for_its_health() {
     let words = [arguments(one("ENTRYPOINT ")), arguments(one("CMD "))].concat();
     assert!(matches!(command(&words), Command::Serve(_)));
     let (_, check) = one("HEALTHCHECK ").split_once(" CMD ").expect("a command");
-    assert!(matches!(command(&arguments(check)), Command::Health(_)));
+    assert!(matches!(command(&arguments(check)), Command::Remote(RemoteCommand::Health(_))));
     let user = one("USER ").split(':').next().expect("a user");
     assert!(
         user.parse::<u32>().is_ok_and(|id| id > 0),

@@ -18,6 +18,9 @@ use crate::config::{Config, ConfigErrors, Flags, ListenerUrl};
 #[derive(Debug, Subcommand)]
 pub enum AclCommand {
     /// Say whether a client may do something, and which line of which file decides
+    #[command(after_help = "Exit status: 0 if it may, 1 if it may not, 2 if that cannot be said.\n\n\
+        Example:\n  dunlin acl test --config /etc/dunlin/dunlin.toml --user anna publish home/kitchen\n  \
+        dunlin acl test --acl-file rules.toml --user anna --client lamp-7 subscribe 'home/#'")]
     Test(AclTest),
 }
 

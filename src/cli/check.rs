@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::remote::{Failure, running_configuration};
+use super::remote::{Failure, print, running_configuration};
 use super::{ConfigArgs, bad_configuration};
 use crate::auth;
 use crate::config::{Change, Config, ConfigErrors, EffectiveOption, Listener, Sources};
@@ -51,9 +51,9 @@ impl CheckCommand {
             Ok(config) => config,
             Err(errors) => return bad_configuration(&errors),
         };
-        if show {
+        let printed = if show {
             let options = config.effective();
-            print(json, &options, table(&options));
+            report(json, &options, table(&options))
         } else if diff {
             let before = match against {
                 Some(file) => (Sources { file: Some(file), ..sources })
@@ -73,12 +73,12 @@ impl CheckCommand {
                 [] => "nothing would change\n".to_owned(),
                 changes => changes.iter().map(|change| format!("{change}\n")).collect(),
             };
-            print(json, &changes, lines);
+            report(json, &changes, lines)
         } else {
             let listeners: Vec<_> = config.listeners().iter().map(describe).collect();
-            println!("configuration ok: {}", listeners.join(", "));
-        }
-        ExitCode::SUCCESS
+            print(&format!("configuration ok: {}\n", listeners.join(", ")))
+        };
+        printed.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
     }
 }
 
@@ -100,10 +100,10 @@ fn describe(listener: &Listener) -> String {
     format!("{} ({admits})", listener.url)
 }
 
-fn print(json: bool, value: &impl Serialize, text: String) {
+fn report(json: bool, value: &impl Serialize, text: String) -> Result<(), Failure> {
     match serde_json::to_string_pretty(value) {
-        Ok(value) if json => println!("{value}"),
-        _ => print!("{text}"),
+        Ok(value) if json => print(&format!("{value}\n")),
+        _ => print(&text),
     }
 }
 

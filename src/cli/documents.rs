@@ -1,7 +1,7 @@
 //! `dunlin completions` and `dunlin man`: what a shell and `man` know about this command line, written from its
 //! definition, so that it cannot be out of date. Packages are built with the output of the program that they contain.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,10 +10,11 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::Cli;
+use super::remote::{Failure, print_bytes};
 
 /// For which shell.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: dunlin completions bash > /etc/bash_completion.d/dunlin")]
+#[command(after_help = "Example:\n  dunlin completions bash > /etc/bash_completion.d/dunlin")]
 pub struct CompletionsCommand {
     /// The shell
     shell: Shell,
@@ -21,7 +22,7 @@ pub struct CompletionsCommand {
 
 /// Where the pages go.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: dunlin man | man -l -")]
+#[command(after_help = "Example:\n  dunlin man | man -l -")]
 pub struct ManCommand {
     /// Write a page for each command to this directory [default: the page of dunlin itself to standard output]
     #[arg(value_name = "DIR")]
@@ -33,7 +34,7 @@ impl CompletionsCommand {
     pub fn run(self) -> ExitCode {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut definition(), "dunlin", &mut script);
-        ended("the completions cannot be written", io::stdout().write_all(&script))
+        ended(print_bytes(&script))
     }
 }
 
@@ -41,11 +42,14 @@ impl ManCommand {
     /// Carries it out.
     pub fn run(self) -> ExitCode {
         match &self.directory {
-            None => ended("the page cannot be written", Man::new(definition()).render(&mut io::stdout())),
-            Some(directory) => {
-                let problem = format!("the pages cannot be written to {}", directory.display());
-                ended(&problem, write_pages(directory))
+            None => {
+                let mut page = Vec::new();
+                let rendered = Man::new(definition()).render(&mut page).map_err(Failure::Output);
+                ended(rendered.and_then(|()| print_bytes(&page)))
             }
+            Some(directory) => ended(write_pages(directory).map_err(|error| {
+                Failure::Here(format!("the pages cannot be written to {}: {error}", directory.display()))
+            })),
         }
     }
 }
@@ -62,14 +66,8 @@ fn write_pages(directory: &Path) -> io::Result<()> {
     clap_mangen::generate_to(definition().disable_help_subcommand(true), directory)
 }
 
-fn ended(problem: &str, result: io::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("dunlin: {problem}: {error}");
-            ExitCode::FAILURE
-        }
-    }
+fn ended(done: Result<(), Failure>) -> ExitCode {
+    done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

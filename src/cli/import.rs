@@ -21,9 +21,11 @@ pub enum ImportCommand {
     ///
     /// Files named in it are read as well: those of include_dir, and the password and ACL files, which Dunlin uses as
     /// they are. What has no equivalent is listed on standard error, by file and line.
-    #[command(after_help = "Example: dunlin import mosquitto /etc/mosquitto/mosquitto.conf > dunlin.toml\n\
-        \nExit status: 0 with a configuration on standard output, 2 if a file cannot be read or is wrong\n\
-        (docs/migrating-from-mosquitto.md)")]
+    #[command(
+        after_help = "Exit status: 0 with a configuration on standard output, 2 if a file cannot be read or is wrong\n\
+        (docs/migrating-from-mosquitto.md)\n\n\
+        Example:\n  dunlin import mosquitto /etc/mosquitto/mosquitto.conf > dunlin.toml"
+    )]
     Mosquitto {
         /// The mosquitto.conf
         #[arg(value_name = "FILE")]

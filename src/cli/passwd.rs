@@ -23,10 +23,14 @@ const PASSWORD_BYTES_MAX: usize = 65_535;
 #[derive(Debug, Subcommand)]
 pub enum PasswdCommand {
     /// Add a user, or give it another password; a missing file is made
+    #[command(after_help = "Example:\n  dunlin passwd add /etc/dunlin/passwords anna\n  \
+        dunlin passwd add /etc/dunlin/passwords anna < secret")]
     Add(NewUser),
     /// Remove a user
+    #[command(after_help = "Example:\n  dunlin passwd remove /etc/dunlin/passwords anna")]
     Remove(User),
     /// Say whether a password is the user's; exit status 1 if it is not, or there is no such user
+    #[command(after_help = "Example:\n  dunlin passwd verify /etc/dunlin/passwords anna")]
     Verify(User),
 }
 

@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use zeroize::Zeroizing;
 
-use super::{bad_configuration, sources};
+use super::remote::{Failure, print, print_list};
+use super::{running_broker, sources};
 use crate::config::{Flags, Scope, parse_duration};
 use crate::http::tokens::{TOKENS_FILE, TokenEntry, Tokens};
 use crate::whole_file;
@@ -21,6 +24,8 @@ use crate::whole_file;
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     /// Make a token, and print it: nobody can print it again
+    #[command(after_help = "Example:\n  dunlin token create grafana\n  \
+        dunlin token create laptop --scope admin --expires 90d > token")]
     Create {
         /// What it is called, also in the audit log
         name: String,
@@ -35,8 +40,19 @@ pub enum TokenCommand {
         place: TokenPlace,
     },
     /// Say which tokens there are, what they allow and until when
-    List(TokenPlace),
+    #[command(
+        after_help = "Example:\n  dunlin token list\n  dunlin token list --json | jq -r '.tokens[].name'"
+    )]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Of which broker.
+        #[command(flatten)]
+        place: TokenPlace,
+    },
     /// Remove a token; it opens nothing from then on
+    #[command(after_help = "Example:\n  dunlin token remove laptop")]
     Remove {
         /// What it is called
         name: String,
@@ -75,26 +91,21 @@ fn duration(text: &str) -> Result<time::Duration, String> {
 impl TokenCommand {
     /// Carries it out.
     pub fn run(self) -> ExitCode {
-        let (Self::Create { place, .. } | Self::List(place) | Self::Remove { place, .. }) = &self;
+        let (Self::Create { place, .. } | Self::List { place, .. } | Self::Remove { place, .. }) = &self;
         let flags = Flags { data_dir: place.data_dir.clone(), ..Flags::default() };
-        let config = match sources(place.config.clone(), flags).load() {
-            Ok(config) => config,
-            Err(errors) => return bad_configuration(&errors),
-        };
-        let done = match &config.store.path {
-            Some(data_dir) => self.carry_out(data_dir),
-            None => Err("tokens need a data directory (store.path)".to_owned()),
-        };
+        let done = running_broker(&sources(place.config.clone(), flags), &["store.path"])
+            .map_err(Failure::Configuration)
+            .and_then(|config| match &config.store.path {
+                Some(data_dir) => self.carry_out(data_dir),
+                None => Err(Failure::Here("tokens need a data directory (store.path)".to_owned())),
+            });
         match done {
             Ok(()) => ExitCode::SUCCESS,
-            Err(problem) => {
-                eprintln!("dunlin: {problem}");
-                ExitCode::FAILURE
-            }
+            Err(failure) => failure.report(),
         }
     }
 
-    fn carry_out(self, data_dir: &Path) -> Result<(), String> {
+    fn carry_out(self, data_dir: &Path) -> Result<(), Failure> {
         let now = OffsetDateTime::now_utc();
         match self {
             Self::Create { name, scope, expires, .. } => {
@@ -104,25 +115,30 @@ impl TokenCommand {
                         "--expires is too far away: leave it out for a token without an end".to_owned()
                     })
                 });
-                let expires = expires.transpose()?;
+                let expires = expires.transpose().map_err(Failure::Arguments)?;
                 let scope = match scope {
                     ScopeArgument::Read => Scope::Read,
                     ScopeArgument::Admin => Scope::Admin,
                 };
-                let token = edit(data_dir, |tokens| tokens.create(&name, scope, now, expires))?;
-                println!("{}", *token);
-                Ok(())
+                let token = edit(data_dir, |tokens| tokens.create(&name, scope, now, expires));
+                let token = token.map_err(Failure::Here)?;
+                print(&Zeroizing::new(format!("{}\n", *token)))
             }
-            Self::List(_) => {
-                for entry in &Tokens::read(&data_dir.join(TOKENS_FILE))?.token {
-                    println!("{}", describe(entry, now));
+            Self::List { json, .. } => {
+                let tokens = Tokens::read(&data_dir.join(TOKENS_FILE)).map_err(Failure::Here)?.token;
+                if json {
+                    let entries: Vec<_> = tokens.iter().map(|entry| document(entry, now)).collect();
+                    return print(&format!("{}\n", json!({ "tokens": entries })));
                 }
-                Ok(())
+                let lines: String =
+                    tokens.iter().map(|entry| format!("{}\n", describe(entry, now))).collect();
+                print_list(&lines, "there is no token")
             }
             Self::Remove { name, .. } => edit(data_dir, |tokens| match tokens.remove(&name) {
                 true => Ok(()),
                 false => Err(format!("{}: there is no token {name:?}", data_dir.join(TOKENS_FILE).display())),
-            }),
+            })
+            .map_err(Failure::Here),
         }
     }
 }
@@ -147,15 +163,32 @@ fn edit<T>(data_dir: &Path, change: impl FnOnce(&mut Tokens) -> Result<T, String
 
 /// `grafana read created 2026-11-28T09:00:00Z expires 2027-02-26T09:00:00Z`.
 fn describe(entry: &TokenEntry, now: OffsetDateTime) -> String {
-    let scope = match entry.scope {
-        Scope::Read => "read",
-        Scope::Admin => "admin",
-    };
-    let written = |time: OffsetDateTime| time.format(&Rfc3339).unwrap_or_default();
     let expires = match entry.expires {
         None => String::new(),
         Some(expires) if entry.is_expired(now) => format!(" expired {}", written(expires)),
         Some(expires) => format!(" expires {}", written(expires)),
     };
-    format!("{} {scope} created {}{expires}", entry.name, written(entry.created))
+    format!("{} {} created {}{expires}", entry.name, scope(entry), written(entry.created))
+}
+
+/// The same for scripts; of the token itself nothing is known but its hash, which is nobody's business.
+fn document(entry: &TokenEntry, now: OffsetDateTime) -> Value {
+    json!({
+        "name": entry.name,
+        "scope": scope(entry),
+        "created_at": written(entry.created),
+        "expires_at": entry.expires.map(written),
+        "is_expired": entry.is_expired(now),
+    })
+}
+
+fn scope(entry: &TokenEntry) -> &'static str {
+    match entry.scope {
+        Scope::Read => "read",
+        Scope::Admin => "admin",
+    }
+}
+
+fn written(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
 }

@@ -41,4 +41,5 @@ pub use event::Event;
 pub use message::{Message, OutgoingMessage, Properties, UserProperties};
 pub use options::{ClientOptions, DisconnectOptions, Observer, Reconnect, Way, Will};
 pub use secret::Secret;
+pub(crate) use tls::TlsHints;
 pub use tls::{TlsClient, TlsClientOptions, TlsVersion};

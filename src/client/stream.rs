@@ -14,12 +14,15 @@ use tokio_tungstenite::tungstenite;
 use super::address::{Address, Transport};
 use super::error::ClientError;
 use super::options::ClientOptions;
-use super::tls;
+use super::tls::TlsHints;
 use super::websocket::WebSocket;
 use crate::config::WEBSOCKET_PATH;
 
 /// How long one of a host's addresses may take before the next is tried.
 const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// The options of `dunlin pub` and `dunlin sub` that could help where TLS fails.
+const HINTS: TlsHints = TlsHints { authorities: "--cafile", other_host: Some("--insecure") };
 
 /// Bytes both ways.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -103,7 +106,7 @@ fn unreachable(address: &Address, error: io::Error) -> ClientError {
 /// A connection that was there has failed.
 pub(super) fn failed(address: &Address, error: io::Error) -> ClientError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(error) => ClientError::Tls { address: address.to_string(), problem: tls::explain(error) },
+        Some(error) => ClientError::Tls { address: address.to_string(), problem: HINTS.explain(error) },
         None => ClientError::Lost(Some(error)),
     }
 }

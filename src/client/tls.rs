@@ -12,8 +12,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion, version,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion, version,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -144,19 +144,40 @@ impl fmt::Debug for TlsClient {
     }
 }
 
-/// What a failed handshake means, in words that fit what one can do about it.
-pub(super) fn explain(error: &Error) -> String {
-    match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "its certificate is from no authority that is trusted here".to_owned()
+/// The options that could have made a handshake succeed.
+pub(crate) struct TlsHints {
+    /// Names a file of authorities.
+    pub authorities: &'static str,
+    /// Takes a certificate for another host, where there is such an option.
+    pub other_host: Option<&'static str>,
+}
+
+impl TlsHints {
+    /// What a failed handshake means, in a sentence that fits what one can do about it.
+    pub(crate) fn explain(&self, error: &Error) -> String {
+        let problem = match error {
+            Error::InvalidCertificate(problem) => problem,
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                return "what answers there speaks no TLS".to_owned();
+            }
+            other => return other.to_string(),
+        };
+        match problem {
+            // That of another authority with the same name is no signature of the one that is trusted.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
+                "its certificate is from no authority that is trusted here: name the one that vouches for it with {} \
+                 FILE",
+                self.authorities
+            ),
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                let hint = self.other_host.map(|option| format!(": {option} takes it, for tests"));
+                format!("its certificate is for another host{}", hint.unwrap_or_default())
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired".to_owned()
+            }
+            _ => error.to_string(),
         }
-        Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "its certificate is for another host".to_owned(),
-        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "its certificate has expired".to_owned()
-        }
-        other => other.to_string(),
     }
 }
 

@@ -61,6 +61,17 @@ impl fmt::Display for Place {
     }
 }
 
+impl ConfigError {
+    /// Whether an option such as `http.address` has no value because of this: it is wrong, or what holds it is, or
+    /// something in it.
+    pub fn is_about(&self, option: &str) -> bool {
+        let is_within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        !self.option.is_empty() && (is_within(&self.option, option) || is_within(option, &self.option))
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place)?;

@@ -38,6 +38,19 @@ impl HostPort {
         self.ip().is_some_and(|ip| ip.to_canonical().is_loopback())
     }
 
+    /// Whether both cannot be listened on at once, as far as can be said without a resolver: one port of the same host, or
+    /// of all of this machine's addresses.
+    pub fn is_in_the_way_of(&self, other: &Self) -> bool {
+        let is_same_host = match (self.ip(), other.ip()) {
+            (Some(one), Some(two)) => {
+                let is_any = one.is_unspecified() || two.is_unspecified();
+                one == two || (is_any && one.is_ipv4() == two.is_ipv4())
+            }
+            _ => self.host.eq_ignore_ascii_case(&other.host),
+        };
+        self.port != 0 && self.port == other.port && is_same_host
+    }
+
     /// The address to bind. A name with several addresses stands for its first.
     pub fn resolve(&self) -> io::Result<SocketAddr> {
         if let Some(ip) = self.ip() {

@@ -95,38 +95,36 @@ pub(super) fn merge(layers: Vec<Layer>) -> Result<(Map<String, Value>, Places), 
 }
 
 impl Layer {
-    /// Reads a file.
-    pub(super) fn from_file(path: &Path) -> Result<Self, ConfigErrors> {
+    /// Reads a file: what can be read, and what is wrong with the rest.
+    pub(super) fn from_file(path: &Path) -> Result<(Self, Vec<ConfigError>), ConfigErrors> {
         let whole_file = |problem| {
             let place = Place::File(path.to_owned());
             ConfigErrors(vec![ConfigError { place, option: String::new(), value: None, problem }])
         };
         let text = std::fs::read_to_string(path)
             .map_err(|error| whole_file(format!("the configuration file cannot be read: {error}")))?;
-        Self::from_toml(path, &text)
+        Ok(Self::from_toml(path, &text))
     }
 
-    /// Reads the text of a file.
-    pub(super) fn from_toml(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
+    /// Reads the text of a file, in the same way.
+    pub(super) fn from_toml(path: &Path, text: &str) -> (Self, Vec<ConfigError>) {
         let mut reading = Toml { path, text, places: Places::default(), errors: Vec::new() };
-        let values = match DeTable::parse(text) {
-            Ok(document) => reading.table("", document.get_ref()),
-            Err(error) => {
-                let message = error.message().replace('\n', ", ");
-                let span = error.span().unwrap_or_default();
-                reading.error(&span, String::new(), format!("not valid TOML: {message}"));
-                Map::new()
-            }
-        };
-        if reading.errors.is_empty() {
-            Ok(Self { values, places: reading.places })
-        } else {
-            Err(ConfigErrors(reading.errors))
+        let (document, errors) = DeTable::parse_recoverable(text);
+        // Whatever comes after the first may be its consequence.
+        if let Some(error) = errors.first() {
+            let message = error.message().replace('\n', ", ");
+            let span = error.span().unwrap_or_default();
+            reading.error(&span, String::new(), format!("not valid TOML: {message}"));
         }
+        let values = reading.table("", document.get_ref());
+        if !errors.is_empty() {
+            reading.errors.truncate(1);
+        }
+        (Self { values, places: reading.places }, reading.errors)
     }
 
-    /// Reads the variables that begin with [`ENVIRONMENT_PREFIX`].
-    pub(super) fn from_environment(variables: &[(String, String)]) -> Result<Self, ConfigErrors> {
+    /// Reads the variables that begin with [`ENVIRONMENT_PREFIX`], in the same way.
+    pub(super) fn from_environment(variables: &[(String, String)]) -> (Self, Vec<ConfigError>) {
         let mut layer = Self::default();
         let mut errors = Vec::new();
         let mut options: Vec<_> = variables
@@ -154,7 +152,7 @@ impl Layer {
                 errors.push(ConfigError { place, option: keys.join("."), value: None, problem });
             }
         }
-        if errors.is_empty() { Ok(layer) } else { Err(ConfigErrors(errors)) }
+        (layer, errors)
     }
 
     /// Reads flags.

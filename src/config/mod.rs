@@ -110,16 +110,37 @@ pub struct Sources {
 impl Sources {
     /// Reads and judges everything; the error holds all that is wrong.
     pub fn load(&self) -> Result<Config, ConfigErrors> {
-        let file = self.file.as_deref().map(Layer::from_file).transpose()?.unwrap_or_default();
-        let environment = Layer::from_environment(&self.environment)?;
-        Config::from_layers(vec![file, environment, Layer::from_flags(&self.flags)])
+        let (layers, errors) = self.layers()?;
+        if errors.is_empty() { Config::from_layers(layers) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// Reads what can be read, for who needs a few options only: where one is wrong, its default stands in, and what is
+    /// wrong comes with it.
+    ///
+    /// # Errors
+    /// The file cannot be read at all, so nobody knows what it says.
+    pub fn load_readable(&self) -> Result<(Config, Vec<ConfigError>), ConfigErrors> {
+        let (layers, mut errors) = self.layers()?;
+        let (config, more) = Config::judged(layers);
+        errors.extend(more);
+        Ok((config, errors))
+    }
+
+    /// What there is in each layer, and what is wrong with their form.
+    fn layers(&self) -> Result<(Vec<Layer>, Vec<ConfigError>), ConfigErrors> {
+        let file = self.file.as_deref().map(Layer::from_file).transpose()?;
+        let (file, mut errors) = file.unwrap_or_default();
+        let (environment, more) = Layer::from_environment(&self.environment);
+        errors.extend(more);
+        Ok((vec![file, environment, Layer::from_flags(&self.flags)], errors))
     }
 }
 
 impl Config {
     /// Reads a configuration from text alone, as if it were a file of this name.
     pub fn from_toml(name: &str, text: &str) -> Result<Self, ConfigErrors> {
-        Self::from_layers(vec![Layer::from_toml(name.as_ref(), text)?])
+        let (layer, errors) = Layer::from_toml(name.as_ref(), text);
+        if errors.is_empty() { Self::from_layers(vec![layer]) } else { Err(ConfigErrors(errors)) }
     }
 
     /// Whether an option such as `http.address` was set rather than left to its default.
@@ -134,10 +155,19 @@ impl Config {
     }
 
     fn from_layers(layers: Vec<Layer>) -> Result<Self, ConfigErrors> {
-        let (tree, places) = layers::merge(layers).map_err(|error| {
-            let (option, problem) = (String::new(), error.to_string());
-            ConfigErrors(vec![ConfigError { place: Place::Default, option, value: None, problem }])
-        })?;
+        let (config, errors) = Self::judged(layers);
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// With defaults where something is wrong.
+    fn judged(layers: Vec<Layer>) -> (Self, Vec<ConfigError>) {
+        let (tree, places) = match layers::merge(layers) {
+            Ok(merged) => merged,
+            Err(error) => {
+                let (place, option, problem) = (Place::Default, String::new(), error.to_string());
+                return (Self::default(), vec![ConfigError { place, option, value: None, problem }]);
+            }
+        };
         let mut errors = Vec::new();
         let mut reader = Reader::new(tree, &places, &mut errors);
         let mut config = Self {
@@ -161,7 +191,7 @@ impl Config {
             errors = validate::contradictions(&config);
         }
         errors.sort_by_key(|error| error.place.line());
-        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+        (config, errors)
     }
 }
 

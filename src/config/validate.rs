@@ -23,8 +23,21 @@ pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
     if config.auth.certificate_user.is_some() && !anybody_asks.into_iter().any(asks_for_certificates) {
         errors.push(no_certificates(config, "auth", "auth"));
     }
+    errors.extend(port_taken_twice(config));
     errors.extend(config.http.tls.iter().flat_map(|tls| http_tls_contradictions(config, tls)));
     errors
+}
+
+/// A listener where the operations port shall be. One that nobody has written there gives way (`http::bind`).
+fn port_taken_twice(config: &Config) -> Option<ConfigError> {
+    let address = config.http.address.as_ref().filter(|_| config.is_set("http.address"))?;
+    let listeners = config.listeners();
+    let is_in_the_way =
+        |url: &ListenerUrl| url.host_port().is_some_and(|listener| listener.is_in_the_way_of(address));
+    let listener = listeners.iter().find(|listener| is_in_the_way(&listener.url))?;
+    let problem =
+        format!("is taken by a listener, listener.url = \"{}\"; each needs its own port", listener.url);
+    Some(config.error("http.address", Some(format!("\"{address}\"")), problem))
 }
 
 /// HTTPS without a certificate, or that asks for certificates of nobody.

@@ -57,6 +57,14 @@ fn a_token_opens_what_its_scope_allows_from_its_making_to_its_removal() {
     let lines: Vec<_> = listed.lines().collect();
     assert!(lines[0].starts_with("grafana read created 20"), "{listed}");
     assert!(lines[1].starts_with("ci admin created 20") && lines[1].contains(" expires 20"), "{listed}");
+    let (_, listed, _) = run(directory.path(), &["token", "list", "--json", "--data-dir", "data"]);
+    let listed: Value = serde_json::from_str(&listed).expect("it is JSON");
+    let (first, second) = (&listed["tokens"][0], &listed["tokens"][1]);
+    assert!(
+        first["name"] == "grafana" && first["scope"] == "read" && first["expires_at"].is_null(),
+        "{listed}"
+    );
+    assert!(second["expires_at"].is_string() && second["is_expired"] == false, "{listed}");
     let file = std::fs::read_to_string(directory.path().join("data/tokens.toml")).expect("it is there");
     assert!(!file.contains(&admin.token), "only its hash is kept");
     let (status, _, error) = run(directory.path(), &["token", "remove", "ci", "--data-dir", "data"]);
@@ -178,7 +186,11 @@ fn over_tls_a_certificate_opens_the_api_with_the_scope_that_is_configured() {
     write(directory.path(), "other.toml", &other.replace("cert = 'server.pem'", "cert = 'client.pem'"));
     let listed = listed.map(|argument| argument.replace("dunlin.toml", "other.toml"));
     let (status, _, error) = run(directory.path(), &listed.each_ref().map(String::as_str));
-    assert_eq!((status, error.contains("no broker answers at https://")), (1, true), "{error}");
+    assert_eq!(
+        (status, error.contains("its certificate is not that of client.pem (http.tls.cert)")),
+        (3, true),
+        "{error}"
+    );
 }
 
 #[test]
@@ -209,5 +221,5 @@ fn the_dashboard_is_opened_with_the_token_of_this_machines_user() {
     dunlin.stop();
     std::fs::remove_file(directory.path().join("data/api-token")).expect("it is there");
     let (status, _, error) = run(directory.path(), &place);
-    assert_eq!((status, error.contains("is it running on this data directory")), (1, true), "{error}");
+    assert_eq!((status, error.contains("does it run on this data directory")), (2, true), "{error}");
 }

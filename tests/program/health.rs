@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use crate::run;
-use crate::support::dunlin::{Dunlin, directory};
+use crate::support::dunlin::{Dunlin, command, directory, write};
+use crate::support::service::{Reply, Service};
 
 fn health(directory: &Path, address: &str) -> (i32, String, String) {
     run(directory, &["health", "--http", address])
@@ -54,7 +55,37 @@ fn a_broker_that_is_not_ready_is_not_healthy_and_its_reason_is_repeated() {
 #[test]
 fn without_an_operations_port_nobody_can_know() {
     let directory = directory();
-    let (status, _, problem) = health(directory.path(), "");
+    write(directory.path(), "dunlin.toml", "http.address = ''\n");
+    let (status, _, problem) = run(directory.path(), &["health", "--config", "dunlin.toml"]);
     assert_eq!(status, 1);
-    assert_eq!(problem, "dunlin: the operations port is closed (http.address)\n");
+    assert!(problem.starts_with("dunlin: the operations port is closed (http.address)"), "{problem}");
+    let (status, _, problem) = health(directory.path(), "nowhere");
+    assert!(status == 1 && problem.contains("--http \"nowhere\": must be host:port"), "{problem}");
+}
+
+#[test]
+fn neither_a_token_nor_a_data_directory_is_asked_for() {
+    let directory = directory();
+    let service = Service::start(|request| match request.head.contains("uthorization") {
+        true => Reply::Answer(401, String::new()),
+        false => Reply::Answer(200, "ready\n".to_owned()),
+    });
+    let url = service.url().trim_end_matches("/question").to_owned();
+    let arguments = ["health", "--http", &url];
+    let mut command = command(directory.path(), &arguments);
+    let output = command.env("DUNLIN_TOKEN", "abc").output().expect("cargo builds it for the tests");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_is_wrong_elsewhere_in_the_configuration_makes_nobody_ill() {
+    let directory = directory();
+    let service = Service::always("ready\n");
+    let address = service.url().replace("http://", "").replace("/question", "");
+    write(directory.path(), "dunlin.toml", &format!("http.address = '{address}'\nlog.level = 5\n"));
+    let (status, _, warning) = run(directory.path(), &["health", "--config", "dunlin.toml"]);
+    assert_eq!(status, 0, "{warning}");
+    assert!(warning.starts_with("dunlin: the configuration has 1 error, "), "{warning}");
+    let (status, _, problem) = run(directory.path(), &["health", "--config", "missing.toml"]);
+    assert!(status == 1 && problem.contains("missing.toml"), "{problem}");
 }

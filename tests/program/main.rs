@@ -15,6 +15,7 @@ mod bench;
 mod certificates;
 mod configuration;
 mod core_dumps;
+mod documents;
 mod health;
 mod identities;
 mod import;

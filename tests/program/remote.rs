@@ -109,6 +109,26 @@ fn a_list_that_is_cut_says_so_and_json_is_one_document() {
 }
 
 #[test]
+fn a_list_without_entries_is_said_where_no_script_takes_it_for_one() {
+    let empty =
+        json!({ "clients": [], "matched": 0, "messages": [], "groups": [], "bans": [], "next": null });
+    let desk = Desk::always(empty);
+    for (list, nothing) in [
+        (&["clients"][..], "there is no client\n"),
+        (&["clients", "--search", "lamp"], "no client matches\n"),
+        (&["retained", "list"], "no Retained Message matches\n"),
+        (&["groups"], "there is no shared group\n"),
+        (&["groups", "--members"], "no shared group has a member\n"),
+        (&["ban", "list"], "nobody is banned\n"),
+    ] {
+        assert_eq!(desk.run(list), (0, String::new(), nothing.to_owned()), "{list:?}");
+        let (_, output, error) = desk.run(&[list, &["--json"]].concat());
+        let document: Value = serde_json::from_str(&output).expect("it is JSON");
+        assert!(document.is_object() && error.is_empty(), "{list:?}: {error}");
+    }
+}
+
+#[test]
 fn one_client_is_shown_with_its_subscriptions_and_messages() {
     let mut detail = client("a/b\u{1b}[2J");
     for (name, value) in [
@@ -155,6 +175,41 @@ fn kick_ends_a_connection_or_a_session_and_its_status_says_whether_there_was_one
     assert_eq!((status, error.as_str()), (1, "dunlin: the client \"away\" is not connected\n"));
     let asked = ["POST /api/v1/clients/lamp%207/disconnect", "DELETE /api/v1/clients/lamp%207"];
     assert_eq!(desk.asked()[..2], asked);
+}
+
+#[test]
+fn bans_are_changed_and_the_answer_is_told_with_whom_it_is_about() {
+    let desk = Desk::new(|line| match line.split(' ').next() {
+        Some("GET") => {
+            let ban =
+                json!({ "network": "203.0.113.7", "client": "lamp", "cause": "operator", "ends_in_s": 60 });
+            (200, json!({ "bans": [ban] }).to_string())
+        }
+        Some("POST") => (204, String::new()),
+        _ => (404, problem(404, "is not banned")),
+    });
+    let expected = "203.0.113.7 client \"lamp\" operator 60s\n";
+    assert_eq!(desk.run(&["ban", "list"]), (0, expected.to_owned(), String::new()));
+    let (_, output, _) = desk.run(&["ban", "list", "--json"]);
+    let document: Value = serde_json::from_str(&output).expect("it is JSON");
+    assert_eq!(document["bans"][0]["ends_in_s"], 60);
+    assert_eq!(desk.run(&["ban", "add", "203.0.113.7", "--client", "lamp", "--for", "1h"]).0, 0);
+    let (status, _, error) = desk.run(&["ban", "remove", "203.0.113.0/24"]);
+    assert_eq!((status, error.as_str()), (1, "dunlin: 203.0.113.0/24 is not banned\n"));
+    let asked = desk.asked();
+    let post = "POST /api/v1/bans {\"client\":\"lamp\",\"duration_s\":3600,\"network\":\"203.0.113.7\"}";
+    assert_eq!(asked[2..], [post, "DELETE /api/v1/bans {\"network\":\"203.0.113.0/24\"}"]);
+    assert_eq!(desk.run(&["ban", "add", "203.0.113.7", "--for", "20000d"]).0, 2);
+}
+
+#[test]
+fn the_dashboard_is_named_with_the_token_wherever_its_broker_is() {
+    let directory = directory();
+    write(directory.path(), "token", TOKEN);
+    let place = ["dashboard", "--http", "https://broker.example:18083", "--token-file", "token"];
+    let (status, output, error) = run(directory.path(), &place);
+    let expected = format!("https://broker.example:18083/#token={TOKEN}\n");
+    assert_eq!((status, output), (0, expected), "{error}");
 }
 
 #[test]
@@ -276,7 +331,19 @@ fn the_exit_status_says_who_is_at_fault() {
     let (status, _, error) = asked(&["status", "--config", "missing.toml"]);
     assert!(status == 2 && error.contains("missing.toml"), "{error}");
     let (status, _, error) = asked(&["status"]);
-    assert!(status == 3 && error.contains("api-token"), "{error}");
+    assert!(status == 2 && error.contains("api-token"), "{error}");
+    // What is wrong with an argument is seen before anybody is asked.
+    let wrong = [
+        &["trace", "--topic", "a/#/b"][..],
+        &["retained", "list", "a#"],
+        &["retained", "get", ""],
+        &["retained", "set", "a/+", "on"],
+        &["log", "loud"],
+    ];
+    for wrong in wrong {
+        let (status, _, error) = asked(&[wrong, &with_token("token")[1..]].concat());
+        assert!(status == 2 && error.starts_with("error: invalid value "), "{wrong:?}: {error}");
+    }
     let service = Service::start(|_| Reply::Answer(401, problem(401, "no")));
     let url = service.url().trim_end_matches("/question").to_owned();
     let (status, _, error) = asked(&["status", "--http", &url, "--token-file", "other"]);
@@ -301,6 +368,36 @@ fn the_token_of_this_machine_is_not_shown_to_another() {
 }
 
 #[test]
+fn a_broker_that_was_started_again_meanwhile_is_asked_with_the_token_that_it_has_now() {
+    let directory = directory();
+    let data_dir = directory.path().join("data");
+    std::fs::create_dir(&data_dir).expect("it can be made");
+    let token = data_dir.join("api-token");
+    let (old, new) = ("00ff", TOKEN);
+    let refused = Arc::new(Mutex::new(0));
+    let (count, file) = (Arc::clone(&refused), token.clone());
+    let service = Service::start(move |request| {
+        if request.head.contains(&format!("Bearer {new}")) {
+            return Reply::Answer(200, json!({ "level": "info" }).to_string());
+        }
+        let mut count = count.lock().expect("nobody panics");
+        *count += 1;
+        // Only the first time there is another one to be found.
+        if *count == 1 {
+            std::fs::write(&file, new).expect("it can be written");
+        }
+        Reply::Answer(401, problem(401, "no"))
+    });
+    let url = service.url().trim_end_matches("/question").to_owned();
+    let asked = || run(directory.path(), &["log", "--http", &url, "--data-dir", "data"]);
+    std::fs::write(&token, old).expect("it can be written");
+    assert_eq!(asked(), (0, "info\n".to_owned(), String::new()));
+    std::fs::write(&token, old).expect("it can be written");
+    assert_eq!(asked().0, 1);
+    assert_eq!(*refused.lock().expect("nobody panics"), 2, "nobody asks twice with the same");
+}
+
+#[test]
 fn a_token_may_be_in_the_environment_and_a_file_that_is_named_wins() {
     let desk = Desk::always(json!({ "level": "info" }));
     let directory = directory();
@@ -315,6 +412,39 @@ fn a_token_may_be_in_the_environment_and_a_file_that_is_named_wins() {
     assert_eq!(status("another", &[]), 1);
     assert_eq!(status("another", &["--token-file", "token"]), 0);
     assert_eq!(status("", &[]), 2);
+}
+
+#[test]
+fn what_is_wrong_elsewhere_in_the_configuration_keeps_nobody_from_asking() {
+    let desk = Desk::new(|line| match line {
+        "GET /readyz" => (200, "ready\n".to_owned()),
+        "GET /api/v1/bans" => (200, json!({ "bans": [] }).to_string()),
+        _ => (200, json!({ "changed": [], "need_restart": [] }).to_string()),
+    });
+    let address = desk.service.url().replace("http://", "").replace("/question", "");
+    let directory = directory();
+    std::fs::create_dir(directory.path().join("data")).expect("it can be made");
+    write(directory.path(), "data/api-token", TOKEN);
+    let right = format!("store.path = 'data'\nhttp.address = '{address}'\n");
+    let asked = |command: &[&str], text: &str| {
+        write(directory.path(), "dunlin.toml", text);
+        run(directory.path(), &[command, &["--config", "dunlin.toml"]].concat())
+    };
+    for (more, errors) in [("nonsense = 1\nlog.level = 5\n", "2 errors"), ("[log]\nlevel =\n", "1 error")] {
+        let warning = format!(
+            "dunlin: the configuration has {errors}, which `dunlin check` names; going on with the rest\n"
+        );
+        for command in [&["reload"][..], &["ban", "list"], &["dashboard"], &["token", "list"]] {
+            let (status, _, error) = asked(command, &format!("{right}{more}"));
+            assert_eq!(status, 0, "{command:?}: {error}");
+            assert_eq!(error.matches(&warning).count(), 1, "{command:?}: {error}");
+        }
+    }
+    // What the command needs is nothing to guess.
+    let (status, _, error) = asked(&["reload"], "store.path = 'data'\nhttp.address = 'nowhere'\n");
+    assert!(status == 2 && error.starts_with("dunlin.toml:2: http.address = "), "{error}");
+    let (status, _, error) = asked(&["token", "list"], "store.path = 7\nhttp.address = 'nowhere'\n");
+    assert!(status == 2 && error.lines().count() == 1 && error.contains("store.path"), "{error}");
 }
 
 #[test]

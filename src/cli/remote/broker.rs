@@ -1,8 +1,10 @@
 //! The broker as a command asks it: requests of HTTP, answers of JSON, and refusals as sentences.
 //!
 //! A question takes no longer than [`ANSWER_DEADLINE`]; a stream of events has no end. No proxy of the environment is
-//! used and no redirect followed, because the token is meant for this address alone.
+//! used and no redirect followed, because the token is meant for this address alone. A token that was found in the data
+//! directory is looked for again when it is refused, so that what goes on for long outlives a restart of the broker.
 
+use std::cell::RefCell;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::http::{Method, Request, Response};
+use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, TcpConnector};
@@ -22,9 +24,9 @@ use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
 use super::Failure;
-use super::pinned::PinnedConnector;
+use super::pinned::{PinnedConnector, pinned};
 use super::place::Token;
-use crate::cli::operations_port::pinned;
+use crate::client::TlsHints;
 use crate::http::Problem;
 
 /// How long the broker may take to be connected to.
@@ -32,6 +34,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long it may take to answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long it may take to say whether it serves: whoever asks that does not wait for long.
+const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The largest answer: a Retained Message, once as text and once in base64.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -42,12 +47,16 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// The same for a topic, whose slashes stay.
 const ENCODED_TOPIC: &AsciiSet = &ENCODED.remove(b'/');
 
+/// What could help where TLS fails.
+const HINTS: TlsHints = TlsHints { authorities: "--ca-file", other_host: None };
+
 /// See the top of the file.
 pub(super) struct Broker {
     url: String,
+    trust: Trust,
     agent: Agent,
-    authorization: Zeroizing<String>,
-    token_source: String,
+    /// A broker that has been started again has another, so it may change.
+    token: RefCell<Option<Token>>,
 }
 
 /// Who says that it is the broker that answers.
@@ -61,6 +70,14 @@ pub(super) enum Trust {
     Certificate(PathBuf),
 }
 
+/// How long an answer may take.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    response: Duration,
+    /// Without one, for ever, for each part of the body.
+    read: Option<Duration>,
+}
+
 /// A part of a path, or a value of a query.
 pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
@@ -72,11 +89,10 @@ pub(super) fn encode_topic(topic: &str) -> String {
 }
 
 impl Broker {
-    /// The broker at a URL without a path.
-    pub fn at(url: String, token: &Token, trust: &Trust) -> Result<Self, Failure> {
+    /// The broker at a URL without a path; without a token, it tells no more than whether it serves.
+    pub fn at(url: String, token: Option<Token>, trust: Trust) -> Result<Self, Failure> {
         let config = Agent::config_builder()
             .timeout_connect(Some(CONNECT_DEADLINE))
-            .timeout_recv_response(Some(ANSWER_DEADLINE))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -84,7 +100,7 @@ impl Broker {
             // The broker closes after each answer.
             .max_idle_connections(0)
             .user_agent(concat!("dunlin/", env!("CARGO_PKG_VERSION")));
-        let agent = match trust {
+        let agent = match &trust {
             Trust::Nobody => config.build().new_agent(),
             Trust::Authorities(ca_file) => {
                 let tls = TlsConfig::builder()
@@ -99,13 +115,17 @@ impl Broker {
                 Agent::with_parts(config.build(), connector, DefaultResolver::default())
             }
         };
-        let authorization = Zeroizing::new(format!("Bearer {}", *token.text));
-        Ok(Self { url, agent, authorization, token_source: token.source.clone() })
+        Ok(Self { url, trust, agent, token: RefCell::new(token) })
     }
 
     /// Its address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Something that is made with the token.
+    pub fn token(&self, make: impl FnOnce(&str) -> String) -> String {
+        make(self.token.borrow().as_ref().map_or("", |token| &token.text))
     }
 
     /// What is there, as JSON.
@@ -132,31 +152,25 @@ impl Broker {
         Ok(BufReader::new(response.into_body().into_reader()))
     }
 
+    /// Status and text of what is told to everybody, whatever the status.
+    pub fn probe(&self, path: &str) -> Result<(u16, String), Failure> {
+        let deadlines = Deadlines { response: PROBE_DEADLINE, read: Some(PROBE_DEADLINE) };
+        let mut response = self.exchange(&Method::GET, path, "", deadlines)?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string().unwrap_or_default()))
+    }
+
     fn send(
         &self,
         method: Method,
         path: &str,
         body: &str,
-        body_deadline: Option<Duration>,
+        read: Option<Duration>,
     ) -> Result<Response<Body>, Failure> {
-        let mut request = Request::builder()
-            .method(&method)
-            .uri(format!("{}{path}", self.url))
-            .header("Authorization", self.authorization.as_str());
-        if !body.is_empty() {
-            request = request.header("Content-Type", "application/json");
+        let deadlines = Deadlines { response: ANSWER_DEADLINE, read };
+        let mut response = self.exchange(&method, path, body, deadlines)?;
+        if response.status() == StatusCode::UNAUTHORIZED && self.has_newer_token() {
+            response = self.exchange(&method, path, body, deadlines)?;
         }
-        let unreachable = |error: &dyn std::fmt::Display| {
-            Failure::Unreachable(format!("no broker answers at {}: {error}", self.url))
-        };
-        let request = request.body(body.to_owned()).map_err(|error| unreachable(&error))?;
-        let request = self
-            .agent
-            .configure_request(request)
-            .timeout_per_read(body_deadline)
-            .allow_non_standard_methods(true)
-            .build();
-        let mut response = self.agent.run(request).map_err(|error| unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -165,22 +179,77 @@ impl Broker {
         Err(self.refusal(status.as_u16(), &body))
     }
 
+    /// Whether the broker has left another token since, which is taken then.
+    fn has_newer_token(&self) -> bool {
+        let newer = self.token.borrow().as_ref().and_then(Token::newer);
+        newer.is_some_and(|newer| self.token.replace(Some(newer)).is_some())
+    }
+
+    fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &str,
+        deadlines: Deadlines,
+    ) -> Result<Response<Body>, Failure> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if let Some(token) = &*self.token.borrow() {
+            let shown = Zeroizing::new(format!("Bearer {}", *token.text));
+            request = request.header("Authorization", shown.as_str());
+        }
+        if !body.is_empty() {
+            request = request.header("Content-Type", "application/json");
+        }
+        let request = request.body(body.to_owned()).map_err(|error| self.unreachable(&error.into()))?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_recv_response(Some(deadlines.response))
+            .timeout_per_read(deadlines.read)
+            .allow_non_standard_methods(true)
+            .build();
+        self.agent.run(request).map_err(|error| self.unreachable(&error))
+    }
+
+    /// Why there is no answer.
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let of_tls = match error {
+            ureq::Error::Rustls(error) => Some(error),
+            ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+            _ => None,
+        };
+        Failure::Unreachable(match (of_tls, &self.trust) {
+            (None, _) => format!("no broker answers at {}: {error}", self.url),
+            (Some(rustls::Error::InvalidCertificate(_)), Trust::Certificate(path)) => format!(
+                "no TLS with {}: its certificate is not that of {} (http.tls.cert): does it run with this \
+                 configuration, and has it been reloaded since?",
+                self.url,
+                path.display()
+            ),
+            (Some(error), _) => format!("no TLS with {}: {}", self.url, HINTS.explain(error)),
+        })
+    }
+
     fn refusal(&self, status: u16, body: &str) -> Failure {
-        match (status, serde_json::from_str::<Problem>(body)) {
-            (401, _) => Failure::Refused(format!(
-                "{} does not take the token of {}: is it of another broker, or has it ended?",
-                self.url, self.token_source
-            )),
+        let text = match (status, serde_json::from_str::<Problem>(body)) {
+            (401, _) => {
+                let token = self.token.borrow();
+                let source = token.as_ref().map_or("nobody", |token| &token.source);
+                format!(
+                    "{} does not take the token of {source}: is it of another broker, or has it ended?",
+                    self.url
+                )
+            }
             (_, Ok(Problem { detail, errors, .. })) => {
                 let errors: String = errors.iter().map(|error| format!("\n  {error}")).collect();
-                Failure::Refused(format!("{detail}{errors}"))
+                format!("{detail}{errors}")
             }
-            (404, Err(_)) => Failure::Refused(format!(
-                "what answers at {} does not know this: is it a Dunlin of this version?",
-                self.url
-            )),
-            (_, Err(_)) => Failure::Refused(format!("{} answers with status {status}", self.url)),
-        }
+            (404, Err(_)) => {
+                format!("what answers at {} does not know this: is it a Dunlin of this version?", self.url)
+            }
+            (_, Err(_)) => format!("{} answers with status {status}", self.url),
+        };
+        Failure::Refused { status, text }
     }
 }
 

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::client_detail::ShowArgs;
 use super::pages::{Listing, entries, has_more};
 use super::table::{Column, Look, Table, Tone, cell};
-use super::{Asking, Failure, print, text};
+use super::{Asking, Failure, print, print_list, text};
 use crate::numbers::{count, grouped};
 
 /// Clients of a list unless the command says how many.
@@ -129,7 +129,9 @@ impl ListArgs {
             return print(&format!("{}\n", serde_json::Value::Object(answer)));
         }
         let clients: Vec<Client> = entries(&answer, "clients")?;
-        print(&table(&clients, Look::of_output(), OffsetDateTime::now_utc()))?;
+        let is_whole = self.search.is_empty() && matches!(self.state, Presence::All);
+        let nothing = if is_whole { "there is no client" } else { "no client matches" };
+        print_list(&table(&clients, Look::of_output(), OffsetDateTime::now_utc()), nothing)?;
         if has_more(&answer) {
             let matched = answer.get("matched").and_then(serde_json::Value::as_u64).unwrap_or_default();
             eprintln!("{} of {}: --all lists them all", clients.len(), count(matched, "client"));

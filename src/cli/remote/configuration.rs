@@ -35,12 +35,17 @@ impl From<Entry> for EffectiveOption {
     }
 }
 
-/// Asks the broker of the configuration and the data directory given.
+/// Asks the broker of the configuration and the data directory given. The configuration has been judged by then, so
+/// whatever is missing, such as a token, means that this broker cannot be asked.
 pub(in crate::cli) fn running_configuration(
     config: Option<PathBuf>,
     data_dir: Option<String>,
     http: Option<String>,
 ) -> Result<Vec<EffectiveOption>, Failure> {
-    let answer = BrokerArgs::of(config, data_dir, http).find()?.get("/api/v1/config")?;
+    let broker = BrokerArgs::of(config, data_dir, http).find().map_err(|failure| match failure {
+        Failure::Arguments(problem) => Failure::Unreachable(problem),
+        other => other,
+    })?;
+    let answer = broker.get("/api/v1/config")?;
     Ok(understood::<Answer>(&answer)?.options.into_iter().map(Into::into).collect())
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::pages::{Listing, entries};
 use super::table::{Column, Look, Table, Tone, cell};
-use super::{Asking, Broker, Failure, print, text};
+use super::{Asking, Broker, Failure, print, print_list, text};
 use crate::numbers::{grouped, size};
 
 /// The arguments of `dunlin groups`.
@@ -49,7 +49,10 @@ impl GroupsArgs {
         }
         let groups: Vec<Group> = entries(&answer, "groups")?;
         let look = Look::of_output();
-        print(&if self.members { members(&groups, look) } else { table(&groups, look) })
+        match self.members {
+            false => print_list(&table(&groups, look), "there is no shared group"),
+            true => print_list(&members(&groups, look), "no shared group has a member"),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ struct Ending {
 
 impl ListenersArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        self.asking.show("/api/v1/listeners", |answer| {
+        self.asking.list("/api/v1/listeners", "there is no listener", |answer| {
             Ok(understood::<Listeners>(answer)?.describe(Look::of_output()))
         })
     }

@@ -7,6 +7,7 @@ use ureq::http::Method;
 
 use super::broker::understood;
 use super::{Asking, Failure, text};
+use crate::config::LogFilter;
 
 const PATH: &str = "/api/v1/log";
 
@@ -18,6 +19,7 @@ const PATH: &str = "/api/v1/log";
 )]
 pub struct LogArgs {
     /// The new level: error, warn, info, debug or trace, and module=level for single modules [default: show it]
+    #[arg(value_parser = level)]
     level: Option<String>,
     #[command(flatten)]
     asking: Asking,
@@ -26,6 +28,13 @@ pub struct LogArgs {
 #[derive(Deserialize)]
 struct Level {
     level: String,
+}
+
+fn level(text: &str) -> Result<String, String> {
+    let is_level = LogFilter::parse(text).is_some();
+    is_level
+        .then(|| text.to_owned())
+        .ok_or_else(|| "must be a level, or directives such as info,dunlin::tls=debug".to_owned())
 }
 
 impl LogArgs {

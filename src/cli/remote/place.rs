@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::broker::Trust;
 use super::{Broker, Failure};
-use crate::cli::sources;
-use crate::config::{Config, Flags, HostPort};
+use crate::cli::{running_broker, sources};
+use crate::config::{Config, Flags, HostPort, Sources};
 use crate::http::token::{ApiToken, TOKEN_FILE};
 
 /// The environment variable of a token.
@@ -24,19 +24,27 @@ const TOKEN_VARIABLE: &str = "DUNLIN_TOKEN";
 /// Where the broker is.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Which broker")]
-pub(super) struct BrokerArgs {
+pub(super) struct PortArgs {
     /// Its operations port: host:port, or http:// or https:// before that [default: the configured one]
     #[arg(long, value_name = "ADDR|URL")]
     http: Option<String>,
-    /// A file with a token for it [default: $DUNLIN_TOKEN, else the token in the data directory]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
     /// The authorities that vouch for an https:// URL (PEM) [default: those of the system]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// The broker's configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// Where the broker is, and by which token it is asked.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Which broker")]
+pub(super) struct BrokerArgs {
+    #[command(flatten)]
+    port: PortArgs,
+    /// A file with a token for it [default: $DUNLIN_TOKEN, else the token in the data directory]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The broker's data directory [default: the configured one]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -47,6 +55,8 @@ pub(super) struct Token {
     pub text: Zeroizing<String>,
     /// For a message that says that it opens nothing.
     pub source: String,
+    /// The data directory that it lies in, if the broker has left it there: it makes another at each start.
+    data_dir: Option<PathBuf>,
 }
 
 /// Where to ask.
@@ -57,56 +67,71 @@ struct Address {
     trust: Option<Trust>,
 }
 
-impl BrokerArgs {
-    /// As flags of other commands say it.
-    pub fn of(config: Option<PathBuf>, data_dir: Option<String>, http: Option<String>) -> Self {
-        Self { http, config, data_dir, ..Self::default() }
+impl PortArgs {
+    /// The broker for what needs no token; nothing has been sent to it yet.
+    pub fn find(&self) -> Result<Broker, Failure> {
+        let address = match self.given()? {
+            Some(address) if address.trust.is_some() => address,
+            given => completed(given, &self.configuration(None, &[])?)?,
+        };
+        self.broker(address, None)
     }
 
-    /// The broker, ready to be asked; nothing has been sent to it yet.
-    pub fn find(&self) -> Result<Broker, Failure> {
-        let given = self.http.as_deref().map(Address::parse).transpose()?;
-        let token = self.given_token()?;
-        let (address, token) = match (given, token) {
-            (Some(address), Some(token)) if address.trust.is_some() => (address, token),
-            (given, token) => self.completed(given, token)?,
-        };
-        let trust = match (&address.trust, &self.ca_file) {
-            (Some(Trust::Authorities(_)), Some(ca_file)) => &Trust::Authorities(Some(ca_file.clone())),
+    fn given(&self) -> Result<Option<Address>, Failure> {
+        self.http.as_deref().map(Address::parse).transpose()
+    }
+
+    /// With these options, and those that say where the port is and how it is reached.
+    fn configuration(&self, data_dir: Option<&str>, options: &[&str]) -> Result<Config, Failure> {
+        let address = if self.http.is_some() { None } else { Some("http.address") };
+        let needed: Vec<_> = options.iter().copied().chain(address).chain(["http.tls.cert"]).collect();
+        running_broker(&self.sources(data_dir), &needed).map_err(Failure::Configuration)
+    }
+
+    fn sources(&self, data_dir: Option<&str>) -> Sources {
+        let flags = Flags { data_dir: data_dir.map(str::to_owned), ..Flags::default() };
+        sources(self.config.clone(), flags)
+    }
+
+    fn broker(&self, address: Address, token: Option<Token>) -> Result<Broker, Failure> {
+        let url = address.url();
+        let trust = match (address.trust, &self.ca_file) {
+            (Some(Trust::Authorities(_)), Some(ca_file)) => Trust::Authorities(Some(ca_file.clone())),
             (_, Some(_)) => {
                 let problem = "--ca-file: is for an https:// URL of --http, and there is none";
                 return Err(Failure::Arguments(problem.to_owned()));
             }
-            (trust, None) => trust.as_ref().unwrap_or(&Trust::Nobody),
+            (trust, None) => trust.unwrap_or(Trust::Nobody),
         };
-        Broker::at(address.url(), &token, trust)
+        Broker::at(url, token, trust)
+    }
+}
+
+impl BrokerArgs {
+    /// As flags of other commands say it.
+    pub fn of(config: Option<PathBuf>, data_dir: Option<String>, http: Option<String>) -> Self {
+        Self { port: PortArgs { http, config, ca_file: None }, token_file: None, data_dir }
     }
 
-    /// With what the configuration says and the flags do not.
-    fn completed(&self, given: Option<Address>, token: Option<Token>) -> Result<(Address, Token), Failure> {
-        let config = self.configuration()?;
-        let mut address = match given {
-            Some(address) => address,
-            None => configured(&config)?,
+    /// The broker, ready to be asked; nothing has been sent to it yet.
+    pub fn find(&self) -> Result<Broker, Failure> {
+        let (address, token) = match (self.port.given()?, self.given_token()?) {
+            (Some(address), Some(token)) if address.trust.is_some() => (address, token),
+            (given, token) => {
+                let options = if token.is_some() { &[][..] } else { &["store.path"] };
+                let config = self.port.configuration(self.data_dir.as_deref(), options)?;
+                let address = completed(given, &config)?;
+                let token = token.map_or_else(|| address.token(&config), Ok)?;
+                (address, token)
+            }
         };
-        let is_here = address.is_here(&config);
-        if let (None, true, Some(tls)) = (&address.trust, is_here, &config.http.tls) {
-            address.trust = tls.cert.clone().map(Trust::Certificate);
-        }
-        match token {
-            Some(token) => Ok((address, token)),
-            None if is_here => Ok((address, token_of(&config)?)),
-            None => Err(Failure::Arguments(format!(
-                "{} is asked with a token only: name its file with --token-file, or set {TOKEN_VARIABLE}; `dunlin token \
-                 create` makes one there",
-                address.url()
-            ))),
-        }
+        self.port.broker(address, Some(token))
     }
 
-    fn configuration(&self) -> Result<Config, Failure> {
-        let flags = Flags { data_dir: self.data_dir.clone(), ..Flags::default() };
-        sources(self.config.clone(), flags).load().map_err(Failure::Configuration)
+    /// The data directory, if there is one.
+    pub fn data_dir(&self) -> Result<Option<PathBuf>, Failure> {
+        let loaded = self.port.sources(self.data_dir.as_deref()).load_readable();
+        Ok(loaded.map_err(Failure::Configuration)?.0.store.path)
     }
 
     /// The token of the flags or the environment.
@@ -136,7 +161,26 @@ impl Token {
         if trimmed.is_empty() || !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(no_token(&source));
         }
-        Ok(Self { text: Zeroizing::new(trimmed.to_owned()), source })
+        Ok(Self { text: Zeroizing::new(trimmed.to_owned()), source, data_dir: None })
+    }
+
+    /// That of a broker on this machine.
+    fn of_data_dir(data_dir: &Path) -> Result<Self, Failure> {
+        let file = data_dir.join(TOKEN_FILE);
+        let token = ApiToken::read(data_dir).map_err(|error| {
+            Failure::Arguments(format!(
+                "the broker's token cannot be read from {}: {error}; does it run on this data directory, as this user?",
+                file.display()
+            ))
+        })?;
+        let token = Self::judged(Zeroizing::new(token.as_str().to_owned()), file.display().to_string())?;
+        Ok(Self { data_dir: Some(data_dir.to_owned()), ..token })
+    }
+
+    /// What the broker has left in its place since this one was read.
+    pub fn newer(&self) -> Option<Self> {
+        let token = Self::of_data_dir(self.data_dir.as_deref()?).ok()?;
+        (token.text != self.text).then_some(token)
     }
 }
 
@@ -153,14 +197,19 @@ fn token_of(config: &Config) -> Result<Token, Failure> {
             "there is no data directory (store.path), where the broker would leave a token: use --token-file or {TOKEN_VARIABLE}"
         ))
     })?;
-    let file = data_dir.join(TOKEN_FILE);
-    let token = ApiToken::read(data_dir).map_err(|error| {
-        Failure::Unreachable(format!(
-            "the broker's token cannot be read from {}: {error}; does it run on this data directory, as this user?",
-            file.display()
-        ))
-    })?;
-    Token::judged(Zeroizing::new(token.as_str().to_owned()), file.display().to_string())
+    Token::of_data_dir(data_dir)
+}
+
+/// The address of the flags, or else of the configuration, which also says how it is reached.
+fn completed(given: Option<Address>, config: &Config) -> Result<Address, Failure> {
+    let mut address = match given {
+        Some(address) => address,
+        None => configured(config)?,
+    };
+    if let (None, true, Some(tls)) = (&address.trust, address.is_here(config), &config.http.tls) {
+        address.trust = tls.cert.clone().map(Trust::Certificate);
+    }
+    Ok(address)
 }
 
 fn configured(config: &Config) -> Result<Address, Failure> {
@@ -211,6 +260,18 @@ impl Address {
             Some(Trust::Authorities(_) | Trust::Certificate(_)) => "https",
         };
         format!("{scheme}://{}", HostPort::new(&host, self.place.port))
+    }
+
+    /// The token that is there for it without being named.
+    fn token(&self, config: &Config) -> Result<Token, Failure> {
+        if self.is_here(config) {
+            return token_of(config);
+        }
+        Err(Failure::Arguments(format!(
+            "{} is asked with a token only: name its file with --token-file, or set {TOKEN_VARIABLE}; `dunlin token \
+             create` makes one there",
+            self.url()
+        )))
     }
 
     /// Whether it is on this machine as far as is known: only then the token of the data directory is for it.

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Read};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
+use dunlin_codec::{TopicError, TopicFilter, TopicName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -15,7 +16,7 @@ use super::clients::at_least_one;
 use super::pages::{Listing, entries, has_more};
 use super::place::BrokerArgs;
 use super::table::{Column, Look, Table};
-use super::{Asking, Failure, print, print_bytes, text};
+use super::{Asking, Failure, print, print_bytes, print_list, text};
 use crate::config::parse_duration;
 use crate::numbers::{count, size};
 
@@ -45,7 +46,7 @@ pub enum RetainedCommand {
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// The Topic Filter; # leaves out topics that begin with $, as it does for clients
-    #[arg(default_value = "#")]
+    #[arg(default_value = "#", value_parser = topic_filter)]
     filter: String,
     /// Not more than this many
     #[arg(long, value_name = "N", default_value_t = LIMIT, value_parser = at_least_one)]
@@ -61,6 +62,7 @@ pub struct ListArgs {
 #[derive(Debug, Args)]
 pub struct GetArgs {
     /// The topic
+    #[arg(value_parser = topic)]
     topic: String,
     #[command(flatten)]
     asking: Asking,
@@ -70,6 +72,7 @@ pub struct GetArgs {
 #[derive(Debug, Args)]
 pub struct SetArgs {
     /// The topic
+    #[arg(value_parser = topic)]
     topic: String,
     /// The payload [default: what standard input has]
     value: Option<String>,
@@ -91,6 +94,7 @@ pub struct SetArgs {
 #[derive(Debug, Args)]
 pub struct ClearArgs {
     /// The topic
+    #[arg(value_parser = topic)]
     topic: String,
     /// Of which broker.
     #[command(flatten)]
@@ -119,6 +123,16 @@ fn seconds(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "must be a duration such as 90s, 15m, 1h or 7d".to_owned())
 }
 
+/// A Topic Name.
+fn topic(text: &str) -> Result<String, TopicError> {
+    TopicName::parse(text).map(|topic| topic.as_str().to_owned())
+}
+
+/// A Topic Filter, without a group.
+pub(super) fn topic_filter(text: &str) -> Result<String, TopicError> {
+    TopicFilter::parse(text).map(|filter| filter.as_str().to_owned())
+}
+
 impl RetainedCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
@@ -126,7 +140,7 @@ impl RetainedCommand {
             Self::Get(arguments) => arguments.run(),
             Self::Set(arguments) => arguments.run(),
             Self::Clear(arguments) => {
-                arguments.place.find()?.ask(Method::DELETE, &path(&arguments.topic)?, None).map(drop)
+                arguments.place.find()?.ask(Method::DELETE, &path(&arguments.topic), None).map(drop)
             }
         }
     }
@@ -143,7 +157,10 @@ impl ListArgs {
             return print(&format!("{}\n", Value::Object(answer)));
         }
         let messages: Vec<Retained> = entries(&answer, "messages")?;
-        print(&table(&messages, Look::of_output(), OffsetDateTime::now_utc()))?;
+        print_list(
+            &table(&messages, Look::of_output(), OffsetDateTime::now_utc()),
+            "no Retained Message matches",
+        )?;
         if has_more(&answer) {
             eprintln!(
                 "{}, and there are more: --all lists them all",
@@ -156,7 +173,7 @@ impl ListArgs {
 
 impl GetArgs {
     fn run(self) -> Result<(), Failure> {
-        let answer = self.asking.place.find()?.get(&path(&self.topic)?)?;
+        let answer = self.asking.place.find()?.get(&path(&self.topic))?;
         if self.asking.json {
             return print(&format!("{}\n", answer.trim_end()));
         }
@@ -177,7 +194,7 @@ impl GetArgs {
 
 impl SetArgs {
     fn run(self) -> Result<(), Failure> {
-        let path = path(&self.topic)?;
+        let path = path(&self.topic);
         let broker = self.place.find()?;
         let payload = match self.value {
             Some(value) => value.into_bytes(),
@@ -210,11 +227,8 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn path(topic: &str) -> Result<String, Failure> {
-    if topic.is_empty() {
-        return Err(Failure::Arguments("TOPIC \"\": must have at least one character".to_owned()));
-    }
-    Ok(format!("/api/v1/retained/{}", encode_topic(topic)))
+fn path(topic: &str) -> String {
+    format!("/api/v1/retained/{}", encode_topic(topic))
 }
 
 fn table(messages: &[Retained], look: Look, now: OffsetDateTime) -> String {

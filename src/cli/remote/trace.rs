@@ -26,7 +26,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "ID")]
     client: Option<String>,
     /// Messages whose topics match this Topic Filter
-    #[arg(long, value_name = "FILTER")]
+    #[arg(long, value_name = "FILTER", value_parser = super::retained::topic_filter)]
     topic: Option<String>,
     /// Everything about clients at this address
     #[arg(long, value_name = "IP")]

@@ -42,18 +42,25 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
     /// Run one scenario against a broker that is running
+    #[command(after_help = "Example:\n  dunlin bench run --address 127.0.0.1:1883 --scenario qos1-10-10")]
     Run(RunArgs),
     /// Start brokers in turn, run scenarios against each and print the ratios
+    #[command(after_help = "Example:\n  dunlin bench compare dunlin mosquitto")]
     Compare(CompareArgs),
     /// Relay messages without being a broker: what is left of the cost when nothing is decided
+    #[command(after_help = "Example:\n  dunlin bench relay --listen 127.0.0.1:18900")]
     Relay(RelayArgs),
     /// Load a broker that is running for hours with all that clients do, and see whether it grows
+    #[command(after_help = "Example:\n  dunlin bench soak --address 127.0.0.1:1883 --pid 4711")]
     Soak(SoakArgs),
     /// Start brokers again and again: how soon each answers, and what it takes before anybody has come
+    #[command(after_help = "Example:\n  dunlin bench start dunlin mosquitto --rounds 10")]
     Start(StartArgs),
     /// Append and commit groups of records: what the disk gives a log that has nothing else to do
+    #[command(after_help = "Example:\n  dunlin bench commits --data-dir /var/tmp/commits")]
     Commits(CommitsArgs),
     /// List the scenarios
+    #[command(after_help = "Example:\n  dunlin bench list")]
     List,
 }
 

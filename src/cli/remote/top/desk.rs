@@ -1,7 +1,7 @@
 //! What `dunlin top` shows at present, and what keys do to it.
 //!
 //! ```text
-//!             /               Enter, Esc
+//!             /               Enter, Esc (which drops the search)
 //!   Browse ───────> Search ──────────────> Browse
 //!     │  k                      y, any other
 //!     └────────> Question ───────────────> Browse
@@ -75,7 +75,7 @@ impl Desk {
             News::Disconnected(client) => {
                 self.notice = Some(format!("{} is disconnected", text::shown(&client)));
             }
-            News::Failed(Failure::Refused(problem)) => self.notice = Some(text::shown(&problem)),
+            News::Failed(Failure::Refused { text, .. }) => self.notice = Some(text::shown(&text)),
             News::Failed(failure) => self.notice = Some(format!("{NO_ANSWER}: {}", reason(&failure))),
         }
     }
@@ -108,6 +108,7 @@ impl Desk {
     fn browse(&mut self, key: KeyCode) -> Pressed {
         self.notice = None;
         match key {
+            KeyCode::Esc if !self.search.is_empty() => return self.drop_search(),
             KeyCode::Char('q') | KeyCode::Esc => return Pressed::Leave,
             KeyCode::Char('s') => {
                 self.order = self.order.next();
@@ -138,8 +139,7 @@ impl Desk {
             KeyCode::Enter => self.mode = Mode::Browse,
             KeyCode::Esc => {
                 self.mode = Mode::Browse;
-                self.search.clear();
-                return self.see();
+                return self.drop_search();
             }
             KeyCode::Backspace => {
                 self.search.pop();
@@ -152,6 +152,11 @@ impl Desk {
             _ => {}
         }
         Pressed::Nothing
+    }
+
+    fn drop_search(&mut self) -> Pressed {
+        self.search.clear();
+        self.see()
     }
 
     fn see(&self) -> Pressed {
@@ -179,7 +184,10 @@ const NO_ANSWER: &str = "no answer";
 
 fn reason(failure: &Failure) -> String {
     match failure {
-        Failure::Refused(text) | Failure::Arguments(text) | Failure::Unreachable(text) => text::shown(text),
+        Failure::Refused { text, .. }
+        | Failure::Here(text)
+        | Failure::Arguments(text)
+        | Failure::Unreachable(text) => text::shown(text),
         Failure::Configuration(errors) => text::shown(&errors.to_string()),
         Failure::Output(error) => error.to_string(),
     }
@@ -229,6 +237,18 @@ mod tests {
         assert_eq!(press(&mut desk, KeyCode::Enter), Pressed::Nothing);
         assert_eq!(press(&mut desk, KeyCode::Char('q')), Pressed::Leave);
         assert_eq!(desk.press(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Pressed::Leave);
+    }
+
+    #[test]
+    fn esc_drops_a_search_first_and_leaves_then() {
+        let mut desk = desk();
+        for code in [KeyCode::Char('/'), KeyCode::Char('m'), KeyCode::Enter] {
+            press(&mut desk, code);
+        }
+        let all = View { order: Order::Rate, search: String::new() };
+        assert_eq!(press(&mut desk, KeyCode::Esc), Pressed::Wish(Wish::See(all)));
+        assert_eq!((desk.search.as_str(), &desk.mode), ("", &Mode::Browse));
+        assert_eq!(press(&mut desk, KeyCode::Esc), Pressed::Leave);
     }
 
     #[test]

@@ -40,6 +40,7 @@ const TURN: Duration = Duration::from_millis(50);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Keys:\n  q      leave\n  s      sort by another column\n  /      search in client identifiers, user names and addresses\n  \
+    Esc    drop the search; without one, leave\n  \
     k      disconnect the selected client, after a question\n  arrows, PgUp, PgDn, Home, End  select a client\n\n\
     Example:\n  dunlin top\n  dunlin top --http https://broker.example:18083 --token-file token"
 )]

@@ -1,4 +1,7 @@
 //! How `dunlin top` is drawn: a line about the broker, plots, clients, then groups and drops where there is room.
+//!
+//! A number is never cut: it would be another one. Where a terminal is narrow, numbers get shorter (`compact`, `time`),
+//! and what does not fit is left out as a whole.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -21,6 +24,9 @@ const LISTS_HEIGHT: u16 = 7;
 /// Lines that clients have at least before there are other lists.
 const CLIENTS_HEIGHT_MIN: u16 = 8;
 
+/// Columns of the terminal from which on there is room for everything.
+const WIDTH_WIDE: u16 = 120;
+
 const KEYS: &str = "q leave  s sort  / search  k disconnect  arrows select";
 
 /// Draws all of it.
@@ -36,7 +42,7 @@ pub fn draw(frame: &mut Frame, desk: &Desk) {
         Constraint::Length(1),
     ])
     .areas(area);
-    frame.render_widget(Paragraph::new(headline(desk)), head);
+    frame.render_widget(Paragraph::new(headline(desk, head.width.into())), head);
     draw_plots(frame, desk, plots);
     draw_clients(frame, desk, clients);
     let [groups, drops] =
@@ -46,35 +52,39 @@ pub fn draw(frame: &mut Frame, desk: &Desk) {
     frame.render_widget(Paragraph::new(footline(desk)), foot);
 }
 
-fn headline(desk: &Desk) -> Line<'static> {
+/// The address and the state, then as many facts as there is room for.
+fn headline(desk: &Desk, width: usize) -> Line<'static> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let mut spans = vec![Span::styled("dunlin", bold), Span::raw(format!(" at {}", desk.url))];
-    if let Some(last) = &desk.figures.last {
-        let status = &last.status;
-        let memory = status.memory_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
-        spans.push(Span::raw(format!(
-            " ({}, up for {}): {}, {}, {} queued{memory}",
-            text::shown(&status.version),
-            text::duration(status.uptime_s),
-            count(status.connections, "connection"),
-            count(status.sessions, "session"),
-            grouped(status.queued_messages),
-        )));
-        if !status.is_ready {
-            spans.push(Span::styled("  NOT READY", style(Tone::Bad)));
-        }
+    let Some(status) = desk.figures.last.as_ref().map(|last| &last.status) else { return Line::from(spans) };
+    if !status.is_ready {
+        spans.push(Span::styled("  NOT READY", style(Tone::Bad)));
     }
-    Line::from(spans)
+    let facts = [
+        Some(count(status.connections, "connection")),
+        Some(format!("{} queued", grouped(status.queued_messages))),
+        status.memory_bytes.map(size),
+        Some(count(status.sessions, "session")),
+        Some(format!("up for {}", text::duration(status.uptime_s))),
+        Some(format!("version {}", text::shown(&status.version))),
+    ];
+    let mut line = Line::from(spans);
+    for (fact, gap) in facts.into_iter().flatten().zip([": "].into_iter().chain(std::iter::repeat(", "))) {
+        if line.width() + gap.len() + fact.chars().count() > width {
+            break;
+        }
+        line.push_span(format!("{gap}{fact}"));
+    }
+    line
 }
 
 fn draw_plots(frame: &mut Frame, desk: &Desk, area: Rect) {
     let figures = &desk.figures;
-    let rate = |history: &History| format!("{}/s", grouped(history.now()));
+    let is_wide = area.width >= WIDTH_WIDE;
+    let number = if is_wide { grouped } else { compact };
+    let rate = |history: &History| format!("{}/s", number(history.now()));
     let (half, most) = (time(figures.latency_p50_us.now()), time(figures.latency_p99_us.now()));
-    let latency = match area.width {
-        ..120 => format!("99 % {most}"),
-        _ => format!("{half}, 99 % {most}"),
-    };
+    let latency = if is_wide { format!("{half}, 99% {most}") } else { format!("99% {most}") };
     let plots = [
         ("received", rate(&figures.received_per_s), &figures.received_per_s, Color::Green),
         ("sent", rate(&figures.sent_per_s), &figures.sent_per_s, Color::Cyan),
@@ -103,15 +113,17 @@ fn draw_clients(frame: &mut Frame, desk: &Desk, area: Rect) {
     let title = format!("{of}{}{search} by {}", count(figures.matched, "client"), desk.order.name());
     let headings =
         ["CLIENT", "STATE", ">RECEIVED/s", ">SENT/s", ">QUEUED", ">IN FLIGHT", ">DROPPED", "ADDRESS"];
+    // Names need the room of the addresses where there is little.
+    let is_wide = area.width >= WIDTH_WIDE;
     let widths = [
         Constraint::Fill(3),
         Constraint::Length(9),
         Constraint::Length(10),
-        Constraint::Length(10),
         Constraint::Length(9),
         Constraint::Length(9),
         Constraint::Length(9),
-        Constraint::Fill(2),
+        Constraint::Length(9),
+        if is_wide { Constraint::Fill(2) } else { Constraint::Length(0) },
     ];
     let rows = figures.rows.iter().map(client);
     let table = Table::new(rows, widths)
@@ -130,9 +142,9 @@ fn client(row: &Client) -> Row<'static> {
         Cell::from(Span::styled(state, style(tone))),
         number(rate(row.received_per_s)),
         number(rate(row.sent_per_s)),
-        number(grouped(client.queued_messages)),
-        number(grouped(client.in_flight_messages)),
-        number(grouped(client.dropped)),
+        number(compact(client.queued_messages)),
+        number(compact(client.in_flight_messages)),
+        number(compact(client.dropped)),
         Cell::from(text::or_dash(client.address.as_deref())),
     ])
 }
@@ -143,12 +155,12 @@ fn draw_groups(frame: &mut Frame, desk: &Desk, area: Rect) {
     let rows = groups.iter().map(|group| {
         Row::new([
             Cell::from(text::shown(&group.name)),
-            number(grouped(group.queued_messages)),
+            number(compact(group.queued_messages)),
             number(group.oldest()),
-            number(grouped(group.size())),
+            number(compact(group.size())),
         ])
     });
-    let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(10), Constraint::Length(7)];
+    let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(11), Constraint::Length(7)];
     let table = Table::new(rows, widths).header(heading(["GROUP", ">QUEUED", ">OLDEST", ">MEMBERS"]));
     frame.render_widget(table.block(titled("shared groups".to_owned())), area);
 }
@@ -158,10 +170,10 @@ fn draw_drops(frame: &mut Frame, desk: &Desk, area: Rect) {
         Row::new([
             Cell::from(text::shown(&drops.reason)),
             number(rate(drops.per_s)),
-            number(grouped(drops.count)),
+            number(compact(drops.count)),
         ])
     });
-    let widths = [Constraint::Fill(1), Constraint::Length(9), Constraint::Length(11)];
+    let widths = [Constraint::Fill(1), Constraint::Length(8), Constraint::Length(8)];
     let table = Table::new(rows, widths).header(heading(["DROPPED", ">NOW/s", ">SO FAR"]));
     frame.render_widget(table.block(titled("drops".to_owned())), area);
 }
@@ -212,15 +224,27 @@ fn rate(per_s: f64) -> String {
     match per_s {
         0.0 => "0".to_owned(),
         0.0..10.0 => format!("{per_s:.1}"),
-        _ => grouped(per_s.round() as u64),
+        _ => compact(per_s.round() as u64),
     }
 }
 
-/// Microseconds as people read them.
+/// A number in no more than eight columns: `99,999`, `123.4 k`, `12.3 M`, `1.2 G`.
+fn compact(number: u64) -> String {
+    let in_units = |of: f64, unit| format!("{:.1} {unit}", number as f64 / of);
+    match number {
+        0..100_000 => grouped(number),
+        100_000..1_000_000 => in_units(1e3, "k"),
+        1_000_000..1_000_000_000 => in_units(1e6, "M"),
+        _ => in_units(1e9, "G"),
+    }
+}
+
+/// Microseconds as people read them, in no more than seven columns below a quarter of an hour.
 fn time(us: u64) -> String {
     match us {
         0..1000 => format!("{us} us"),
-        1000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
+        1000..99_950 => format!("{:.1} ms", us as f64 / 1e3),
+        99_950..1_000_000 => format!("{:.0} ms", us as f64 / 1e3),
         _ => format!("{:.1} s", us as f64 / 1e6),
     }
 }
@@ -239,9 +263,14 @@ mod tests {
 
     /// The screen after two looks and some keys.
     fn screen(width: u16, height: u16, keys: &[KeyCode]) -> String {
+        screen_after(9000, width, height, keys)
+    }
+
+    /// The same when so many messages came in two seconds.
+    fn screen_after(messages: u64, width: u16, height: u16, keys: &[KeyCode]) -> String {
         let (mut desk, start) = (Desk::new("http://127.0.0.1:18083"), Instant::now());
         desk.hear(News::Seen(Box::new(snapshot(start, 0, 0))));
-        desk.hear(News::Seen(Box::new(snapshot(start + Duration::from_secs(2), 9000, 9000))));
+        desk.hear(News::Seen(Box::new(snapshot(start + Duration::from_secs(2), messages, messages))));
         for key in keys {
             desk.press(KeyEvent::new(*key, KeyModifiers::NONE));
         }
@@ -257,7 +286,7 @@ mod tests {
             "up for 2 h 1 min",
             "1,234 sessions",
             "received 4,500/s",
-            "latency 0 us, 99 % 0 us",
+            "latency 0 us, 99% 0 us",
             "█",
             "2 clients by messages per second",
             "meter",
@@ -279,8 +308,25 @@ mod tests {
     fn a_small_terminal_has_clients_and_keys_and_a_tiny_one_harms_nobody() {
         let text = screen(80, 20, &[]);
         assert!(text.contains("meter") && text.contains(KEYS), "{text}");
-        assert!(text.contains("latency 99 % 0 us") && !text.contains("shared groups"), "{text}");
+        assert!(text.contains("latency 99% 0 us") && !text.contains("shared groups"), "{text}");
         screen(1, 1, &[]);
+    }
+
+    #[test]
+    fn eighty_columns_cut_no_number_and_no_unit() {
+        let text = screen_after(2_469_135_780, 80, 30, &[]);
+        for expected in ["received 1.2 G/s", "dropped 1.2 G/s", "24 queued, 50.0 MB", "  1 min  ", " 2.5 G"] {
+            assert!(text.contains(expected), "{expected:?} is not in\n{text}");
+        }
+        let numbers = [0, 99_999, 123_456, 999_999, 9_999_999, 999_999_999, u64::from(u32::MAX)];
+        assert_eq!(
+            numbers.map(compact),
+            ["0", "99,999", "123.5 k", "1000.0 k", "10.0 M", "1000.0 M", "4.3 G"]
+        );
+        assert_eq!(
+            [999, 99_949, 99_950, 999_999, 60_000_000].map(time),
+            ["999 us", "99.9 ms", "100 ms", "1000 ms", "60.0 s"]
+        );
     }
 
     #[test]
