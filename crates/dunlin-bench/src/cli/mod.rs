@@ -5,6 +5,7 @@
 //! [`BenchArgs`] is a clap argument group, so that another program can take it as a subcommand of its own.
 //! Results go to standard output; progress and, in a comparison, the figures of each run go to standard error.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -111,8 +112,12 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
         BenchCommand::Start(args) => args.run(),
         BenchCommand::Commits(args) => commits(&args),
         BenchCommand::List => {
+            let mut output = io::stdout().lock();
             for Scenario { name, summary, .. } in &BUILT_IN {
-                println!("{name:<24} {summary}");
+                // Whoever reads may have enough, as in `dunlin bench list | head`.
+                if writeln!(output, "{name:<24} {summary}").is_err() {
+                    break;
+                }
             }
             Ok(())
         }
