@@ -3,7 +3,7 @@
 //! A list is searched and sorted by the broker (`operations/clients.rs` says what a page means while things change).
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use dunlin_codec::{ProtocolVersion, QoS};
 use dunlin_core::identity::ClientIdentifier;
@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use super::page;
 use crate::http::moment::Moment;
 use crate::http::parameters::Parameters;
+use crate::http::path::NamedBy;
 use crate::http::problem::Problem;
 use crate::operations::{
     ClientOrder, ClientRow, ClientSort, ClientState, ClientsQuery, Operations, RowPlace,
@@ -346,7 +347,7 @@ async fn list(
 )]
 async fn show(
     State(operations): State<Operations>,
-    Path(client): Path<String>,
+    NamedBy(client): NamedBy,
 ) -> Result<Json<ClientDetails>, Problem> {
     let found = operations.client(identifier(&client)?, DETAILS_MAX).await?;
     let (row, detail) = found.ok_or_else(|| no_session(&client))?;
@@ -360,7 +361,7 @@ async fn show(
 )]
 async fn disconnect(
     State(operations): State<Operations>,
-    Path(client): Path<String>,
+    NamedBy(client): NamedBy,
 ) -> Result<StatusCode, Problem> {
     if operations.disconnect(identifier(&client)?, false).await? {
         tracing::info!(client, "an operator has ended the connection");
@@ -376,7 +377,7 @@ async fn disconnect(
 )]
 async fn remove(
     State(operations): State<Operations>,
-    Path(client): Path<String>,
+    NamedBy(client): NamedBy,
 ) -> Result<StatusCode, Problem> {
     if operations.disconnect(identifier(&client)?, true).await? {
         tracing::info!(client, "an operator has ended the Session");

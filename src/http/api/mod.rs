@@ -5,8 +5,9 @@
 //! OpenAPI document at once. The guard (`guard.rs`) reads the scope from the document, so what is not there is closed.
 //! What every operation can answer (401, 403 and so on) is added to the document here, once.
 //!
-//! Handlers take bodies by `body.rs` and answer errors by [`Problem`]; whatever reads a disk runs on a blocking thread,
-//! because this one accepts connections.
+//! Handlers take bodies by `body.rs`, names in a path by `path.rs` and what follows the `?` by `parameters.rs`, because
+//! axum's own ways answer what they refuse in plain text; and they answer errors by [`Problem`]. Whatever reads a disk
+//! runs on a blocking thread, because this one accepts connections.
 
 mod page;
 mod status;
