@@ -14,6 +14,7 @@ mod status;
 mod clients;
 mod subscriptions;
 mod topics;
+mod topic_rates;
 mod retained;
 mod message;
 mod publish;
@@ -75,6 +76,7 @@ fn all() -> OpenApiRouter<Operations> {
         .merge(clients::routes())
         .merge(subscriptions::routes())
         .merge(topics::routes())
+        .merge(topic_rates::routes())
         .merge(retained::routes())
         .merge(publish::routes())
         .merge(subscribe::routes())
