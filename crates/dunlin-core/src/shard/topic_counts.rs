@@ -93,8 +93,9 @@ impl Shard {
         let hasher = self.groups_by_name.hasher();
         let counts = self.taps.count_topics(|| TopicCounts::new(now, hasher));
         let (window, ended_at) = counts.look(now);
-        let matches = |topic: &str| match (TopicFilter::parse(filter), TopicName::parse(topic)) {
-            (Ok(filter), Ok(topic)) => filter.matches(topic),
+        let filter = TopicFilter::parse(filter).ok();
+        let matches = |topic: &str| match (&filter, TopicName::parse(topic)) {
+            (Some(filter), Ok(topic)) => filter.matches(topic),
             _ => false,
         };
         let wanted = window.topics.iter().filter(|(topic, _)| matches(topic));
