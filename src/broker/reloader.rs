@@ -64,7 +64,7 @@ impl Reloader {
         let outcome = self.running.reload(&self.running.config());
         match &outcome {
             Ok(_) => tracing::info!("the files of the configuration were read again"),
-            Err(errors) => tracing::error!("nothing was read again: {errors}"),
+            Err(errors) => log_each("nothing was read again", errors),
         }
         outcome
     }
@@ -96,7 +96,7 @@ impl Reloader {
         });
         match &outcome {
             Ok(_) => tracing::info!("configuration reloaded"),
-            Err(errors) => tracing::error!("nothing was reloaded: {errors}"),
+            Err(errors) => log_each("nothing was reloaded", errors),
         }
         outcome
     }
@@ -104,6 +104,15 @@ impl Reloader {
     fn watched(&self) -> MutexGuard<'_, Watched> {
         // At worst, what a panic left half done is read once more.
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One record for each mistake, so that each has its place and none is a line without a beginning.
+fn log_each(outcome: &str, errors: &ConfigErrors) {
+    for error in &errors.0 {
+        // What is quoted from a file may have lines of its own.
+        let error = error.to_string().replace('\n', "\\n");
+        tracing::error!("{outcome}: {error}");
     }
 }
 

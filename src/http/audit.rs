@@ -73,8 +73,8 @@ impl Audit {
     /// Writes a line. What cannot be written is in the log all the same.
     pub(super) async fn note(&self, change: Change) {
         let Change { who, from, method, path, subject, status, .. } = &change;
-        let who = who.as_deref().unwrap_or("nobody");
-        tracing::info!(target: "dunlin::audit", ?who, %from, method, ?path, ?subject, status, "a change by the API");
+        let (who, subject) = (who.as_deref().unwrap_or("nobody"), subject.as_deref());
+        tracing::info!(target: "dunlin::audit", who, %from, method, path, subject, status, "a change by the API");
         let Some(file) = self.file.clone() else { return };
         let Ok(mut line) = serde_json::to_vec(&change) else { return };
         line.push(b'\n');

@@ -9,7 +9,7 @@ use serde_json::error::Category;
 
 use super::problem::Problem;
 
-/// A JSON body. What is no JSON is 400, what is another JSON 422, and one that is too large 413.
+/// A JSON object. What is no JSON is 400, what is another JSON 422, and one that is too large 413.
 pub struct JsonBody<T>(pub T);
 
 /// A body of text. What is no UTF-8 is 400, and one that is too large 413.
@@ -20,10 +20,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let bytes = read(request, state, "application/json").await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| match error.classify() {
+        let value = serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
             Category::Data => Problem::unprocessable(format!("the body is wrong: {error}")),
             _ => Problem::bad_request(format!("the body is no JSON: {error}")),
-        })
+        })?;
+        // serde reads a struct from an array of its fields, too.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::unprocessable("the body is wrong: it must be an object"));
+        }
+        Ok(Self(value))
     }
 }
 
@@ -79,6 +84,7 @@ mod tests {
         assert_eq!(read("{\"qos\":1}", "text/plain").await.unwrap_err(), 415);
         assert_eq!(read("{\"qos\":", "application/json").await.unwrap_err(), 400);
         assert_eq!(read("{\"qos\":\"1\"}", "application/json").await.unwrap_err(), 422);
+        assert_eq!(read("[1]", "application/json").await.unwrap_err(), 422);
         assert_eq!(read("{\"qos\":1,\"Qos\":1}", "application/json").await.unwrap_err(), 422);
     }
 }

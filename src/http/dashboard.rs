@@ -33,6 +33,7 @@ const ASSETS: &[(&str, &str, &str)] = assets! {
     "overview.js": SCRIPT,
     "clients.js": SCRIPT,
     "topics.js": SCRIPT,
+    "rates.js": SCRIPT,
     "groups.js": SCRIPT,
     "listeners.js": SCRIPT,
     "console.js": SCRIPT,

@@ -17,6 +17,7 @@ pub mod tokens;
 mod slowing;
 mod audit;
 mod body;
+mod path;
 mod parameters;
 mod moment;
 mod problem;

@@ -8,7 +8,7 @@
 
 use super::{Operations, Stopping};
 use crate::transport::Peer;
-use crate::worker::{Ending, ListenerContext, Worker};
+use crate::worker::{Ending, ListenerContext, RefusedConnection, Worker};
 use dunlin_core::identity::{ClientIdentifier, ShardId};
 use dunlin_core::shard::{ClientDetail, ClientSight, ClientView};
 use dunlin_core::time::Timestamp;
@@ -309,6 +309,16 @@ impl Operations {
             Some((row_of(worker, detail.client.clone()), detail))
         })
         .await
+    }
+
+    /// The last connection that named a client and was refused, on whichever worker.
+    pub(crate) async fn last_refusal(
+        &self,
+        client: &ClientIdentifier,
+    ) -> Result<Option<RefusedConnection>, Stopping> {
+        let client = client.clone();
+        let found = self.ask_all(move |worker| worker.refusals.borrow().of(&client)).await?;
+        Ok(found.into_iter().flatten().max_by_key(|refused| refused.at))
     }
 
     /// Ends the connection of a client, and its Session too if `ends_session`. False if there is neither.

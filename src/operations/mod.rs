@@ -10,12 +10,14 @@ mod clients;
 mod listeners;
 mod publish;
 mod tap;
+mod topic_rates;
 
 pub(crate) use clients::{ClientOrder, ClientRow, ClientSort, ClientState, ClientsQuery, RowPlace};
 pub use listeners::OpenListener;
 pub use owner::{Reloaded, Reread, Unfulfilled, Wish, Wishes};
 pub(crate) use publish::Refusal;
 pub(crate) use tap::OpenTap;
+pub(crate) use topic_rates::TopicRate;
 
 use crate::config::{Config, EffectiveOption};
 use crate::http::Health;

@@ -10,7 +10,7 @@ use super::doorway::Doorway;
 use super::login::Login;
 use super::refusal::RefusalReason;
 use super::ticket::Ticket;
-use super::{Client, Worker, login};
+use super::{Client, RefusedConnection, Worker, login};
 use crate::auth::Access;
 use crate::config::{DeniedPublish, Listener, ListenerUrl};
 use crate::tls::TlsEndpoint;
@@ -218,8 +218,12 @@ impl Failure {
         };
         match self {
             Self::Closed(reason) => refused(*reason, None, reason.sentence()),
-            Self::Refused { reason, refusal: Refusal { reason_code, detail }, client, .. } => {
-                refused(*reason, Some((*reason_code, client.as_ref())), detail);
+            Self::Refused { reason, refusal, client, .. } => {
+                refused(*reason, Some((refusal.reason_code, client.as_ref())), refusal.detail);
+                if let Some(client) = client {
+                    let refused = RefusedConnection { at: worker.now(), peer, refusal: *refusal };
+                    worker.refusals.borrow_mut().note(client, refused);
+                }
             }
             // It is not held against the address, which is that of the proxy.
             Self::NoHeader(error) => refused(RefusalReason::Proxy, None, &error.to_string()),

@@ -37,7 +37,7 @@ pub use admission::{Arrival, ListenerContext};
 pub use bans::{Ban, BanCause, Banned};
 pub use clock::Clock;
 pub use delay::DelayReason;
-pub(crate) use endings::Ending;
+pub(crate) use endings::{Ending, RefusedConnection};
 pub use gate::{Gate, Spared};
 pub(crate) use recent::{Held, Recent};
 pub use refusal::RefusalReason;
@@ -50,7 +50,7 @@ use crate::store::{Batch, Event, Loaded, LoaderHandle, StoreHandle};
 use crate::trace::{Tracers, connected_line};
 use crate::transport::Transport;
 use crate::worker::durable::DurableWaiters;
-use crate::worker::endings::Endings;
+use crate::worker::endings::{Endings, RefusedConnections};
 use crate::worker::link::Link;
 use crate::worker::taps::Taps;
 use dunlin_codec::ReasonCode;
@@ -157,6 +157,8 @@ pub(crate) struct Worker {
     pub tracers: RefCell<Tracers>,
     /// Why connections of clients ended.
     pub endings: RefCell<Endings>,
+    /// Why clients were refused here, wherever their Sessions live.
+    pub refusals: RefCell<RefusedConnections>,
     /// Who waits for the store beside clients.
     pub durable: RefCell<DurableWaiters>,
     /// Who listens to what is published here.
@@ -337,6 +339,7 @@ pub fn run(start: Start) {
         is_stopping: Cell::new(false),
         tracers: RefCell::default(),
         endings: RefCell::default(),
+        refusals: RefCell::default(),
         durable: RefCell::default(),
         taps: RefCell::default(),
     });

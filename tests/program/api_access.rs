@@ -152,7 +152,8 @@ fn every_change_is_in_the_audit_log_and_file_whoever_tried() {
     let log = dunlin.stop().error;
     let audited: Vec<_> = log.lines().filter(|line| line.contains("a change by the API")).collect();
     assert_eq!(audited.len(), 4, "{log}");
-    assert!(audited[0].contains("who=\"local\"") && audited[0].contains("203.0.113.7"), "{log}");
+    assert!(audited[0].contains("who=\"local\"") && audited[0].contains("subject=\"203.0.113.7\""), "{log}");
+    assert!(audited.iter().all(|line| !line.contains("Some(") && !line.contains("None")), "{log}");
     for text in [&file, &log] {
         assert!(!text.contains("anna-knows-this") && !text.contains(&owner.token), "{text}");
     }

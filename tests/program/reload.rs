@@ -101,6 +101,21 @@ fn a_reload_of_something_broken_changes_nothing_and_says_why() {
 }
 
 #[test]
+fn each_mistake_of_a_reload_is_a_record_of_its_own() {
+    let directory = directory();
+    let mut dunlin = Dunlin::start(directory.path(), &format!("{QUIET}{LOCAL}"));
+    // Before it listens, a signal would end it.
+    dunlin.address(0);
+    let mistakes = "session.max_inflight = 0\nlimits.max_topic_levels = 0\n";
+    write(directory.path(), "dunlin.toml", &format!("{mistakes}{QUIET}{LOCAL}"));
+    dunlin.signal(Signal::HUP);
+    for place in ["dunlin.toml:1: session.max_inflight", "dunlin.toml:2: limits.max_topic_levels"] {
+        let line = dunlin.wait_for("nothing was reloaded");
+        assert!(line.contains(&format!("ERROR nothing was reloaded: {place}")), "{line}");
+    }
+}
+
+#[test]
 fn a_reload_names_the_options_that_need_a_restart_and_only_those() {
     let directory = directory();
     let config = |options: &str, listener: &str| {

@@ -224,3 +224,45 @@ fn a_group_shows_its_queue_and_names_members_of_all_workers() {
     publisher.send(&publish("job/2", b"2", QoS::AtMostOnce, 0));
     publisher.ping();
 }
+
+#[test]
+fn a_refused_connection_is_told_with_its_client_and_hides_no_ending() {
+    let running = start("");
+    let address = running.broker().addresses()[0];
+    // The broker's own topics are nobody's.
+    let will = Will {
+        qos: QoS::AtMostOnce,
+        retain: false,
+        topic: "$SYS/gone",
+        payload: b"",
+        delay_interval_s: None,
+        properties: Default::default(),
+    };
+    let refuse = |client_identifier: &str| {
+        let mut client = Client::over(tcp(address));
+        let reason = client.connect(&Connect { will: Some(will), ..hello(client_identifier) });
+        assert_eq!(reason, ReasonCode::NotAuthorized);
+        // It is remembered before it is told.
+        running.http.ask("GET", &format!("/api/v1/clients/{client_identifier}"), None)
+    };
+    let stranger = refuse("stranger");
+    let problem = stranger.problem();
+    assert_eq!(stranger.status, 404);
+    assert!(
+        problem
+            .starts_with("the client \"stranger\" has no Session; it was refused: the Will's topic is the"),
+        "{problem}"
+    );
+
+    let mut client = Client::over(tcp(address));
+    assert_eq!(client.connect(&persistent("meter")), ReasonCode::Success);
+    drop(client);
+    while running.http.get("/api/v1/clients/meter")["is_connected"] == true {
+        std::thread::yield_now();
+    }
+    let shown = refuse("meter").json();
+    let error = shown["last_error"].as_str().expect("there is one").to_owned();
+    let (refused, ended) = error.split_once("; before, ").unwrap_or_else(|| panic!("{error}"));
+    assert!(refused.starts_with("refused: ") && refused.contains("from 127.0.0.1:"), "{error}");
+    assert!(ended.starts_with("the connection was lost at 20"), "{error}");
+}

@@ -9,6 +9,7 @@ mod port;
 mod clients;
 mod messages;
 mod numbers;
+mod requests;
 mod stream;
 
 use dunlin::{Broker, Config};

@@ -1,8 +1,9 @@
 //! Retained Messages, the tree of their topics, and publishing.
 
 use super::start;
-use super::support::client::{Client, bytes_of, persistent, tcp};
+use super::support::client::{Client, bytes_of, persistent, publish, tcp};
 use dunlin_codec::{MessageProperties, Packet, Publish, QoS, ReasonCode, SubscriptionIdentifiers};
+use dunlin_core::shard::WINDOW_MIN;
 use serde_json::{Value, json};
 
 #[test]
@@ -193,4 +194,38 @@ fn what_cannot_be_published_is_refused_and_changes_nothing() {
     let empty = running.http.ask("PUT", "/api/v1/retained/a", Some(json!({ "payload": "" })));
     assert_eq!(empty.status, 422);
     assert_eq!(running.http.get("/api/v1/status")["retained"], 1);
+}
+
+#[test]
+fn topics_are_listed_by_how_often_they_are_published_while_somebody_looks() {
+    let running = start("");
+    // Of both workers.
+    let mut clients: Vec<_> = (0..4).map(|number| running.client(&format!("publisher-{number}"))).collect();
+    // What one worker hands to the other counts once.
+    let mut reader = running.client("reader");
+    reader.subscribe("#");
+    // The first look begins to count.
+    let shown = running.http.get("/api/v1/topics/rates");
+    assert_eq!((&shown["topics"], &shown["messages_per_s"]), (&json!([]), &json!(0.0)));
+    for client in &mut clients {
+        for _ in 0..30 {
+            client.send(&publish("plant/busy", b"four", QoS::AtMostOnce, 0));
+        }
+        client.send(&publish("plant/calm", b"", QoS::AtMostOnce, 0));
+        client.send(&publish("home/calm", b"", QoS::AtMostOnce, 0));
+        client.ping();
+    }
+    std::thread::sleep(WINDOW_MIN);
+    let shown = running.http.get("/api/v1/topics/rates?filter=plant/%23&limit=1");
+    let window_s = shown["window_s"].as_f64().unwrap();
+    assert!(window_s >= WINDOW_MIN.as_secs_f64() && shown["since"].is_string(), "{shown}");
+    let is = |value: &Value, messages: f64| (value.as_f64().unwrap() * window_s - messages).abs() < 3.0;
+    let topics = shown["topics"].as_array().unwrap();
+    assert_eq!((topics.len(), &topics[0]["topic"], &shown["matched"]), (1, &json!("plant/busy"), &json!(2)));
+    assert!(is(&topics[0]["messages_per_s"], 120.0), "{shown}");
+    assert!(is(&topics[0]["bytes_per_s"], 480.0), "{shown}");
+    assert!(is(&shown["messages_per_s"], 124.0), "{shown}");
+    assert_eq!((&topics[0]["missed_per_s_max"], &shown["other_messages_per_s"]), (&json!(0.0), &json!(0.0)));
+    let wrong = running.http.ask("GET", "/api/v1/topics/rates?filter=a%23", None);
+    assert_eq!(wrong.status, 400, "{wrong:?}");
 }

@@ -9,7 +9,9 @@ use dunlin_core::authenticate::no_mechanisms;
 use dunlin_core::handshake::{Handshake, Next};
 use dunlin_core::identity::{ClientIdentifier, Identity};
 use dunlin_core::settings::Settings;
-use dunlin_core::shard::{OwnMessage, ShardConfig, SubscriptionPlace, TAPPED_MAX, Tapped, Unpublished};
+use dunlin_core::shard::{
+    OwnMessage, ShardConfig, SubscriptionPlace, TAPPED_MAX, Tapped, TopicCount, Unpublished, WINDOW_MIN,
+};
 use dunlin_core::slots::Key;
 use dunlin_core::{Shard, Timestamp};
 use std::collections::BTreeSet;
@@ -208,4 +210,21 @@ fn what_would_not_be_kept_as_it_should_is_not_published() {
     assert!(matches!(publish(&"a/".repeat(500)), Err(Unpublished::Topic(_))));
     assert_eq!(shard.retained_count(), 1);
     assert!(shard.retained_bytes() > 0);
+}
+
+#[test]
+fn topics_are_counted_from_the_first_look_on() {
+    let (mut shard, settings) = shard();
+    let client = connect(&mut shard, &settings, "c");
+    let publish = |shard: &mut Shard, topic: &str| {
+        send(shard, client, &Packet::Publish(Publish { topic, payload: b"12", ..Publish::default() }));
+    };
+    publish(&mut shard, "plant/1");
+    assert_eq!(shard.look_at_topics(NOW, "#").messages, 0);
+    publish(&mut shard, "plant/1");
+    publish(&mut shard, "home/1");
+    shard.publish(NOW, &own("plant/1", b"345", QoS::AtMostOnce, false));
+    let seen = shard.look_at_topics(NOW + WINDOW_MIN, "plant/+");
+    let expected = TopicCount { topic: "plant/1".into(), messages: 2, bytes: 5, missed_max: 0 };
+    assert_eq!((seen.messages, seen.kept_messages, seen.topics), (3, 3, vec![expected]));
 }

@@ -111,8 +111,8 @@ async fn add(
     }
     match operations.gate.ban(banned, request.duration_s.map(Duration::from_secs)) {
         Ok(()) => {
-            let (network, client) = (&request.network, &request.client);
-            tracing::info!(network, ?client, "an operator has banned");
+            let (network, client) = (&request.network, request.client.as_deref());
+            tracing::info!(network, client, "an operator has banned");
             Ok((StatusCode::NO_CONTENT, request.subject()))
         }
         Err(_) => Err(Problem::new(StatusCode::CONFLICT, "is never banned, because ban.allow lists it")),
@@ -131,8 +131,8 @@ async fn remove(
     if !operations.gate.lift_ban(&request.banned()?) {
         return Err(Problem::new(StatusCode::NOT_FOUND, "is not banned"));
     }
-    let (network, client) = (&request.network, &request.client);
-    tracing::info!(network, ?client, "an operator has lifted a ban");
+    let (network, client) = (&request.network, request.client.as_deref());
+    tracing::info!(network, client, "an operator has lifted a ban");
     Ok((StatusCode::NO_CONTENT, request.subject()))
 }
 

@@ -3,7 +3,7 @@
 //! A list is searched and sorted by the broker (`operations/clients.rs` says what a page means while things change).
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use dunlin_codec::{ProtocolVersion, QoS};
 use dunlin_core::identity::ClientIdentifier;
@@ -18,10 +18,12 @@ use utoipa_axum::routes;
 use super::page;
 use crate::http::moment::Moment;
 use crate::http::parameters::Parameters;
+use crate::http::path::NamedBy;
 use crate::http::problem::Problem;
 use crate::operations::{
     ClientOrder, ClientRow, ClientSort, ClientState, ClientsQuery, Operations, RowPlace,
 };
+use crate::worker::{Ending, RefusedConnection};
 
 /// Entries of each list of one client; it may have more.
 const DETAILS_MAX: usize = 1000;
@@ -131,7 +133,8 @@ struct Client {
     outbox_bytes: usize,
     /// It reads too slowly, and its publishers no longer wait for it.
     is_slow: bool,
-    /// Why and when a connection of it ended last, if not as it should; forgotten after some thousand others.
+    /// Why and when a connection of it ended last, if not as it should; forgotten after some thousand others. One client
+    /// alone also shows when a connection that called itself so was refused.
     last_error: Option<String>,
 }
 
@@ -240,19 +243,42 @@ impl From<ClientRow> for Client {
             dropped: view.dropped,
             outbox_bytes: connection.map_or(0, |connection| connection.outbox_bytes),
             is_slow: connection.is_some_and(|connection| connection.is_lagging),
-            last_error: last_ending.map(|ending| format!("{} at {}", ending.text(), Moment::from(ending.at))),
+            last_error: last_ending.map(ended),
         }
     }
 }
 
+/// How a connection ended, and when.
+fn ended(ending: Ending) -> String {
+    format!("{} at {}", ending.text(), Moment::from(ending.at))
+}
+
+/// Why it was refused, and when.
+fn refused(refused: RefusedConnection) -> String {
+    format!("{} at {}", refused.text(), Moment::from(refused.at))
+}
+
+/// What happened last, and of the other kind before: anybody can be refused in the name of a client, and that must not
+/// hide how its own connection ended.
+fn last_error(ending: Option<Ending>, refusal: Option<RefusedConnection>) -> Option<String> {
+    match (ending, refusal) {
+        (Some(ending), Some(refusal)) if refusal.at > ending.at => {
+            Some(format!("{}; before, {}", refused(refusal), ended(ending)))
+        }
+        (Some(ending), Some(refusal)) => Some(format!("{}; before, {}", ended(ending), refused(refusal))),
+        (ending, refusal) => ending.map(ended).or(refusal.map(refused)),
+    }
+}
+
 impl ClientDetails {
-    fn new(row: ClientRow, detail: ClientDetail, now: Timestamp) -> Self {
+    fn new(row: ClientRow, refusal: Option<RefusedConnection>, detail: ClientDetail, now: Timestamp) -> Self {
+        let last_error = last_error(row.last_ending, refusal);
         Self {
             session_expiry_s: match row.view.expiry {
                 SessionExpiryInterval::After(seconds) => Some(seconds),
                 SessionExpiryInterval::Never => None,
             },
-            client: row.into(),
+            client: Client { last_error, ..row.into() },
             will: detail.will.map(|will| Will {
                 topic: will.message.topic().to_owned(),
                 qos: will.message.qos as u8,
@@ -346,11 +372,20 @@ async fn list(
 )]
 async fn show(
     State(operations): State<Operations>,
-    Path(client): Path<String>,
+    NamedBy(client): NamedBy,
 ) -> Result<Json<ClientDetails>, Problem> {
-    let found = operations.client(identifier(&client)?, DETAILS_MAX).await?;
-    let (row, detail) = found.ok_or_else(|| no_session(&client))?;
-    Ok(Json(ClientDetails::new(row, detail, operations.gate.now())))
+    let identifier = identifier(&client)?;
+    let refusal = operations.last_refusal(&identifier).await?;
+    match operations.client(identifier, DETAILS_MAX).await? {
+        Some((row, detail)) => Ok(Json(ClientDetails::new(row, refusal, detail, operations.gate.now()))),
+        None => {
+            let mut problem = no_session(&client);
+            if let Some(refusal) = refusal {
+                problem.detail += &format!("; it was {}", refused(refusal));
+            }
+            Err(problem)
+        }
+    }
 }
 
 /// Ends the connection of a client; its Session stays if it outlives connections.
@@ -360,7 +395,7 @@ async fn show(
 )]
 async fn disconnect(
     State(operations): State<Operations>,
-    Path(client): Path<String>,
+    NamedBy(client): NamedBy,
 ) -> Result<StatusCode, Problem> {
     if operations.disconnect(identifier(&client)?, false).await? {
         tracing::info!(client, "an operator has ended the connection");
@@ -376,7 +411,7 @@ async fn disconnect(
 )]
 async fn remove(
     State(operations): State<Operations>,
-    Path(client): Path<String>,
+    NamedBy(client): NamedBy,
 ) -> Result<StatusCode, Problem> {
     if operations.disconnect(identifier(&client)?, true).await? {
         tracing::info!(client, "an operator has ended the Session");

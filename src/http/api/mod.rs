@@ -5,14 +5,16 @@
 //! OpenAPI document at once. The guard (`guard.rs`) reads the scope from the document, so what is not there is closed.
 //! What every operation can answer (401, 403 and so on) is added to the document here, once.
 //!
-//! Handlers take bodies by `body.rs` and answer errors by [`Problem`]; whatever reads a disk runs on a blocking thread,
-//! because this one accepts connections.
+//! Handlers take bodies by `body.rs`, names in a path by `path.rs` and what follows the `?` by `parameters.rs`, because
+//! axum's own ways answer what they refuse in plain text; and they answer errors by [`Problem`]. Whatever reads a disk
+//! runs on a blocking thread, because this one accepts connections.
 
 mod page;
 mod status;
 mod clients;
 mod subscriptions;
 mod topics;
+mod topic_rates;
 mod retained;
 mod message;
 mod publish;
@@ -74,6 +76,7 @@ fn all() -> OpenApiRouter<Operations> {
         .merge(clients::routes())
         .merge(subscriptions::routes())
         .merge(topics::routes())
+        .merge(topic_rates::routes())
         .merge(retained::routes())
         .merge(publish::routes())
         .merge(subscribe::routes())

@@ -4,7 +4,7 @@
 //! in the order of topics, level by level: a topic that is there all the time is on exactly one page.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use dunlin_codec::{QoS, TopicFilter, TopicName};
 use dunlin_core::message::ApplicationMessage;
@@ -20,6 +20,7 @@ use super::page;
 use crate::http::body::JsonBody;
 use crate::http::moment::Moment;
 use crate::http::parameters::Parameters;
+use crate::http::path::NamedBy;
 use crate::http::problem::Problem;
 use crate::operations::Operations;
 
@@ -159,7 +160,7 @@ async fn list(
 )]
 async fn show(
     State(operations): State<Operations>,
-    Path(topic): Path<String>,
+    NamedBy(topic): NamedBy,
 ) -> Result<Json<RetainedMessage>, Problem> {
     judged(&topic)?;
     let (wanted, now) = (topic.clone(), operations.gate.now());
@@ -185,7 +186,7 @@ fn judged(topic: &str) -> Result<(), Problem> {
 )]
 async fn set(
     State(operations): State<Operations>,
-    Path(topic): Path<String>,
+    NamedBy(topic): NamedBy,
     JsonBody(new): JsonBody<NewRetained>,
 ) -> Result<StatusCode, Problem> {
     let content = Content {
@@ -211,10 +212,7 @@ async fn set(
     delete, path = "/api/v1/retained/{*topic}", tag = "messages", security(("token" = ["admin"])), params(("topic" = String, Path, description = "A Topic Name, with its slashes as they are")),
     responses((status = 204), (status = 404, description = "nothing is retained there"), (status = 422, description = "topics below $SYS are the broker's"))
 )]
-async fn clear(
-    State(operations): State<Operations>,
-    Path(topic): Path<String>,
-) -> Result<StatusCode, Problem> {
+async fn clear(State(operations): State<Operations>, NamedBy(topic): NamedBy) -> Result<StatusCode, Problem> {
     judged(&topic)?;
     let wanted = topic.clone();
     let is_there =

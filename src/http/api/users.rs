@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::{on_disk, reread_files};
 use crate::auth::{PasswordFile, PasswordLines, hash_password, scram_verifier, user_name_problem};
 use crate::http::body::JsonBody;
+use crate::http::path::NamedBy;
 use crate::http::port::Remote;
 use crate::http::problem::Problem;
 use crate::operations::Operations;
@@ -80,7 +81,7 @@ async fn list(State(operations): State<Operations>) -> Result<Json<UserList>, Pr
 async fn put(
     State(operations): State<Operations>,
     ConnectInfo(remote): ConnectInfo<Remote>,
-    Path(name): Path<String>,
+    NamedBy(name): NamedBy,
     JsonBody(NewPassword { password }): JsonBody<NewPassword>,
 ) -> Result<StatusCode, Problem> {
     let password = Zeroizing::new(password);
@@ -120,10 +121,7 @@ async fn put(
         (status = 409, description = "there is no password file, or it could not be applied")
     )
 )]
-async fn remove(
-    State(operations): State<Operations>,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Problem> {
+async fn remove(State(operations): State<Operations>, NamedBy(name): NamedBy) -> Result<StatusCode, Problem> {
     let path = password_file(&operations)?;
     on_disk(move || {
         let mut lines = open(&path)?;

@@ -37,7 +37,8 @@ async function request(method, path, body, signal) {
   }
   const problem = await answer.json().catch(() => ({}));
   const errors = (problem.errors ?? []).join("; ");
-  throw new Error([problem.detail ?? problem.title ?? `The broker answered ${answer.status}.`, errors].filter(Boolean).join(": "));
+  const text = [problem.detail ?? problem.title ?? `The broker answered ${answer.status}.`, errors].filter(Boolean).join(": ");
+  throw Object.assign(new Error(text), { status: answer.status });
 }
 
 export async function get(path, parameters = {}, signal = undefined) {

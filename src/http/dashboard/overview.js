@@ -7,12 +7,17 @@ import { plot } from "./plot.js";
 
 export const title = "Overview";
 
+/** Topics that are named. */
+const BUSIEST = 8;
+
 export function show(main, signal, every) {
   const cards = h("div", { class: "cards" });
   const plots = h("div", { class: "grid" });
+  const busy = h("div");
   const tables = h("div", { class: "grid" });
   const problem = h("div");
-  fill(main, h("h1", {}, "Overview"), problem, cards, plots, tables);
+  fill(main, h("h1", {}, "Overview"), problem, cards, plots, busy, tables);
+  every(INTERVAL_MS, async () => fill(busy, busiest(await get("/topics/rates", { limit: BUSIEST }, signal))));
   every(INTERVAL_MS, async () => {
     try {
       const [metrics, status, drops] = await Promise.all([sample(signal), get("/status", {}, signal), get("/drops", {}, signal)]);
@@ -62,6 +67,19 @@ function courseOf(name, lines) {
   const label = `${name} over the last five minutes: ${lines.map(([label, course, show]) => `${label} ${show(course.at(-1))}`).join(", ")}`;
   return h("section", { class: "panel" }, h("h2", {}, name), h("ul", { class: "legend" }, latest),
     plot(label, lines.map(([, course]) => course), POINTS));
+}
+
+function busiest(rates) {
+  // Where there are more topics than the broker keeps apart, a count may lack what came before.
+  const rate = (row, text) => (row.missed_per_s_max > 0 ? `≥ ${text}` : text);
+  const beyond = rates.other_messages_per_s > 0 ? `, and ${short(rates.other_messages_per_s)} messages/s to others, which are too many to be kept apart` : "";
+  return h("section", { class: "panel" }, h("h2", {}, "Busiest topics"),
+    rates.topics.length > 0 && h("p", { class: "note" }, `${counted(rates.matched, "topic")} published to within ${duration(rates.window_s)}${beyond}`),
+    table("Busiest topics", [
+      { name: "Topic", cell: (row) => row.topic },
+      { name: "Messages/s", number: true, cell: (row) => rate(row, short(row.messages_per_s)) },
+      { name: "Bytes/s", number: true, cell: (row) => rate(row, bytes(row.bytes_per_s)) },
+    ], rates.topics, "Nothing is published."));
 }
 
 function losses(drops) {

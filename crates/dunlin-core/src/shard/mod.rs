@@ -57,6 +57,7 @@ mod trace;
 mod client_detail;
 mod groups_page;
 mod tap;
+mod topic_counts;
 mod operate;
 
 pub use client_detail::{ClientDetail, InFlightView, QueuedView, SubscriptionPlace, SubscriptionView};
@@ -67,6 +68,7 @@ pub use latency::{LATENCY_BOUNDS_US, Latencies};
 pub use observe::{ClientSight, ClientView, ConnectionView, LevelView};
 pub use operate::{OwnMessage, Unpublished};
 pub use tap::{TAPPED_MAX, Tapped};
+pub use topic_counts::{TOPICS_MAX, TopicCount, TopicWindow, WINDOW_MIN};
 pub use trace::{TraceEvent, TraceWish, Traced, TracedPacket};
 pub use traceparent::TracedPublication;
 
@@ -151,7 +153,7 @@ pub struct Shard {
     answers: VecDeque<Answer>,
     /// Forwarded properties of the publication being routed.
     forwarded: Vec<u8>,
-    /// Who listens to what is published here without being a client.
+    /// Who listens to what is published here, or counts it, without being a client.
     taps: Taps,
 }
 

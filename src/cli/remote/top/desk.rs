@@ -11,6 +11,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::figures::{Figures, Row};
 use super::order::Order;
+use super::topics::{Topic, TopicOrder};
 use super::watcher::{News, View, Wish};
 use crate::cli::remote::{Failure, text};
 
@@ -28,6 +29,14 @@ pub enum Mode {
     Question(String),
 }
 
+/// What the list in the middle is of; `t` changes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Page {
+    #[default]
+    Clients,
+    Topics,
+}
+
 /// What a key has led to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pressed {
@@ -42,9 +51,12 @@ pub struct Desk {
     pub url: String,
     pub figures: Figures,
     pub mode: Mode,
+    pub page: Page,
     pub order: Order,
+    pub topic_order: TopicOrder,
+    /// In clients the broker searches, in topics this desk.
     pub search: String,
-    /// The client identifier of the selected row: rows move.
+    /// The client identifier or the topic of the selected row: rows move.
     selected: Option<String>,
     /// What the last wish came to, or why the broker does not answer.
     pub notice: Option<String>,
@@ -57,7 +69,9 @@ impl Desk {
             url: url.to_owned(),
             figures: Figures::default(),
             mode: Mode::default(),
+            page: Page::default(),
             order: Order::default(),
+            topic_order: TopicOrder::default(),
             search: String::new(),
             selected: None,
             notice: None,
@@ -83,7 +97,16 @@ impl Desk {
     /// The index of the selected row.
     pub fn selected(&self) -> Option<usize> {
         let name = self.selected.as_ref()?;
-        self.figures.rows.iter().position(|row| row.client.client == *name)
+        match self.page {
+            Page::Clients => self.figures.rows.iter().position(|row| row.client.client == *name),
+            Page::Topics => self.topics().iter().position(|topic| topic.topic == *name),
+        }
+    }
+
+    /// The topics that the search finds.
+    pub fn topics(&self) -> Vec<&Topic> {
+        let topics = self.figures.topics.iter().flat_map(|topics| &topics.topics);
+        topics.filter(|topic| topic.topic.contains(&self.search)).collect()
     }
 
     /// Does what a key says.
@@ -110,13 +133,25 @@ impl Desk {
         match key {
             KeyCode::Esc if !self.search.is_empty() => return self.drop_search(),
             KeyCode::Char('q') | KeyCode::Esc => return Pressed::Leave,
+            KeyCode::Char('t') => {
+                self.page = match self.page {
+                    Page::Clients => Page::Topics,
+                    Page::Topics => Page::Clients,
+                };
+                self.selected = None;
+                return self.see();
+            }
+            KeyCode::Char('s') if self.page == Page::Topics => {
+                self.topic_order = self.topic_order.next();
+                self.sort();
+            }
             KeyCode::Char('s') => {
                 self.order = self.order.next();
                 self.sort();
                 return self.see();
             }
             KeyCode::Char('/') => self.mode = Mode::Search,
-            KeyCode::Char('k') => {
+            KeyCode::Char('k') if self.page == Page::Clients => {
                 let connected = self.selected_row().filter(|row| row.client.is_connected);
                 match connected.map(|row| row.client.client.clone()) {
                     Some(client) => self.mode = Mode::Question(client),
@@ -160,13 +195,17 @@ impl Desk {
     }
 
     fn see(&self) -> Pressed {
-        Pressed::Wish(Wish::See(View { order: self.order, search: self.search.clone() }))
+        let has_topics = self.page == Page::Topics;
+        Pressed::Wish(Wish::See(View { order: self.order, search: self.search.clone(), has_topics }))
     }
 
     fn select(&mut self, to: impl FnOnce(Option<usize>) -> usize) {
-        let last = self.figures.rows.len().saturating_sub(1);
-        let index = to(self.selected()).min(last);
-        self.selected = self.figures.rows.get(index).map(|row| row.client.client.clone());
+        let names: Vec<&String> = match self.page {
+            Page::Clients => self.figures.rows.iter().map(|row| &row.client.client).collect(),
+            Page::Topics => self.topics().iter().map(|topic| &topic.topic).collect(),
+        };
+        let index = to(self.selected()).min(names.len().saturating_sub(1));
+        self.selected = names.get(index).map(|name| (*name).clone());
     }
 
     fn selected_row(&self) -> Option<&Row> {
@@ -176,6 +215,10 @@ impl Desk {
     fn sort(&mut self) {
         let order = self.order;
         self.figures.rows.sort_by(|a, b| order.compare(a, b));
+        let order = self.topic_order;
+        if let Some(topics) = &mut self.figures.topics {
+            topics.topics.sort_by(|a, b| order.compare(a, b));
+        }
     }
 }
 
@@ -197,7 +240,7 @@ fn reason(failure: &Failure) -> String {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::super::sample::snapshot;
+    use super::super::sample::{snapshot, with_topics};
     use super::*;
 
     fn desk() -> Desk {
@@ -230,8 +273,10 @@ mod tests {
     fn a_search_is_asked_for_as_it_is_typed_and_q_is_a_letter_there() {
         let mut desk = desk();
         press(&mut desk, KeyCode::Char('/'));
-        let see =
-            |search: &str| Pressed::Wish(Wish::See(View { order: Order::Rate, search: search.to_owned() }));
+        let see = |search: &str| {
+            let search = search.to_owned();
+            Pressed::Wish(Wish::See(View { order: Order::Rate, search, has_topics: false }))
+        };
         assert_eq!(press(&mut desk, KeyCode::Char('q')), see("q"));
         assert_eq!(press(&mut desk, KeyCode::Backspace), see(""));
         assert_eq!(press(&mut desk, KeyCode::Enter), Pressed::Nothing);
@@ -245,7 +290,7 @@ mod tests {
         for code in [KeyCode::Char('/'), KeyCode::Char('m'), KeyCode::Enter] {
             press(&mut desk, code);
         }
-        let all = View { order: Order::Rate, search: String::new() };
+        let all = View { order: Order::Rate, search: String::new(), has_topics: false };
         assert_eq!(press(&mut desk, KeyCode::Esc), Pressed::Wish(Wish::See(all)));
         assert_eq!((desk.search.as_str(), &desk.mode), ("", &Mode::Browse));
         assert_eq!(press(&mut desk, KeyCode::Esc), Pressed::Leave);
@@ -262,6 +307,30 @@ mod tests {
         assert_eq!(desk.selected(), Some(1));
         press(&mut desk, KeyCode::PageDown);
         assert_eq!(desk.selected(), Some(1));
+    }
+
+    #[test]
+    fn topics_are_asked_for_while_their_page_is_shown_sorted_and_searched() {
+        let mut desk = desk();
+        let Pressed::Wish(Wish::See(view)) = press(&mut desk, KeyCode::Char('t')) else {
+            panic!("nothing is asked for")
+        };
+        assert!(view.has_topics);
+        desk.hear(News::Seen(Box::new(with_topics(snapshot(Instant::now(), 0, 0)))));
+        let names = |desk: &Desk| desk.topics().iter().map(|topic| topic.topic.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&desk), ["home/often", "home/large"]);
+        press(&mut desk, KeyCode::End);
+        press(&mut desk, KeyCode::Char('s'));
+        assert_eq!(
+            (names(&desk), desk.selected()),
+            (vec!["home/large".into(), "home/often".into()], Some(0))
+        );
+        press(&mut desk, KeyCode::Char('k'));
+        assert_eq!(desk.mode, Mode::Browse, "a topic is nobody who could be disconnected");
+        for letter in "/oft".chars() {
+            press(&mut desk, KeyCode::Char(letter));
+        }
+        assert_eq!(names(&desk), ["home/often"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use super::metrics::Metrics;
+use super::topics::Topics;
 use crate::cli::remote::clients::Client;
 use crate::cli::remote::groups::Group;
 use crate::cli::remote::status::Status;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     /// How many there are that match the search.
     pub matched: u64,
     pub groups: Vec<Group>,
+    /// Those of the page of topics, if that is looked at.
+    pub topics: Option<Topics>,
 }
 
 /// One client with its rates.
@@ -62,6 +65,8 @@ pub struct Figures {
     pub drops: Vec<Drops>,
     /// How many clients match the search.
     pub matched: u64,
+    /// The busiest topics, once they are counted; the broker makes the rates of these.
+    pub topics: Option<Topics>,
 }
 
 /// The last values of something, the newest at the end.
@@ -89,8 +94,9 @@ impl History {
 
 impl Figures {
     /// Takes the next look in.
-    pub fn take(&mut self, next: Snapshot) {
+    pub fn take(&mut self, mut next: Snapshot) {
         self.matched = next.matched;
+        self.topics = next.topics.take();
         let seconds = self.last.as_ref().map(|last| next.at.saturating_duration_since(last.at).as_secs_f64());
         match (self.last.take(), seconds) {
             (Some(last), Some(seconds)) if seconds >= APART_S_MIN => {

@@ -1,4 +1,4 @@
-//! `dunlin top`: clients, groups and rates of the running broker on the whole screen.
+//! `dunlin top`: clients or topics, groups and rates of the running broker on the whole screen.
 //!
 //! ```text
 //!   watcher.rs (a thread: asks the broker) ── News ──> desk.rs (what is shown, what keys do) ──> screen.rs (draws it)
@@ -7,13 +7,14 @@
 //! ```
 //!
 //! `figures.rs` makes rates and their history of what was counted, `metrics.rs` finds the metrics that are plotted, and
-//! `order.rs` sorts clients. The first look happens before the screen is taken, so that an error is read where errors
-//! are.
+//! `order.rs` sorts clients, and `topics.rs` has the topics of the other page. The first look happens before the screen is
+//! taken, so that an error is read where errors are.
 
 mod watcher;
 mod figures;
 mod metrics;
 mod order;
+mod topics;
 mod desk;
 mod screen;
 #[cfg(test)]
@@ -39,9 +40,10 @@ const TURN: Duration = Duration::from_millis(50);
 /// The arguments of `dunlin top`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Keys:\n  q      leave\n  s      sort by another column\n  /      search in client identifiers, user names and addresses\n  \
+    after_help = "Keys:\n  q      leave\n  t      topics with how often they are published, and back to clients\n  \
+    s      sort by another column\n  /      search in client identifiers, user names and addresses, or in topics\n  \
     Esc    drop the search; without one, leave\n  \
-    k      disconnect the selected client, after a question\n  arrows, PgUp, PgDn, Home, End  select a client\n\n\
+    k      disconnect the selected client, after a question\n  arrows, PgUp, PgDn, Home, End  select\n\n\
     Example:\n  dunlin top\n  dunlin top --http https://broker.example:18083 --token-file token"
 )]
 pub struct TopArgs {

@@ -41,6 +41,23 @@ pub fn snapshot(at: Instant, sent_by_one: u64, received: u64) -> Snapshot {
             serde_json::from_value(client("meter", 0)).expect("it is what the API answers"),
         ],
         matched: 2,
+        topics: None,
         groups: vec![serde_json::from_value(group).expect("it is what the API answers")],
     }
+}
+
+/// The same with two topics, of which one is published more often and the other has more bytes.
+pub fn with_topics(snapshot: Snapshot) -> Snapshot {
+    let topic = |topic: &str, messages_per_s: f64, bytes_per_s: f64, missed_per_s_max: f64| {
+        json!({
+            "topic": topic, "messages_per_s": messages_per_s, "bytes_per_s": bytes_per_s,
+            "missed_per_s_max": missed_per_s_max
+        })
+    };
+    let topics = json!({
+        "topics": [topic("home/often", 120.0, 240.0, 0.0), topic("home/large", 2.5, 50_000.0, 1.0)],
+        "matched": 2, "messages_per_s": 122.5, "bytes_per_s": 50_240.0, "other_messages_per_s": 7.0,
+        "since": "2026-11-28T10:00:00Z", "window_s": 2.0
+    });
+    Snapshot { topics: Some(serde_json::from_value(topics).expect("it is what the API answers")), ..snapshot }
 }

@@ -1,4 +1,4 @@
-//! How `dunlin top` is drawn: a line about the broker, plots, clients, then groups and drops where there is room.
+//! How `dunlin top` is drawn: a line about the broker, plots, clients or topics, then groups and drops where there is room.
 //!
 //! A number is never cut: it would be another one. Where a terminal is narrow, numbers get shorter (`compact`, `time`),
 //! and what does not fit is left out as a whole.
@@ -9,8 +9,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table, TableState};
 
-use super::desk::{Desk, Mode};
+use super::desk::{Desk, Mode, Page};
 use super::figures::{History, Row as Client};
+use super::topics::Topic;
 use crate::cli::remote::table::Tone;
 use crate::cli::remote::text;
 use crate::numbers::{count, grouped, size};
@@ -21,20 +22,21 @@ const PLOTS_HEIGHT: u16 = 5;
 /// Lines of groups and drops, with their titles.
 const LISTS_HEIGHT: u16 = 7;
 
-/// Lines that clients have at least before there are other lists.
-const CLIENTS_HEIGHT_MIN: u16 = 8;
+/// Lines that clients or topics have at least before there are other lists.
+const PAGE_HEIGHT_MIN: u16 = 8;
 
 /// Columns of the terminal from which on there is room for everything.
 const WIDTH_WIDE: u16 = 120;
 
-const KEYS: &str = "q leave  s sort  / search  k disconnect  arrows select";
+const KEYS: &str = "q leave  t topics  s sort  / search  k disconnect  arrows select";
+const TOPIC_KEYS: &str = "q leave  t clients  s sort  / search  arrows select";
 
 /// Draws all of it.
 pub fn draw(frame: &mut Frame, desk: &Desk) {
     let area = frame.area();
     let lists =
-        if area.height >= 2 + PLOTS_HEIGHT + CLIENTS_HEIGHT_MIN + LISTS_HEIGHT { LISTS_HEIGHT } else { 0 };
-    let [head, plots, clients, lists, foot] = Layout::vertical([
+        if area.height >= 2 + PLOTS_HEIGHT + PAGE_HEIGHT_MIN + LISTS_HEIGHT { LISTS_HEIGHT } else { 0 };
+    let [head, plots, page, lists, foot] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(PLOTS_HEIGHT),
         Constraint::Min(2),
@@ -44,7 +46,10 @@ pub fn draw(frame: &mut Frame, desk: &Desk) {
     .areas(area);
     frame.render_widget(Paragraph::new(headline(desk, head.width.into())), head);
     draw_plots(frame, desk, plots);
-    draw_clients(frame, desk, clients);
+    match desk.page {
+        Page::Clients => draw_clients(frame, desk, page),
+        Page::Topics => draw_topics(frame, desk, page),
+    }
     let [groups, drops] =
         Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).spacing(1).areas(lists);
     draw_groups(frame, desk, groups);
@@ -106,11 +111,8 @@ fn draw_clients(frame: &mut Frame, desk: &Desk, area: Rect) {
     let shown = figures.rows.len() as u64;
     let of =
         if figures.matched > shown { format!("the first {} of ", grouped(shown)) } else { String::new() };
-    let search = match desk.search.as_str() {
-        "" => String::new(),
-        search => format!(" with {search:?}"),
-    };
-    let title = format!("{of}{}{search} by {}", count(figures.matched, "client"), desk.order.name());
+    let (clients, search) = (count(figures.matched, "client"), searched(desk));
+    let title = format!("{of}{clients}{search} by {}", desk.order.name());
     let headings =
         ["CLIENT", "STATE", ">RECEIVED/s", ">SENT/s", ">QUEUED", ">IN FLIGHT", ">DROPPED", "ADDRESS"];
     // Names need the room of the addresses where there is little.
@@ -147,6 +149,50 @@ fn client(row: &Client) -> Row<'static> {
         number(compact(client.dropped)),
         Cell::from(text::or_dash(client.address.as_deref())),
     ])
+}
+
+fn draw_topics(frame: &mut Frame, desk: &Desk, area: Rect) {
+    let topics = desk.topics();
+    let title = match &desk.figures.topics {
+        None => "topics are counted from now on".to_owned(),
+        Some(found) => {
+            let (shown, order) = (count(topics.len() as u64, "topic"), desk.topic_order.name());
+            let of = match found.matched > found.topics.len() as u64 {
+                true => format!(" of the busiest among {}", grouped(found.matched)),
+                false => String::new(),
+            };
+            let others = match found.other_messages_per_s {
+                0.0 => String::new(),
+                per_s => format!(", and {}/s to others, too many to be kept apart", rate(per_s)),
+            };
+            format!("{shown}{of}{} by {order}{others}", searched(desk))
+        }
+    };
+    let widths = [Constraint::Fill(1), Constraint::Length(12), Constraint::Length(12)];
+    let table = Table::new(topics.into_iter().map(topic), widths)
+        .header(heading(["TOPIC", ">MESSAGES/s", ">BYTES/s"]))
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
+        .block(titled(title));
+    let mut state = TableState::default().with_selected(desk.selected());
+    frame.render_stateful_widget(table, area, &mut state);
+}
+
+fn topic(topic: &Topic) -> Row<'static> {
+    // Where there are more topics than the broker keeps apart, a count may lack what came before.
+    let at_least = if topic.missed_per_s_max > 0.0 { ">= " } else { "" };
+    Row::new([
+        Cell::from(text::shown(&topic.topic)),
+        number(format!("{at_least}{}", rate(topic.messages_per_s))),
+        number(format!("{at_least}{}", size(topic.bytes_per_s.round() as u64))),
+    ])
+}
+
+/// What a title says of the search.
+fn searched(desk: &Desk) -> String {
+    match desk.search.as_str() {
+        "" => String::new(),
+        search => format!(" with {search:?}"),
+    }
 }
 
 fn draw_groups(frame: &mut Frame, desk: &Desk, area: Rect) {
@@ -189,7 +235,10 @@ fn footline(desk: &Desk) -> Line<'static> {
             Line::styled(format!("disconnect {}? y is yes, any other key no", text::shown(client)), strong)
         }
         (Mode::Browse, Some(notice)) => Line::styled(notice.clone(), strong),
-        (Mode::Browse, None) => Line::raw(KEYS),
+        (Mode::Browse, None) => Line::raw(match desk.page {
+            Page::Clients => KEYS,
+            Page::Topics => TOPIC_KEYS,
+        }),
     }
 }
 
@@ -257,7 +306,7 @@ mod tests {
     use ratatui::backend::TestBackend;
     use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-    use super::super::sample::snapshot;
+    use super::super::sample::{snapshot, with_topics};
     use super::super::watcher::News;
     use super::*;
 
@@ -274,8 +323,12 @@ mod tests {
         for key in keys {
             desk.press(KeyEvent::new(*key, KeyModifiers::NONE));
         }
+        drawn(width, height, &desk)
+    }
+
+    fn drawn(width: u16, height: u16, desk: &Desk) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, &desk)).unwrap();
+        terminal.draw(|frame| draw(frame, desk)).unwrap();
         terminal.backend().to_string()
     }
 
@@ -327,6 +380,27 @@ mod tests {
             [999, 99_949, 99_950, 999_999, 60_000_000].map(time),
             ["999 us", "99.9 ms", "100 ms", "1000 ms", "60.0 s"]
         );
+    }
+
+    #[test]
+    fn the_page_of_topics_has_rates_and_says_where_they_are_uncertain() {
+        let (mut desk, start) = (Desk::new("http://127.0.0.1:18083"), Instant::now());
+        desk.press(KeyEvent::new(KeyCode::Char('t'), KeyModifiers::NONE));
+        desk.hear(News::Seen(Box::new(snapshot(start, 0, 0))));
+        let text = drawn(120, 30, &desk);
+        assert!(text.contains("topics are counted from now on") && !text.contains("meter"), "{text}");
+        desk.hear(News::Seen(Box::new(with_topics(snapshot(start, 0, 0)))));
+        let text = drawn(120, 30, &desk);
+        for expected in [
+            "2 topics by messages per second, and 7.0/s to others, too many to be kept apart",
+            "home/often",
+            ">= 2.5",
+            ">= 48.8 KB",
+            "shared groups",
+            TOPIC_KEYS,
+        ] {
+            assert!(text.contains(expected), "{expected:?} is not in\n{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::figures::Snapshot;
 use super::metrics::{Answer, Metrics};
 use super::order::Order;
+use super::topics;
 use crate::cli::remote::broker::encode;
 use crate::cli::remote::clients::{Client, Sort};
 use crate::cli::remote::{Broker, Failure, groups, kick};
@@ -22,17 +23,18 @@ const GROUPS_MAX: usize = 1000;
 /// What the screen wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// To see these clients.
+    /// To see these clients, or topics.
     See(View),
     /// To end the connection of one.
     Disconnect(String),
 }
 
-/// Which clients.
+/// Which clients, and whether topics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     pub order: Order,
     pub search: String,
+    pub has_topics: bool,
 }
 
 /// What has come of it.
@@ -96,6 +98,8 @@ pub fn look(broker: &Broker, view: &View) -> Result<Snapshot, Failure> {
         at: Instant::now(),
         clients: found.clients,
         matched: found.matched,
+        // To look is to have them counted, so nobody looks in vain.
+        topics: view.has_topics.then(|| topics::ask(broker)).transpose()?,
     })
 }
 
