@@ -78,7 +78,7 @@ pub enum BodyImage {
     Here(ApplicationMessage),
     /// In the store alone, because there is no memory for it.
     Stored {
-        /// Where ([`ApplicationMessage::location`]).
+        /// Where ([`Head::location`](crate::message::Head::location)).
         location: u64,
         /// Bytes of its topic, forwarded properties and payload.
         content_bytes: u32,

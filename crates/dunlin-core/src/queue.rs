@@ -191,7 +191,7 @@ impl Slot {
 pub struct Place {
     /// The place of the message among all of the Session or group.
     pub order: u64,
-    /// Where the store has its body ([`ApplicationMessage::location`]).
+    /// Where the store has its body ([`Head::location`](crate::message::Head::location)).
     pub location: u64,
     /// Bytes of its topic, forwarded properties and payload; the store's record is not much longer.
     pub content_bytes: usize,
