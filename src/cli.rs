@@ -14,9 +14,10 @@ mod documents;
 mod mqtt;
 mod passwd;
 mod remote;
+mod store;
 mod token;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -26,7 +27,6 @@ pub use check::{CheckCommand, check_files};
 
 use crate::config::{Config, ConfigError, ConfigErrors, ENVIRONMENT_PREFIX, Flags, Sources};
 use crate::numbers::count;
-use crate::store::{StoreOptions, commands};
 
 pub use acl::AclCommand;
 pub use documents::{CompletionsCommand, ManCommand};
@@ -34,6 +34,7 @@ pub use import::ImportCommand;
 pub use mqtt::{PubCommand, SubCommand, arguments};
 pub use passwd::PasswdCommand;
 pub use remote::RemoteCommand;
+pub use store::StoreCommand;
 pub use token::TokenCommand;
 
 /// The exit status for a configuration that cannot be used.
@@ -88,50 +89,6 @@ pub enum Command {
     Completions(CompletionsCommand),
     /// Write the manual
     Man(ManCommand),
-}
-
-/// What shall be done with a store.
-#[derive(Debug, Subcommand)]
-pub enum StoreCommand {
-    /// Read all of a store and say what is there; exit status 1 if something is damaged
-    #[command(after_help = "Example:\n  dunlin store check /var/lib/dunlin")]
-    Check(StorePlace),
-    /// Say what occupies a store
-    #[command(after_help = "Example:\n  dunlin store stats --config /etc/dunlin/dunlin.toml")]
-    Stats(StorePlace),
-    /// Take what is whole of a damaged store to a new one, and say what is lost
-    #[command(after_help = "Example:\n  dunlin store salvage /var/lib/dunlin /var/lib/dunlin-rescued")]
-    Salvage {
-        /// The data directory with the damaged store; nothing in it is changed
-        #[arg(value_name = "DIR")]
-        damaged: PathBuf,
-        /// The data directory for the new store
-        #[arg(value_name = "DEST")]
-        new: PathBuf,
-    },
-    /// Copy a store, whether its broker runs or not; the copy is a data directory to start on
-    #[command(override_usage = "dunlin store backup [--config FILE] [DIR] DEST")]
-    #[command(after_help = "Example:\n  dunlin store backup /var/lib/dunlin /backup/monday\n  \
-        dunlin store backup --config /etc/dunlin/dunlin.toml /backup/monday")]
-    Backup {
-        /// The data directory, unless it is the configured one; then where the copy goes
-        #[arg(value_name = "DIR] [DEST", num_args = 1..=2, required = true)]
-        places: Vec<PathBuf>,
-        /// Configuration file (TOML) that names the data directory
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-    },
-}
-
-/// Where a store is.
-#[derive(Debug, Args)]
-pub struct StorePlace {
-    /// The data directory [default: the configured one]
-    #[arg(value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Configuration file (TOML) that names the data directory
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
 }
 
 /// The flags of the configuration.
@@ -191,45 +148,6 @@ fn running_broker(sources: &Sources, needed: &[&str]) -> Result<Config, ConfigEr
         );
     }
     Ok(config)
-}
-
-impl StoreCommand {
-    /// Carries it out.
-    pub fn run(self) -> ExitCode {
-        match self {
-            Self::Check(place) => place.with(commands::check),
-            Self::Stats(place) => place.with(commands::stats),
-            Self::Salvage { damaged, new } => commands::take_out(&damaged, &new, StoreOptions::default()),
-            Self::Backup { mut places, config } => {
-                let Some(new) = places.pop() else {
-                    return ExitCode::FAILURE;
-                };
-                let place = StorePlace { data_dir: places.pop(), config };
-                place.with(|data_dir| commands::copy(data_dir, &new))
-            }
-        }
-    }
-}
-
-impl StorePlace {
-    /// Does something with the data directory.
-    fn with(self, action: impl FnOnce(&Path) -> ExitCode) -> ExitCode {
-        if let Some(data_dir) = self.data_dir {
-            return action(&data_dir);
-        }
-        match sources(self.config, Flags::default()).load() {
-            Ok(config) => match &config.store.path {
-                Some(data_dir) => action(data_dir),
-                None => {
-                    eprintln!(
-                        "dunlin: the configuration has no data directory (store.path), so there is no store"
-                    );
-                    ExitCode::FAILURE
-                }
-            },
-            Err(errors) => bad_configuration(&errors),
-        }
-    }
 }
 
 /// Carries out `dunlin bench`.

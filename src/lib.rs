@@ -15,7 +15,6 @@ mod whole_file;
 mod numbers;
 mod progress;
 pub mod core_dumps;
-pub mod store;
 pub mod operations;
 pub mod metrics;
 pub mod trace;

@@ -9,17 +9,17 @@ use super::access::AclAuthorizer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::otlp::Otlp;
-use crate::store::{
-    self, CommitFigures, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreError, StoreHandle,
-    StoreHealth, SyncPolicy, TornTail, loader,
-};
-use crate::worker::{self, Clock, Gate, Mail, Mailboxes, Shared};
+use crate::worker::{self, Gate, Mail, Mailboxes, Shared};
 use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::message::MemoryGauge;
 use dunlin_core::settings::Settings;
 use dunlin_core::shard::ShardConfig;
 use dunlin_core::tally::SubscriptionTally;
 use dunlin_core::time::Timestamp;
+use dunlin_store::{
+    Clock, CommitFigures, LoaderHandle, Opened, RealDisk, RecoveryReport, Store, StoreHandle, StoreHealth,
+    SyncPolicy, TornTail, loader,
+};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Workers {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let mailboxes: Mailboxes = senders.into();
         let Kept { ways, store, mut parts, ended_at } = match data_dir {
-            Some(data_dir) => open_store(config, data_dir, &gauges, &mailboxes, clock.now())?,
+            Some(data_dir) => open_store(config, data_dir, &gauges, &mailboxes, clock)?,
             None => Kept::default(),
         };
         parts.resize_with(count, ShardImage::default);
@@ -228,15 +228,12 @@ fn open_store(
     data_dir: &DataDir,
     gauges: &[MemoryGauge],
     mailboxes: &Mailboxes,
-    now: Timestamp,
+    clock: Clock,
 ) -> Result<Kept, StartError> {
-    let path = data_dir.path().join(store::LOG_DIRECTORY);
-    let disk = RealDisk::create(&path).map_err(|error| {
-        StartError::Store(StoreError::Unusable { attempt: "created", path: path.clone(), error })
-    })?;
+    let disk = RealDisk::of_broker(data_dir.path()).map_err(StartError::Store)?;
     let options = config.store_options();
     let Opened { image, ended_at, report, log } =
-        store::open(disk, options, gauges, now).map_err(StartError::Store)?;
+        disk.open_log(options, gauges, clock.now()).map_err(StartError::Store)?;
     say_what_was_found(&report, &image);
     say_what_can_be_lost(options.sync);
     let shards = gauges.len() as u16;
@@ -249,7 +246,7 @@ fn open_store(
             }
         }
     };
-    let store = Store::start(log, shards, gauges.to_vec(), tell).map_err(could_not_start)?;
+    let store = Store::start(log, shards, gauges.to_vec(), clock, Box::new(tell)).map_err(could_not_start)?;
     let tell = {
         let mailboxes = Arc::clone(mailboxes);
         move |shard, holder, loaded| {
@@ -258,7 +255,8 @@ fn open_store(
             }
         }
     };
-    let loader = loader::start(RealDisk::read_only(&path), gauges.to_vec(), tell).map_err(could_not_start)?;
+    let disk = RealDisk::of_reader(data_dir.path()).map_err(StartError::Store)?;
+    let loader = loader::start(disk, gauges.to_vec(), tell).map_err(could_not_start)?;
     Ok(Kept {
         ways: Some((store.handle(), loader)),
         store: Some(store),

@@ -3,9 +3,9 @@
 //! The core knows numbers, not files or machines: what an unset option or a 0 stands for is decided here.
 
 use dunlin_core::settings::Settings;
+use dunlin_store::{StoreOptions, SyncPolicy};
 
 use super::{Config, SyncMode, machine};
-use crate::store::{StoreOptions, SyncPolicy};
 
 impl Config {
     /// What the core is told.

@@ -36,6 +36,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
+use dunlin_store::StoreHealth;
 use tokio::net::TcpListener;
 
 pub use access::{Access, check};
@@ -45,7 +46,6 @@ pub use token::ApiToken;
 
 use crate::config::{Config, ConfigError, ConfigErrors, HostPort, TlsOptions};
 use crate::operations::Operations;
-use crate::store::StoreHealth;
 use crate::tls::{Application, TlsEndpoint};
 use guard::only_known;
 use port::{Port, Remote};

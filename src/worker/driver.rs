@@ -7,13 +7,13 @@
 
 use super::link::Link;
 use super::{Ending, Mail, Worker};
-use crate::store::Event;
 use crate::trace::Tracers;
 use dunlin_codec::ReasonCode;
 use dunlin_core::connection::Cause;
 use dunlin_core::shard::Output;
 use dunlin_core::slots::Key;
 use dunlin_core::time::Timestamp;
+use dunlin_store::Event;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

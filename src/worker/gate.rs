@@ -13,7 +13,6 @@
 use super::admission::{ENVELOPE_BYTES_MAX, ListenerContext};
 use super::allowance::PublishLimits;
 use super::bans::{Ban, BanCause, Banned};
-use super::clock::Clock;
 use super::delay::{DelayCounters, DelayReason};
 use super::login;
 use super::refusal::{RefusalCounters, RefusalReason};
@@ -25,6 +24,7 @@ use arc_swap::ArcSwap;
 use dunlin_codec::ReasonCode;
 use dunlin_core::identity::ClientIdentifier;
 use dunlin_core::time::Timestamp;
+use dunlin_store::Clock;
 use std::hash::RandomState;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,7 +2,6 @@
 //! without a sync, since what the kernel does is not counted anyway.
 
 use super::Case;
-use dunlin::store::{Batch, Log, RealDisk, StoreOptions, SyncPolicy, open};
 use dunlin_codec::QoS;
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ClientIdentifier;
@@ -10,6 +9,7 @@ use dunlin_core::journal::{Position, Record, Segment, SessionNumber};
 use dunlin_core::message::{ApplicationMessage, MemoryGauge, MessageId, Publication};
 use dunlin_core::session::Identifiers;
 use dunlin_core::settings::SessionExpiryInterval;
+use dunlin_store::{Batch, Log, RealDisk, StoreOptions, SyncPolicy, open};
 
 const MESSAGES: u32 = 100;
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);

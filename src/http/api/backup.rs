@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use dunlin_store::{RealDisk, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -17,7 +18,6 @@ use crate::http::body::JsonBody;
 use crate::http::port::Remote;
 use crate::http::problem::Problem;
 use crate::operations::Operations;
-use crate::store::commands;
 
 /// One at a time: two would only make each other slower.
 static UNDER_WAY: Semaphore = Semaphore::const_new(1);
@@ -72,14 +72,13 @@ async fn copy(
         if path.symlink_metadata().is_ok() {
             return Err(conflict(format!("there is something at {} already", path.display())));
         }
-        copied(&data_dir, &path)
+        copied(&data_dir, &path).map_err(|error| conflict(error.to_string()))
     })
     .await?;
     Ok((Extension(Subject(destination.clone())), Json(Backup { destination, bytes })))
 }
 
-fn copied(data_dir: &Path, destination: &Path) -> Result<u64, Problem> {
-    let report = commands::copied(data_dir, destination)
-        .map_err(|error| Problem::new(StatusCode::CONFLICT, error.to_string()))?;
-    Ok(report.bytes)
+fn copied(data_dir: &Path, destination: &Path) -> Result<u64, StoreError> {
+    let source = RealDisk::of_reader(data_dir)?;
+    Ok(dunlin_store::backup(&source, &RealDisk::of_copy(destination)?)?.bytes)
 }

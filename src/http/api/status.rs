@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use dunlin_bench::process::Process;
 use dunlin_core::shard::{Counters, DropReason, StoreState};
+use dunlin_store::StoreHealth;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +14,6 @@ use crate::http::moment::Moment;
 use crate::http::problem::Problem;
 use crate::metrics::Figures;
 use crate::operations::Operations;
-use crate::store::StoreHealth;
 
 pub(super) fn routes() -> OpenApiRouter<Operations> {
     OpenApiRouter::default().routes(routes!(show))

@@ -44,9 +44,10 @@ export function short(value) {
   return value >= 100 ? counts.format(value) : small.format(value);
 }
 
+/** A size in the units of the configuration: 1 KB is 1,024 bytes. */
 export function bytes(value) {
   if (value === null || value === undefined) return "–";
-  for (const [limit, unit] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+  for (const [limit, unit] of [[2 ** 30, "GB"], [2 ** 20, "MB"], [2 ** 10, "KB"]]) {
     if (value >= limit) return `${small.format(value / limit)} ${unit}`;
   }
   return `${counts.format(value)} B`;

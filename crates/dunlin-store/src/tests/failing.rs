@@ -3,7 +3,7 @@
 use super::random::Random;
 use super::simulated_disk::{Call, EIO, ENOSPC, Failing, SimulatedDisk};
 use super::world::{PLAN, Plan, World};
-use crate::store::{StoreOptions, SyncPolicy, open};
+use crate::{StoreOptions, SyncPolicy, open};
 use dunlin_core::Timestamp;
 use dunlin_core::shard::StoreState;
 use std::time::Duration;

@@ -7,8 +7,7 @@
 //! otherwise wait for ever for what nobody writes.
 
 use super::log::COMMIT_BYTES;
-use super::{Batch, CommitFigures, Disk, Event, Log, StoreHealth};
-use crate::worker::Clock;
+use super::{Batch, Clock, CommitFigures, Disk, Event, Log, RealDisk, StoreHealth};
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::Segment;
 use dunlin_core::message::MemoryGauge;
@@ -40,13 +39,30 @@ pub struct Store {
 #[derive(Clone)]
 pub struct StoreHandle(Sender<Message>);
 
+/// Carries events to the shards; must not block.
+pub type Tell = Box<dyn Fn(ShardId, Event) + Send>;
+
 impl Store {
-    /// Starts the thread. `tell` carries events to the shards (0 to `shards` - 1); it must not block. The
-    /// first thing that every shard is told is the segment that the log is in.
-    pub fn start<D: Disk>(
+    /// Starts the thread. `tell` is for the shards 0 to `shards` - 1. The first thing that every shard is told is the
+    /// segment that the log is in.
+    //
+    // Nothing here is generic, so that all of it is compiled with this crate and as fast as this crate is built to be.
+    pub fn start(
+        log: Log<RealDisk>,
+        shards: u16,
+        gauges: Vec<MemoryGauge>,
+        clock: Clock,
+        tell: Tell,
+    ) -> io::Result<Self> {
+        Self::start_on(log, shards, gauges, clock, tell)
+    }
+
+    /// The same on any disk.
+    pub(super) fn start_on<D: Disk>(
         mut log: Log<D>,
         shards: u16,
         gauges: Vec<MemoryGauge>,
+        clock: Clock,
         tell: impl Fn(ShardId, Event) + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
@@ -57,7 +73,7 @@ impl Store {
         log.serve(shards, gauges);
         let run = move || {
             // The log may be in any state then. It is not used any more.
-            let run = || Writer { log, receiver, clock: Clock::default(), commits: noted, tell: &tell }.run();
+            let run = || Writer { log, receiver, clock, commits: noted, tell: &tell }.run();
             if catch_unwind(AssertUnwindSafe(run)).is_err() {
                 fail(&failed, shards, tell);
             }

@@ -7,6 +7,9 @@
 //! `sync_directory`, and whatever was not synced may or may not be there after a power cut, in any
 //! combination.
 
+use super::{LOG_DIRECTORY, Opened, StoreError, StoreOptions, open};
+use dunlin_core::Timestamp;
+use dunlin_core::message::MemoryGauge;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -74,6 +77,43 @@ impl RealDisk {
     /// A directory that exists, and in which nothing is changed.
     pub fn read_only(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), is_writable: false }
+    }
+
+    /// The log in a data directory, or the place for one.
+    pub fn of_broker(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join(LOG_DIRECTORY);
+        Self::create(&path).map_err(|error| StoreError::unusable("created", path, error))
+    }
+
+    /// Reads the log on it, to go on with it.
+    pub fn open_log(
+        self,
+        options: StoreOptions,
+        gauges: &[MemoryGauge],
+        now: Timestamp,
+    ) -> Result<Opened<Self>, StoreError> {
+        open(self, options, gauges, now)
+    }
+
+    /// The log in a data directory, to be read.
+    pub fn of_reader(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join(LOG_DIRECTORY);
+        if path.is_dir() {
+            return Ok(Self::read_only(&path));
+        }
+        let error = io::Error::new(io::ErrorKind::NotFound, "there is no such directory");
+        Err(StoreError::unusable("opened", path, error))
+    }
+
+    /// The place of a log in a data directory that has none.
+    pub fn of_copy(data_dir: &Path) -> Result<Self, StoreError> {
+        let disk = Self::of_broker(data_dir)?;
+        let refused = match disk.list() {
+            Ok(names) if names.is_empty() => return Ok(disk),
+            Ok(_) => io::Error::new(io::ErrorKind::AlreadyExists, "it is not empty"),
+            Err(error) => error,
+        };
+        Err(StoreError::unusable("created", disk.directory, refused))
     }
 }
 

@@ -4,15 +4,20 @@
 //! and `backup` also work beside a broker that runs: they take no lock and change nothing in its directory. A
 //! frame that is being written while it is read can look damaged, so a problem counts when it stays.
 
-use super::watched_disk::WatchedDisk;
-use super::{BackupReport, backup, inventory, reading, salvage};
-use super::{Disk, Holding, Inventory, LOG_DIRECTORY, RealDisk, StoreError, StoreOptions};
-use crate::numbers::{count, grouped, size};
-use dunlin_core::Timestamp;
-use std::io;
+mod watched_disk;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use dunlin_core::Timestamp;
+use dunlin_store::{Disk, Holding, Inventory, RealDisk, StoreError, StoreOptions};
+
+use super::{bad_configuration, sources};
+use crate::config::Flags;
+use crate::numbers::{count, grouped, size};
+use watched_disk::WatchedDisk;
 
 /// Sessions and groups that `stats` shows.
 const SHOWN: usize = 10;
@@ -21,10 +26,93 @@ const SHOWN: usize = 10;
 const ATTEMPTS: usize = 3;
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(200);
 
+/// What shall be done with a store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Read all of a store and say what is there; exit status 1 if something is damaged
+    #[command(after_help = "Example:\n  dunlin store check /var/lib/dunlin")]
+    Check(StorePlace),
+    /// Say what occupies a store
+    #[command(after_help = "Example:\n  dunlin store stats --config /etc/dunlin/dunlin.toml")]
+    Stats(StorePlace),
+    /// Take what is whole of a damaged store to a new one, and say what is lost
+    #[command(after_help = "Example:\n  dunlin store salvage /var/lib/dunlin /var/lib/dunlin-rescued")]
+    Salvage {
+        /// The data directory with the damaged store; nothing in it is changed
+        #[arg(value_name = "DIR")]
+        damaged: PathBuf,
+        /// The data directory for the new store
+        #[arg(value_name = "DEST")]
+        new: PathBuf,
+    },
+    /// Copy a store, whether its broker runs or not; the copy is a data directory to start on
+    #[command(override_usage = "dunlin store backup [--config FILE] [DIR] DEST")]
+    #[command(after_help = "Example:\n  dunlin store backup /var/lib/dunlin /backup/monday\n  \
+        dunlin store backup --config /etc/dunlin/dunlin.toml /backup/monday")]
+    Backup {
+        /// The data directory, unless it is the configured one; then where the copy goes
+        #[arg(value_name = "DIR] [DEST", num_args = 1..=2, required = true)]
+        places: Vec<PathBuf>,
+        /// Configuration file (TOML) that names the data directory
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Where a store is.
+#[derive(Debug, Args)]
+pub struct StorePlace {
+    /// The data directory [default: the configured one]
+    #[arg(value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Configuration file (TOML) that names the data directory
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl StoreCommand {
+    /// Carries it out.
+    pub fn run(self) -> ExitCode {
+        match self {
+            Self::Check(place) => place.with(check),
+            Self::Stats(place) => place.with(stats),
+            Self::Salvage { damaged, new } => take_out(&damaged, &new, StoreOptions::default()),
+            Self::Backup { mut places, config } => {
+                let Some(new) = places.pop() else {
+                    return ExitCode::FAILURE;
+                };
+                let place = StorePlace { data_dir: places.pop(), config };
+                place.with(|data_dir| copy(data_dir, &new))
+            }
+        }
+    }
+}
+
+impl StorePlace {
+    /// Does something with the data directory.
+    fn with(self, action: impl FnOnce(&Path) -> ExitCode) -> ExitCode {
+        if let Some(data_dir) = self.data_dir {
+            return action(&data_dir);
+        }
+        match sources(self.config, Flags::default()).load() {
+            Ok(config) => match &config.store.path {
+                Some(data_dir) => action(data_dir),
+                None => {
+                    eprintln!(
+                        "dunlin: the configuration has no data directory (store.path), so there is no store"
+                    );
+                    ExitCode::FAILURE
+                }
+            },
+            Err(errors) => bad_configuration(&errors),
+        }
+    }
+}
+
 /// Reads all of a store and says what is there.
-pub fn check(data_dir: &Path) -> ExitCode {
+fn check(data_dir: &Path) -> ExitCode {
     ended(source(data_dir).and_then(|disk| {
-        let report = settled(|| reading::read_log(&disk, &[], |_, _| {}))?.report;
+        let report = settled(|| dunlin_store::check(&disk))?;
         println!(
             "{}: {}, {}, {}, {}; nothing is damaged",
             disk.path("").display(),
@@ -48,9 +136,9 @@ pub fn check(data_dir: &Path) -> ExitCode {
 }
 
 /// Says what occupies a store.
-pub fn stats(data_dir: &Path) -> ExitCode {
+fn stats(data_dir: &Path) -> ExitCode {
     ended(source(data_dir).and_then(|disk| {
-        let found = settled(|| inventory(&disk))?;
+        let found = settled(|| dunlin_store::inventory(&disk))?;
         println!(
             "{}: {} in {}, of which {} are messages that somebody needs",
             disk.path("").display(),
@@ -64,9 +152,9 @@ pub fn stats(data_dir: &Path) -> ExitCode {
 }
 
 /// Takes what is whole of a damaged store to a new one.
-pub fn take_out(data_dir: &Path, new: &Path, options: StoreOptions) -> ExitCode {
+fn take_out(data_dir: &Path, new: &Path, options: StoreOptions) -> ExitCode {
     ended(source(data_dir).and_then(|disk| {
-        let report = salvage(&disk, destination(new)?, options, now())?;
+        let report = dunlin_store::salvage(&disk, RealDisk::of_copy(new)?, options, now())?;
         for loss in &report.losses {
             let bytes = loss.bytes.map_or("what is there".to_owned(), size);
             println!("lost: {bytes} at byte {} of {}", loss.offset, loss.path.display());
@@ -88,14 +176,10 @@ pub fn take_out(data_dir: &Path, new: &Path, options: StoreOptions) -> ExitCode 
     }))
 }
 
-/// Copies a store, and says what was copied.
-pub fn copied(data_dir: &Path, new: &Path) -> Result<BackupReport, StoreError> {
-    backup(&source(data_dir)?, &destination(new)?)
-}
-
 /// Copies a store.
-pub fn copy(data_dir: &Path, new: &Path) -> ExitCode {
-    ended(copied(data_dir, new).map(|report| {
+fn copy(data_dir: &Path, new: &Path) -> ExitCode {
+    let copied = source(data_dir).and_then(|disk| dunlin_store::backup(&disk, &RealDisk::of_copy(new)?));
+    ended(copied.map(|report| {
         println!(
             "{}: {} in {}, {}",
             new.display(),
@@ -116,26 +200,9 @@ fn ended(result: Result<(), StoreError>) -> ExitCode {
     }
 }
 
-/// The log in a data directory, to be read.
+/// The log in a data directory, to be read with its progress shown.
 fn source(data_dir: &Path) -> Result<WatchedDisk<RealDisk>, StoreError> {
-    let path = data_dir.join(LOG_DIRECTORY);
-    if path.is_dir() {
-        return Ok(WatchedDisk::new(RealDisk::read_only(&path)));
-    }
-    let error = io::Error::new(io::ErrorKind::NotFound, "there is no such directory");
-    Err(StoreError::unusable("opened", path, error))
-}
-
-/// The place of a log in a data directory that has none.
-fn destination(data_dir: &Path) -> Result<RealDisk, StoreError> {
-    let path = data_dir.join(LOG_DIRECTORY);
-    let refused = |path: PathBuf, error| StoreError::unusable("created", path, error);
-    let disk = RealDisk::create(&path).map_err(|error| refused(path.clone(), error))?;
-    match disk.list() {
-        Ok(names) if names.is_empty() => Ok(disk),
-        Ok(_) => Err(refused(path, io::Error::new(io::ErrorKind::AlreadyExists, "it is not empty"))),
-        Err(error) => Err(refused(path, error)),
-    }
+    RealDisk::of_reader(data_dir).map(WatchedDisk::new)
 }
 
 /// What `read` gives, if need be after a moment.

@@ -7,7 +7,7 @@
 
 use super::material::{body, queued, removed};
 use super::random::Random;
-use crate::store::Event;
+use crate::Event;
 use dunlin_codec::PacketIdentifier;
 use dunlin_core::identity::{ClientIdentifier, ShardId};
 use dunlin_core::image::ShardImage;

@@ -2,7 +2,7 @@
 
 use super::material::{SMALL, START, batch, describe, message, queued, session};
 use super::simulated_disk::{Call, Failing, PANIC, SimulatedDisk};
-use crate::store::{Event, RealDisk, Store, StoreOptions, SyncPolicy, open};
+use crate::{Clock, Event, RealDisk, Store, StoreOptions, SyncPolicy, open};
 use dunlin_core::journal::{Position, Segment};
 use dunlin_core::message::MemoryGauge;
 use dunlin_core::shard::StoreState;
@@ -17,7 +17,7 @@ fn shards_at_once(options: StoreOptions) {
     let opened = open(disk(), options, &gauges, START).unwrap();
     let (senders, receivers): (Vec<_>, Vec<_>) = gauges.iter().map(|_| mpsc::channel()).unzip();
     let tell = move |shard, event| senders[usize::from(shard)].send(event).unwrap_or_default();
-    let store = Store::start(opened.log, 4, gauges.clone(), tell).unwrap();
+    let store = Store::start_on(opened.log, 4, gauges.clone(), Clock::default(), tell).unwrap();
     std::thread::scope(|scope| {
         for ((shard, events), gauge) in (0u16..).zip(receivers).zip(&gauges) {
             let handle = store.handle();
@@ -72,7 +72,7 @@ fn a_panic_of_the_thread_is_told_to_every_shard_like_a_log_that_failed() {
     let (sender, events) = mpsc::channel();
     let log = open(disk.clone(), SMALL, &[], START).unwrap().log;
     let tell = move |shard, event| sender.send((shard, event)).unwrap();
-    let store = Store::start(log, 2, Vec::new(), tell).unwrap();
+    let store = Store::start_on(log, 2, Vec::new(), Clock::default(), tell).unwrap();
     for shard in 0..2 {
         let first = Event::Durable { position: Position(0), segment: Segment(1) };
         assert_eq!(events.recv().unwrap(), (shard, first));

@@ -9,7 +9,7 @@
 //! calls that are to fail. Faults that would be ours (a sync that does nothing) show that the checks notice.
 
 use super::random::Random;
-use crate::store::{Disk, DiskFile};
+use crate::{Disk, DiskFile};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;

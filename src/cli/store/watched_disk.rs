@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskFile};
+use dunlin_store::{Disk, DiskFile};
+
 use crate::progress::Progress;
 
 /// See the top of the file. All files that were there at the start count once.

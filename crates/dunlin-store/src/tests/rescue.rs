@@ -4,8 +4,8 @@ use super::material::{SMALL, START, batch, describe, message, queued, removed, s
 use super::random::Random;
 use super::simulated_disk::{SimulatedDisk, SimulatedFile};
 use super::world::{PLAN, Plan, World};
-use crate::store::segment;
-use crate::store::{Disk, Loss, StoreOptions, backup, inventory, open, salvage};
+use crate::segment;
+use crate::{Disk, Loss, StoreOptions, backup, inventory, open, salvage};
 use dunlin_core::journal::{Record, Segment, SessionNumber};
 use dunlin_core::message::MemoryGauge;
 use dunlin_core::router::Subscription;

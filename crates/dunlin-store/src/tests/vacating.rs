@@ -4,7 +4,7 @@ use super::material::START;
 use super::random::Random;
 use super::simulated_disk::SimulatedDisk;
 use super::world::{PLAN, Plan, World};
-use crate::store::{StoreOptions, SyncPolicy, open};
+use crate::{StoreOptions, SyncPolicy, open};
 use dunlin_core::shard::StoreState;
 use std::time::Duration;
 

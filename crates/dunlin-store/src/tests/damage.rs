@@ -3,9 +3,9 @@
 use super::material::{SMALL, START, batch, describe, message, queued, session};
 use super::random::Random;
 use super::simulated_disk::SimulatedDisk;
-use crate::store::frame::{Kind, frames_behind};
-use crate::store::segment;
-use crate::store::{Log, Opened, StoreError, StoreOptions, SyncPolicy, TornTail, open};
+use crate::frame::{Kind, frames_behind};
+use crate::segment;
+use crate::{Log, Opened, StoreError, StoreOptions, SyncPolicy, TornTail, open};
 use dunlin_core::journal::Segment;
 use dunlin_core::message::MemoryGauge;
 use std::path::PathBuf;
@@ -122,7 +122,7 @@ fn a_missing_segment_is_named() {
     let segments = segment::list(&whole).unwrap().len() as u32;
     for missing in 1..segments {
         let disk = whole.after_crash();
-        crate::store::Disk::remove(&disk, &segment::name(Segment(missing))).unwrap();
+        crate::Disk::remove(&disk, &segment::name(Segment(missing))).unwrap();
         let problem = refused(&disk);
         assert!(problem.contains(&format!("log/{missing:010}.log is missing")), "{problem}");
     }
@@ -191,7 +191,7 @@ fn a_recycled_segment_shows_nothing_of_what_it_was() {
         let (one, other) = (disk.bytes(&first), disk.bytes(&second));
         let fresh = SimulatedDisk::default();
         for (name, bytes) in [("spare-1", &one), ("spare-2", &other)] {
-            crate::store::Disk::create(&fresh, name, 4096).unwrap();
+            crate::Disk::create(&fresh, name, 4096).unwrap();
             fresh.tamper(name, |held| held.copy_from_slice(bytes));
         }
         let mut opened = reopen(&fresh).unwrap();

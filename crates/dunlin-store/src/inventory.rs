@@ -35,6 +35,11 @@ pub struct Holding {
     pub subscriptions: u64,
 }
 
+/// Reads all of a store; an error if something is damaged.
+pub fn check<D: Disk>(disk: &D) -> Result<RecoveryReport, StoreError> {
+    Ok(read_log(disk, &[], |_, _| {})?.report)
+}
+
 /// Reads a store and adds up what is in it.
 pub fn inventory<D: Disk>(disk: &D) -> Result<Inventory, StoreError> {
     let gauge = MemoryGauge::default();

@@ -1,6 +1,6 @@
 //! Messages, records and batches for tests, and an image as text, by which two are compared.
 
-use crate::store::{Batch, StoreOptions};
+use crate::{Batch, StoreOptions};
 use dunlin_codec::QoS;
 use dunlin_core::Timestamp;
 use dunlin_core::identity::ShardId;
@@ -16,7 +16,7 @@ pub const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
 /// Segments of 4 KiB, so that a few records fill one.
 pub const SMALL: StoreOptions = StoreOptions {
-    sync: crate::store::SyncPolicy::Always,
+    sync: crate::SyncPolicy::Always,
     commit_delay: std::time::Duration::ZERO,
     segment_bytes: 4096,
     memory_bytes: usize::MAX,

@@ -1,13 +1,13 @@
 //! Records as bytes and back.
 
 use super::material::{START, message, queued, removed, show};
-use crate::store::bodies::REACH;
-use crate::store::frame::{HEADER_BYTES, Header, Kind, frame_at, frame_bytes, seal};
-use crate::store::record_reader::{Entry, RecordReader};
-use crate::store::record_writer::RecordWriter;
-use crate::store::replay::Replay;
-use crate::store::segment::Salt;
-use crate::store::varint::{Fields, put_difference, put_number};
+use crate::bodies::REACH;
+use crate::frame::{HEADER_BYTES, Header, Kind, frame_at, frame_bytes, seal};
+use crate::record_reader::{Entry, RecordReader};
+use crate::record_writer::RecordWriter;
+use crate::replay::Replay;
+use crate::segment::Salt;
+use crate::varint::{Fields, put_difference, put_number};
 use dunlin_codec::{PacketIdentifier, QoS};
 use dunlin_core::Timestamp;
 use dunlin_core::identity::{ClientIdentifier, Identity};

@@ -9,7 +9,7 @@ use super::material::{SMALL, START, batch, describe_part, message};
 use super::model::{Shard, marked};
 use super::random::Random;
 use super::simulated_disk::SimulatedDisk;
-use crate::store::{Event, Log, StoreOptions, open};
+use crate::{Event, Log, StoreOptions, open};
 use dunlin_core::Timestamp;
 use dunlin_core::image::{Image, ShardImage};
 use dunlin_core::journal::{Position, Record, Segment};

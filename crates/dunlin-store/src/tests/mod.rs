@@ -5,7 +5,7 @@
 //! its thread and without time.
 
 mod material;
-#[path = "../../../crates/dunlin-core/tests/simulation/random.rs"]
+#[path = "../../../dunlin-core/tests/simulation/random.rs"]
 mod random;
 mod simulated_disk;
 mod model;

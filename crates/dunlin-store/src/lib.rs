@@ -20,6 +20,7 @@
 //! Read `segment.rs` and `frame.rs` for what is on disk, `record_writer.rs` for what is in a frame, then
 //! `log.rs`. `Log` works without its thread and without a real disk, which is how the tests cut the power.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(
@@ -31,6 +32,7 @@
     )
 )]
 
+mod clock;
 mod segment;
 mod frame;
 mod record_writer;
@@ -53,21 +55,20 @@ mod figures;
 mod backup;
 mod salvage;
 mod inventory;
-mod watched_disk;
-pub mod commands;
 mod error;
 
 pub use backup::{BackupReport, backup};
+pub use clock::Clock;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StoreError;
 pub use figures::CommitFigures;
 pub use health::StoreHealth;
-pub use inventory::{Holding, Inventory, inventory};
+pub use inventory::{Holding, Inventory, check, inventory};
 pub use loader::{Loaded, LoaderHandle};
 pub use log::Log;
 pub use recovery::{Opened, RecoveryReport, TornTail, open};
 pub use salvage::{Loss, SalvageReport, salvage};
-pub use thread::{Store, StoreHandle};
+pub use thread::{Store, StoreHandle, Tell};
 
 use dunlin_core::identity::ShardId;
 use dunlin_core::journal::{Position, Record, Segment};
@@ -75,7 +76,7 @@ use dunlin_core::shard::StoreState;
 use std::time::Duration;
 
 /// The directory of the log in the data directory.
-pub const LOG_DIRECTORY: &str = "log";
+const LOG_DIRECTORY: &str = "log";
 
 /// When what was written counts as durable (`store.sync`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,14 +2,14 @@
 //! durable, in whole batches, and nothing that never was.
 //!
 //! Small workloads are cut before every call that changes the disk. Large ones live several lives, and a seed
-//! decides everything; a failure names it. `DUNLIN_SEED=<seed> cargo test -p dunlin --lib store::tests::power`
+//! decides everything; a failure names it. `DUNLIN_SEED=<seed> cargo test -p dunlin-store power`
 //! repeats one, `DUNLIN_SEEDS=100000` tries so many. That the checks notice is shown by disks that forget to
 //! sync.
 
 use super::random::Random;
 use super::simulated_disk::{Fault, SimulatedDisk};
 use super::world::{PLAN, Plan, World};
-use crate::store::{StoreOptions, SyncPolicy, open};
+use crate::{StoreOptions, SyncPolicy, open};
 use dunlin_core::Timestamp;
 use dunlin_core::shard::StoreState;
 use std::time::Duration;
@@ -186,7 +186,7 @@ fn every_seed_recovers_what_it_promised() {
     for seed in first.unwrap_or(0)..first.unwrap_or(0) + count {
         if let Err(complaint) = lives(seed) {
             panic!(
-                "seed {seed}: {complaint}\nrepeat: DUNLIN_SEED={seed} cargo test -p dunlin --lib store::tests::power"
+                "seed {seed}: {complaint}\nrepeat: DUNLIN_SEED={seed} cargo test -p dunlin-store power"
             );
         }
     }
