@@ -38,6 +38,8 @@ pub struct Process {
     child: Child,
     lines: Receiver<Line>,
     seen: Vec<Line>,
+    /// Where in `seen` each stream was read to by whoever waited for a line of it.
+    read: [usize; 2],
 }
 
 /// How a program ended.
@@ -73,11 +75,11 @@ impl Process {
         let (sender, lines) = mpsc::channel();
         read_lines(child.stdout.take().expect("its output is piped"), Source::Output, sender.clone());
         read_lines(child.stderr.take().expect("its errors are piped"), Source::Error, sender);
-        Self { name, child, lines, seen: Vec::new() }
+        Self { name, child, lines, seen: Vec::new(), read: [0; 2] }
     }
 
-    /// The next line, of either stream; `None` when both have ended.
-    fn next_line(&mut self, until: Instant) -> Option<&str> {
+    /// Takes in the next line, of either stream; `None` when both have ended.
+    fn next_line(&mut self, until: Instant) -> Option<()> {
         match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(line) => self.seen.push(line),
             Err(RecvTimeoutError::Disconnected) => return None,
@@ -85,17 +87,24 @@ impl Process {
                 panic!("{} said nothing more in time{}", self.name, self.said())
             }
         }
-        self.seen.last().map(|line| line.text.as_str())
+        Some(())
     }
 
-    /// Reads on to the next line with `text` in it, and returns it.
+    /// Reads on to the next line with `text` in it, and returns it. The other stream is not read on by that: which of
+    /// the two was written first, nobody can tell.
     pub fn wait_for(&mut self, text: &str) -> String {
         let until = Instant::now() + DEADLINE;
         loop {
-            match self.next_line(until) {
-                Some(line) if line.contains(text) => return line.to_owned(),
-                Some(_) => {}
-                None => panic!("{} ended without a line with {text:?}{}", self.name, self.said()),
+            let mut seen = self.seen.iter().enumerate();
+            let is_it = |(at, line): &(usize, &Line)| {
+                *at >= self.read[line.source as usize] && line.text.contains(text)
+            };
+            if let Some((at, line)) = seen.find(is_it) {
+                self.read[line.source as usize] = at + 1;
+                return line.text.clone();
+            }
+            if self.next_line(until).is_none() {
+                panic!("{} ended without a line with {text:?}{}", self.name, self.said());
             }
         }
     }

@@ -185,9 +185,7 @@ fn every_seed_recovers_what_it_promised() {
     let count = wish("DUNLIN_SEEDS").unwrap_or(if first.is_some() { 1 } else { SEEDS });
     for seed in first.unwrap_or(0)..first.unwrap_or(0) + count {
         if let Err(complaint) = lives(seed) {
-            panic!(
-                "seed {seed}: {complaint}\nrepeat: DUNLIN_SEED={seed} cargo test -p dunlin-store power"
-            );
+            panic!("seed {seed}: {complaint}\nrepeat: DUNLIN_SEED={seed} cargo test -p dunlin-store power");
         }
     }
 }
