@@ -43,6 +43,12 @@ impl<T: Empty> Rare<T> {
         self.0.as_deref_mut()
     }
 
+    /// As if it had never been made.
+    #[inline]
+    pub fn unmake(&mut self) {
+        self.0 = None;
+    }
+
     /// Bytes it takes beside the pointer.
     #[inline]
     pub fn size_bytes(&self) -> usize {

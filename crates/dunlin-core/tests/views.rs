@@ -24,12 +24,16 @@ fn shard() -> (Shard, Settings) {
 }
 
 fn connect(shard: &mut Shard, settings: &Settings, client_identifier: &str) -> Key {
+    connect_for(shard, settings, client_identifier, 3600)
+}
+
+fn connect_for(shard: &mut Shard, settings: &Settings, client_identifier: &str, expiry_s: u32) -> Key {
     let mut bytes = Vec::new();
     Connect {
         version: ProtocolVersion::V5,
         clean_start: true,
         keep_alive_s: 60,
-        properties: ConnectProperties { session_expiry_interval_s: Some(3600), ..Default::default() },
+        properties: ConnectProperties { session_expiry_interval_s: Some(expiry_s), ..Default::default() },
         client_identifier,
         will: None,
         user_name: None,
@@ -156,6 +160,31 @@ fn one_client_shows_what_it_wants_what_it_has_and_what_waits() {
     assert_eq!((queued.qos, queued.content_bytes), (QoS::AtLeastOnce, 3));
     assert!(shard.client_detail(&name, 0).unwrap().subscriptions.is_empty());
     assert!(shard.client_detail(&ClientIdentifier::new("b").unwrap(), 100).is_none());
+}
+
+#[test]
+fn who_has_had_its_retained_messages_takes_no_more_room_than_who_had_none() {
+    let (mut shard, settings) = shard();
+    let size_of = |shard: &mut Shard, name: &str| {
+        let mut size = None;
+        shard.visit_clients(0, 2048, |sight| {
+            let session = sight.session();
+            if session.client_identifier.as_str() == name {
+                size = Some(session.size_bytes());
+            }
+        });
+        size.expect("it is there")
+    };
+    let before = connect_for(&mut shard, &settings, "before", 0);
+    subscribe(&mut shard, before, &["a/+"]);
+    shard.publish(NOW, &own("a/1", b"1", QoS::AtMostOnce, true));
+    for (name, filter, had) in [("one", "a/+", 1), ("no", "b/+", 0)] {
+        let sent = shard.counters().payload_bytes_sent;
+        let after = connect_for(&mut shard, &settings, name, 0);
+        subscribe(&mut shard, after, &[filter]);
+        assert_eq!(shard.counters().payload_bytes_sent - sent, had, "bytes that {name} was owed");
+        assert_eq!(size_of(&mut shard, name) - name.len(), size_of(&mut shard, "before") - "before".len());
+    }
 }
 
 #[test]

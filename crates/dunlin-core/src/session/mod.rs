@@ -114,6 +114,26 @@ impl Extras {
         inbound: Inbound::NONE,
         retained: VecDeque::new(),
     };
+
+    /// Whether a Session could do without. Where it was recorded counts only if it was.
+    fn is_none(&self) -> bool {
+        let Self {
+            number,
+            recorded_in: _,
+            expiry_max,
+            away_since,
+            expires_at,
+            absence_timer_at,
+            will,
+            will_due_at,
+            memberships,
+            inbound,
+            retained,
+        } = self;
+        let is_never_away = away_since.or(*expires_at).or(*absence_timer_at).or(*will_due_at).is_none();
+        let is_plain = number.is_none() && expiry_max.is_none() && will.is_none();
+        is_plain && is_never_away && memberships.is_empty() && inbound.is_empty() && retained.is_empty()
+    }
 }
 
 impl Default for Extras {
@@ -251,6 +271,15 @@ impl Session {
     pub fn forget_retained(&mut self, filter: &str) {
         if let Some(extras) = self.extras.existing() {
             extras.retained.retain(|delivery| *delivery.filter != *filter);
+        }
+    }
+
+    /// Gives back the room for Retained Messages that it is owed, if it is owed none any more.
+    pub fn settle_retained(&mut self) {
+        let Some(extras) = self.extras.existing().filter(|extras| extras.retained.is_empty()) else { return };
+        extras.retained = VecDeque::new();
+        if extras.is_none() {
+            self.extras.unmake();
         }
     }
 }

@@ -256,6 +256,13 @@ impl Shard {
             self.clients.deliver(now, session, &mut Publication::of(&message), wanted, None);
         }
         self.record_walk(session);
+        // Every subscriber comes here, and most of them stay for long and need it never again.
+        if let Some(value) =
+            self.clients.sessions.get_mut(session).filter(|value| value.extras.retained.is_empty())
+        {
+            value.settle_retained();
+            self.clients.count_memory(session);
+        }
     }
 
     /// Tells the store how far the walk has come, together with the messages that it has found.
