@@ -70,16 +70,23 @@ fn a_listener_that_is_removed_closes_with_its_clients_and_nobody_else_notices() 
     assert!(!socket.exists());
 }
 
+/// A port that is free on all addresses, and that the system gives to nobody who does not ask for it by its number.
+fn port_on_all_addresses() -> u16 {
+    let mut ports = 20_000..32_768;
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    ports.find(is_free).expect("not all of them are taken")
+}
+
 #[test]
 fn a_listener_can_take_the_address_of_one_that_is_removed_and_a_wider_one() {
     let directory = directory();
-    let mut dunlin = Dunlin::start(directory.path(), &configuration(&["mqtt://127.0.0.1:0"]));
+    let port = port_on_all_addresses();
+    let mut dunlin = Dunlin::start(directory.path(), &configuration(&[&format!("mqtt://localhost:{port}")]));
     let address = dunlin.address(0);
-    let port = address.port();
     let (local, all) = (format!("mqtt://127.0.0.1:{port}"), format!("mqtt://0.0.0.0:{port}"));
     let websocket_url = format!("ws://0.0.0.0:{port}/mqtt");
     let mut before = Client::connected(tcp(address), "client");
-    // By its number, then everywhere, then another transport there, and back.
+    // By the number of its address, then everywhere, then another transport there, and back.
     for url in [&local, &all, &websocket_url, &local] {
         let address = reload_to(&mut dunlin, directory.path(), &configuration(&[url]), url);
         assert_eq!(before.end(), Some(ReasonCode::AdministrativeAction), "{url}");
