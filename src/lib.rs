@@ -21,6 +21,7 @@ pub mod trace;
 pub mod http;
 pub mod log;
 pub mod import;
+mod lossy;
 mod file_watch;
 pub mod service_manager;
 mod client;

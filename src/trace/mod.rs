@@ -16,6 +16,7 @@ pub use line::{Happened, TraceLine};
 pub use packet::Fields;
 pub(crate) use tracers::{Tracers, connected_line};
 
+use crate::lossy::{Got, LossyReceiver, LossySender, lossy_channel};
 use crate::operations::{Operations, Stopping};
 use dunlin_codec::TopicFilter;
 use dunlin_core::identity::ClientIdentifier;
@@ -23,7 +24,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use tokio::sync::mpsc;
 
 /// Lines that wait for who watches.
 const LINES_MAX: usize = 1024;
@@ -92,8 +92,7 @@ pub(crate) struct TraceCount(Arc<AtomicUsize>);
 pub struct Trace {
     number: u64,
     operations: Operations,
-    lines: mpsc::Receiver<TraceLine>,
-    lost: Arc<AtomicU64>,
+    lines: LossyReceiver<TraceLine>,
 }
 
 /// What whoever watches gets.
@@ -106,23 +105,7 @@ pub enum Seen {
 }
 
 /// One worker's end of a trace.
-#[derive(Clone)]
-pub(crate) struct TraceSender {
-    lines: mpsc::Sender<TraceLine>,
-    lost: Arc<AtomicU64>,
-}
-
-impl TraceSender {
-    fn send(&self, line: TraceLine) {
-        if self.lines.try_send(line).is_err() {
-            self.lose(1);
-        }
-    }
-
-    fn lose(&self, count: u64) {
-        self.lost.fetch_add(count, Ordering::Relaxed);
-    }
-}
+pub(crate) type TraceSender = LossySender<TraceLine>;
 
 impl Operations {
     /// Begins to watch.
@@ -136,12 +119,10 @@ impl Operations {
             traces.fetch_sub(1, Ordering::Relaxed);
             return Err(TraceError::TooMany);
         }
-        let (lines, receiver) = mpsc::channel(LINES_MAX);
+        let (sender, lines) = lossy_channel(LINES_MAX);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let lost = Arc::<AtomicU64>::default();
         // From here on, its end takes back what was begun.
-        let trace = Trace { number, operations: self.clone(), lines: receiver, lost: Arc::clone(&lost) };
-        let sender = TraceSender { lines, lost };
+        let trace = Trace { number, operations: self.clone(), lines };
         self.ask_all(move |worker| Tracers::begin(worker, number, request.clone(), sender.clone())).await?;
         Ok(trace)
     }
@@ -150,15 +131,10 @@ impl Operations {
 impl Trace {
     /// What comes next; `None` when the broker has stopped.
     pub async fn next(&mut self) -> Option<Seen> {
-        match self.lines.try_recv() {
-            Ok(line) => return Some(Seen::Line(Box::new(line))),
-            // What was lost came after all that there was room for.
-            Err(_) => match self.lost.swap(0, Ordering::Relaxed) {
-                0 => {}
-                count => return Some(Seen::Lost(count)),
-            },
-        }
-        self.lines.recv().await.map(|line| Seen::Line(Box::new(line)))
+        self.lines.next().await.map(|got| match got {
+            Got::One(line) => Seen::Line(Box::new(line)),
+            Got::Lost(count) => Seen::Lost(count),
+        })
     }
 }
 

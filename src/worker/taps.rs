@@ -3,13 +3,13 @@
 //! A listener on a slow line must neither stop a worker nor fill its memory. So there is room for so many messages and
 //! so many bytes; what finds none is lost, and the listener is told how many there were.
 
+use crate::lossy::{Got, LossyReceiver, LossySender, lossy_channel};
 use dunlin_core::Shard;
 use dunlin_core::message::ApplicationMessage;
 use dunlin_core::shard::Tapped;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use tokio::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Messages that wait for one listener.
 const MESSAGES_MAX: usize = 1024;
@@ -18,39 +18,28 @@ const MESSAGES_MAX: usize = 1024;
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What a listener hears.
-#[derive(Clone, Debug)]
-pub(crate) enum Heard {
-    Message(ApplicationMessage),
-    /// So many messages were too many.
-    Lost(u64),
-}
-
-#[derive(Default)]
-struct Waiting {
-    bytes: AtomicUsize,
-    lost: AtomicU64,
-}
+pub(crate) type Heard = Got<ApplicationMessage>;
 
 /// One end: a worker's.
 #[derive(Clone)]
 pub(crate) struct TapSender {
-    messages: mpsc::Sender<ApplicationMessage>,
-    waiting: Arc<Waiting>,
+    messages: LossySender<ApplicationMessage>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// The other: the listener's.
 pub(crate) struct TapReceiver {
-    messages: mpsc::Receiver<ApplicationMessage>,
-    waiting: Arc<Waiting>,
+    messages: LossyReceiver<ApplicationMessage>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// A way from all workers to one listener.
 pub(crate) fn tap_channel() -> (TapSender, TapReceiver) {
-    let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
-    let waiting = Arc::<Waiting>::default();
+    let (sender, receiver) = lossy_channel(MESSAGES_MAX);
+    let waiting_bytes = Arc::<AtomicUsize>::default();
     (
-        TapSender { messages: sender, waiting: Arc::clone(&waiting) },
-        TapReceiver { messages: receiver, waiting },
+        TapSender { messages: sender, waiting_bytes: Arc::clone(&waiting_bytes) },
+        TapReceiver { messages: receiver, waiting_bytes },
     )
 }
 
@@ -58,38 +47,30 @@ impl TapSender {
     /// Hands a message on, or counts it as lost.
     pub fn send(&self, message: ApplicationMessage) {
         let size = message.content_bytes();
-        let before = self.waiting.bytes.fetch_add(size, Ordering::Relaxed);
+        let before = self.waiting_bytes.fetch_add(size, Ordering::Relaxed);
         let is_too_much = before > 0 && before + size > BYTES_MAX;
-        if is_too_much || self.messages.try_send(message).is_err() {
-            self.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
+        if is_too_much {
             self.lose(1);
+        }
+        if is_too_much || !self.messages.send(message) {
+            self.waiting_bytes.fetch_sub(size, Ordering::Relaxed);
         }
     }
 
     /// Counts messages as lost.
     pub fn lose(&self, count: u64) {
-        self.waiting.lost.fetch_add(count, Ordering::Relaxed);
+        self.messages.lose(count);
     }
 }
 
 impl TapReceiver {
     /// What comes next; `None` when all workers have ended.
     pub async fn next(&mut self) -> Option<Heard> {
-        match self.messages.try_recv() {
-            Ok(message) => return Some(self.heard(message)),
-            // What was lost came after all that there was room for.
-            Err(_) => match self.waiting.lost.swap(0, Ordering::Relaxed) {
-                0 => {}
-                count => return Some(Heard::Lost(count)),
-            },
+        let got = self.messages.next().await;
+        if let Some(Got::One(message)) = &got {
+            self.waiting_bytes.fetch_sub(message.content_bytes(), Ordering::Relaxed);
         }
-        let message = self.messages.recv().await?;
-        Some(self.heard(message))
-    }
-
-    fn heard(&self, message: ApplicationMessage) -> Heard {
-        self.waiting.bytes.fetch_sub(message.content_bytes(), Ordering::Relaxed);
-        Heard::Message(message)
+        got
     }
 }
 
@@ -153,11 +134,11 @@ mod tests {
             sender.send(message(b"1"));
         }
         for _ in 0..MESSAGES_MAX {
-            assert!(matches!(receiver.next().await, Some(Heard::Message(_))));
+            assert!(matches!(receiver.next().await, Some(Heard::One(_))));
         }
         assert!(matches!(receiver.next().await, Some(Heard::Lost(7))));
         sender.send(message(b"2"));
-        assert!(matches!(receiver.next().await, Some(Heard::Message(heard)) if heard.payload() == b"2"));
+        assert!(matches!(receiver.next().await, Some(Heard::One(heard)) if heard.payload() == b"2"));
         drop(sender);
         assert!(receiver.next().await.is_none());
     }
@@ -168,9 +149,9 @@ mod tests {
         let large = vec![0; BYTES_MAX + 1];
         sender.send(message(&large));
         sender.send(message(b"1"));
-        assert!(matches!(receiver.next().await, Some(Heard::Message(_))));
+        assert!(matches!(receiver.next().await, Some(Heard::One(_))));
         assert!(matches!(receiver.next().await, Some(Heard::Lost(1))));
         sender.send(message(b"2"));
-        assert!(matches!(receiver.next().await, Some(Heard::Message(_))));
+        assert!(matches!(receiver.next().await, Some(Heard::One(_))));
     }
 }

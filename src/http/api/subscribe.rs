@@ -150,7 +150,7 @@ impl Watcher {
             return Some(self.event_of(&message, true));
         }
         Some(match self.tap.next().await? {
-            Heard::Message(message) => self.event_of(&message, false),
+            Heard::One(message) => self.event_of(&message, false),
             Heard::Lost(count) => event("lost", &Lost { count }),
         })
     }
