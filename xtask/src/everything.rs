@@ -60,8 +60,8 @@ pub(crate) fn run() -> Result<()> {
     steps.finish()
 }
 
-/// Known vulnerabilities of our dependencies, as RustSec lists them; cargo-audit would read the same database. It is a
-/// git repository, which not every network reaches.
+/// Known vulnerabilities of our dependencies, as RustSec lists them. The list is a git repository, which not every network
+/// reaches. cargo-deny also minds what nobody maintains (`deny.toml`), cargo-audit all of `Cargo.lock`.
 fn advisories() -> Result<Ended> {
     let mut fetch = cargo("deny fetch db");
     fetch.env("GIT_TERMINAL_PROMPT", "0");
@@ -69,6 +69,7 @@ fn advisories() -> Result<Ended> {
         return Ok(Ended::Skipped(format!("the advisory database is out of reach: {error:#}")));
     }
     process::run(&mut cargo("deny check --hide-inclusion-graph advisories"))?;
+    process::run(&mut cargo("audit"))?;
     Ok(Ended::well())
 }
 

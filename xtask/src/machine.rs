@@ -1,9 +1,8 @@
 //! What the tests need beside a Rust toolchain, and its installation.
 //!
 //! System packages come from apt, Python and npm packages from their registries into `.venv/` and
-//! `tests/end_to_end/node_modules/`, cargo-deny, cargo-cyclonedx, cargo-fuzz and what makes packages into
-//! cargo's own folder. What is there already
-//! is left alone, so a second run costs about a second and needs no network. Where there is no apt the
+//! `tests/end_to_end/node_modules/`, cargo-deny, cargo-audit, cargo-cyclonedx, cargo-fuzz and what makes packages into
+//! cargo's own folder. What is there already is left alone, so a second run costs about a second and needs no network. Where there is no apt the
 //! packages are named instead.
 
 use std::fs;
@@ -21,6 +20,9 @@ const NODE_MAJOR_MIN: u32 = 18;
 
 /// The version of cargo-deny that is installed where there is none.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
+/// The version of cargo-audit that is installed where there is none, without what looks into programs.
+const CARGO_AUDIT: &str = "cargo-audit@0.22.2 --no-default-features";
 
 /// The version of cargo-cyclonedx that is installed where there is none.
 const CARGO_CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
@@ -40,6 +42,7 @@ pub(crate) fn prepare(steps: &mut Steps) {
     steps.run("npm packages", npm_packages);
     steps.run("browser", browser);
     steps.run("cargo-deny", || cargo_tool("deny", CARGO_DENY));
+    steps.run("cargo-audit", || cargo_tool("audit", CARGO_AUDIT));
     steps.run("cargo-cyclonedx", cargo_cyclonedx);
     steps.run("cargo-fuzz", cargo_fuzz);
 }
