@@ -215,6 +215,7 @@ fn topics_are_listed_by_how_often_they_are_published_while_somebody_looks() {
         client.send(&publish("home/calm", b"", QoS::AtMostOnce, 0));
         client.ping();
     }
+    // A look that came earlier would end the window of one worker and not yet that of the other.
     std::thread::sleep(WINDOW_MIN);
     let shown = running.http.get("/api/v1/topics/rates?filter=plant/%23&limit=1");
     let window_s = shown["window_s"].as_f64().unwrap();

@@ -46,7 +46,7 @@ impl Store {
     /// Starts the thread. `tell` is for the shards 0 to `shards` - 1. The first thing that every shard is told is the
     /// segment that the log is in.
     //
-    // Nothing here is generic, so that all of it is compiled with this crate and as fast as this crate is built to be.
+    // Not generic: what is generic is compiled with whoever calls it, and the broker's own crate is built to be small.
     pub fn start(
         log: Log<RealDisk>,
         shards: u16,
